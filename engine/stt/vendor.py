@@ -1,0 +1,133 @@
+"""The interface between a session and whatever turns its audio into words.
+
+A vendor is run as one task in the session's nursery. It reads PCM from an `AudioSource`, and calls `emit`
+with events. The covered spans of its `Final`s tile the timeline: each starts where the one before ended, so
+that after a fault the next vendor starts at the last sample covered and nothing is lost or doubled.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from engine.transcript.words import Word
+
+SAMPLE_RATE = 16_000
+"""Samples per second of all audio after decoding, and the unit of every position."""
+
+
+class Final(msgspec.Struct, frozen=True):
+    """Samples `start` to `end` are done with. No words: the vendor's clock passed them without speech."""
+
+    start: int
+    end: int
+    words: tuple[Word, ...] = ()
+
+
+class Interim(msgspec.Struct, frozen=True):
+    """What the open utterance sounds like so far; replaces the last one. Never kept."""
+
+    words: tuple[Word, ...]
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """Speech began (`speaking`) or ended at sample `position`, as voice activity detection hears it."""
+
+    position: int
+    speaking: bool
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """The vendor is behind: `seconds` of audio wait because the machine (or vendor) is too slow; 0 = caught up."""
+
+    seconds: float
+
+
+SttEvent = Final | Interim | Activity | Lag
+
+
+class Chunk(msgspec.Struct, frozen=True, gc=False):
+    """PCM handed to a vendor: a read-only view of signed 16-bit samples, valid until the next `read`.
+
+    `flush`: transcribe all up to the end of this chunk now. `end`: the same, and nothing follows.
+    With either one the chunk may be shorter than asked for, or empty.
+    """
+
+    pcm: memoryview
+    position: int
+    flush: bool = False
+    end: bool = False
+
+
+class AudioSource(Protocol):
+    """Where a vendor's audio comes from. Holds everything since the last `Final` until it is covered."""
+
+    @property
+    def position(self) -> int:
+        """Absolute number of the next sample `read` returns."""
+        ...
+
+    async def read(self, samples: int) -> Chunk:
+        """Wait until `samples` samples (or a flush, or the end) are there and return them.
+
+        Cancellation loses nothing: the next `read` returns the same samples.
+        """
+        ...
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session asks of its vendor. `language` is the client's (`en`, `pt-BR`, `multi` …)."""
+
+    session_id: str
+    language: str = "en"
+    vocabulary: tuple[str, ...] = ()
+    interim_results: bool = False
+
+
+class Fault(Enum):
+    """What to do after a vendor failed."""
+
+    ELSEWHERE = "fatal here, try elsewhere"
+    RETRY_AFTER = "retry after a time"
+    RETRY_NOW = "retry now"
+
+
+class VendorError(Exception):
+    """The vendor failed; the text says how. `retry_after` is in seconds, with `Fault.RETRY_AFTER`."""
+
+    def __init__(self, fault: Fault, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.retry_after = retry_after
+
+
+class Vendor(Protocol):
+    """One way of turning audio into words. An instance serves all sessions of the process."""
+
+    @property
+    def name(self) -> str:
+        """As in `STT_SERVICE_MODELS`: `local-whisper`, `dg-nova-3` …"""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The wire's `stt_provider`: `local`, `deepgram` …"""
+        ...
+
+    def speaks(self, language: str) -> bool:
+        """Whether a session in `language` can be served."""
+        ...
+
+    async def prepare(self) -> None:
+        """Load and warm what is needed (models, kernels). Called once, before the server reports ready."""
+        ...
+
+    async def transcribe(
+        self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
+    ) -> None:
+        """Read `audio` to its end, emitting events; return once everything up to the end is covered.
+
+        Raises `VendorError` when it cannot go on. Being cancelled leaves nothing behind.
+        """
+        ...
