@@ -17,6 +17,10 @@ SAMPLE_RATE = 16_000
 """Samples per second of all audio after decoding, and the unit of every position."""
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """The vendor takes audio: its stream is open, its model warm. The first event of every stream."""
+
+
 class Final(msgspec.Struct, frozen=True):
     """Samples `start` to `end` are done with. No words: the vendor's clock passed them without speech."""
 
@@ -44,7 +48,7 @@ class Lag(msgspec.Struct, frozen=True):
     seconds: float
 
 
-SttEvent = Final | Interim | Activity | Lag
+SttEvent = Ready | Final | Interim | Activity | Lag
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
