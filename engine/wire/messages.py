@@ -63,8 +63,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         # Also runs after decoding and after msgspec.structs.replace.
         force = msgspec.structs.force_setattr
         force(self, "speaker_id", speaker_number(self.speaker))
-        force(self, "start", round(self.start, 3))
-        force(self, "end", round(self.end, 3))
+        force(self, "start", round(float(self.start), 3))
+        force(self, "end", round(float(self.end), 3))
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
