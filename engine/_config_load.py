@@ -1,16 +1,18 @@
-"""Reads any tree of msgspec Structs from a TOML file, the environment and flags, and reports every mistake at once.
+"""Reads a tree of msgspec Structs from a TOML file, the environment and flags; reports every mistake at once.
 
-Operations: `keys` lists the leaves of a tree with their documentation; `gather` collects values and says where each came
-from; `build` makes the tree. Nothing here knows which keys exist: that is `engine.config`.
+Operations: `keys` lists the leaves of a tree with their documentation; `gather` collects values and says
+where each came from; `build` makes the tree. Nothing here knows which keys exist: that is `engine.config`.
 
-A leaf is an annotated field of a Struct; a field whose type is itself a Struct is a section. Bounds and the one-line
-meaning are the field's `msgspec.Meta`; `extra={"secret": True}` keeps a value out of everything that is printed.
+A leaf is an annotated field of a Struct; a field whose type is itself a Struct is a section, one level deep.
+Bounds and the one-line meaning are the field's `msgspec.Meta`; `extra={"secret": True}` keeps a value out of
+everything that is printed.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 import types
 import typing
@@ -22,7 +24,8 @@ import msgspec
 
 Tree = TypeVar("Tree", bound=msgspec.Struct)
 
-# Names that begin with LISTEN_ and are no keys of the tree: ours for builds and clients, and systemd's socket activation.
+# Names that begin with LISTEN_ and are no keys of the tree: ours for builds and clients, and those that systemd
+# sets for socket activation.
 OTHER_ENVIRONMENT = frozenset(
     {"LISTEN_CONFIG", "LISTEN_URL", "LISTEN_TOKEN", "LISTEN_UID", "LISTEN_WERROR", "LISTEN_SANITIZE"}
     | {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
@@ -30,7 +33,7 @@ OTHER_ENVIRONMENT = frozenset(
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with a configuration: which key, its value, where that came from, and what would be right."""
+    """One thing wrong with a configuration: the key, its value, where that came from, what would be right."""
 
     key: str
     value: str
@@ -44,7 +47,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used. `problems` holds every mistake found, and the message has a line for each."""
+    """A configuration that cannot be used. `problems` holds every mistake; the message has a line for each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -120,7 +123,8 @@ def gather(
 ) -> Gathered:
     """Collect what file, environment and flags give, later ones winning; mistakes are collected, not raised.
 
-    `aliases` maps further environment names to keys. `overrides` maps dotted names to values; None means not given.
+    `aliases` maps further environment names to keys. `overrides` maps dotted names to values; None means
+    not given.
     """
     known = keys(tree)
     gathered = Gathered({}, {}, [])
@@ -192,12 +196,14 @@ def _from_environment(
     for variable, name in by_name.items():
         if variable in environ:
             _take(known, name, environ[variable], f"environment {variable}", gathered, loose=True)
-    for variable in environ:
+    for variable, value in environ.items():
         if variable.startswith("LISTEN_") and variable not in by_name and variable not in OTHER_ENVIRONMENT:
             accepted = "is no variable of this program; `listen config example` lists them all"
-            # Its value is not shown: a key under a mistyped name would land in a log.
-            problem = Problem(variable, "…", accepted, "environment", nearest(variable, by_name))
-            gathered.problems.append(problem)
+            shown = _shown_unknown(variable, value)
+            close = nearest(variable, by_name)
+            gathered.problems.append(
+                Problem(variable, shown, accepted + _kubernetes(value), "environment", close)
+            )
 
 
 def _take(
@@ -217,16 +223,15 @@ def _take(
         match = here[close] if close else nearest(name, known)
         where = f"[{section}]" if section else "the top level"
         accepted = f"is no key; {where} has {', '.join(here)}"
-        gathered.problems.append(Problem(name, _shown(value), accepted, source, match))
+        gathered.problems.append(Problem(name, _shown_unknown(name, value), accepted, source, match))
         return
     try:
         gathered.values[name] = _convert(key, value, loose)
         gathered.sources[name] = source
     except (ValueError, TypeError):
         shown = "(secret)" if key.secret else _shown(value)
-        gathered.problems.append(
-            Problem(name, shown, f"must be {key.accepted()}", source, _near_choice(key, value))
-        )
+        accepted = f"must be {key.accepted()}{_kubernetes(value)}"
+        gathered.problems.append(Problem(name, shown, accepted, source, _near_choice(key, value)))
 
 
 def _convert(key: Key, value: object, loose: bool) -> object:
@@ -304,3 +309,15 @@ def _accepted(bare: Any, bounds: msgspec.Meta | None) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _shown_unknown(name: str, value: object) -> str:
+    # A key under a mistyped name must not land in a log.
+    return "(hidden)" if re.search("token|secret|key|passw", name, re.IGNORECASE) else _shown(value)
+
+
+def _kubernetes(value: object) -> str:
+    """A hint where Kubernetes made the variable from a service's name, as in LISTEN_PORT=tcp://10.0.0.1:80."""
+    if isinstance(value, str) and value.startswith("tcp://"):
+        return " (Kubernetes sets it for a service named listen; enableServiceLinks: false stops that)"
+    return ""

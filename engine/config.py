@@ -1,8 +1,8 @@
 """The configuration: one typed tree, read from a TOML file, `LISTEN_*` environment variables and flags.
 
-Later sources win: default, file, environment, flag. `load_config` gives the tree or raises `ConfigError` with every
-mistake in it; `resolve` also says where each value came from. Every leaf carries its meaning and bounds, from which
-`listen config example` writes the annotated file. Times are seconds unless a name says otherwise.
+Later sources win: default, file, environment, flag. `load_config` gives the tree or raises `ConfigError` with
+every mistake in it; `resolve` also says where each value came from. Every leaf carries its meaning and bounds,
+from which `listen config example` writes the annotated file. Times are seconds unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -47,17 +47,22 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOCAL_MODELS = ("tiny.en", "base")
 
-# STT_SERVICE_MODELS is the name the Omi backend gave this list; LISTEN_STT_SERVICE_MODELS means the same and wins.
+# STT_SERVICE_MODELS is the Omi backend's name for this list; LISTEN_STT_SERVICE_MODELS means the same and wins.
 _ALIASES = {"STT_SERVICE_MODELS": "stt.service_models"}
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """`$XDG_DATA_HOME/listen-engine`, else `~/.local/share/listen-engine` (XDG base directories)."""
+    """`$XDG_DATA_HOME/listen-engine`, else `~/.local/share/listen-engine` (XDG base directories).
+
+    A user without a home folder, as some services have, gets `/var/lib/listen-engine`.
+    """
     environ = os.environ if environ is None else environ
     base = environ.get("XDG_DATA_HOME", "")
     if base and Path(base).is_absolute():
         return Path(base) / "listen-engine"
-    home = environ.get("HOME") or str(Path.home())
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if not os.path.isabs(home):
+        return Path("/var/lib/listen-engine")
     return Path(home) / ".local" / "share" / "listen-engine"
 
 
@@ -155,7 +160,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             min_length=1,
-            description="`tiny.en`, `base` (many languages), or the path of a folder in CTranslate2's format.",
+            description="`tiny.en`, `base` (many languages), or a folder with a model for CTranslate2.",
         ),
     ] = "tiny.en"
     threads: Annotated[
@@ -229,7 +234,7 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole tree. Made by `load_config`, which checks ranges; built by hand only the rule on `auth` is checked.
+    """The whole tree. `load_config` checks every range; built by hand, only the rule on `auth` is checked.
 
     Raises ConfigError when `auth` is `dev` and `host` is not a loopback address.
     """
@@ -270,7 +275,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """A configuration and, for every key, where its value came from (`default`, `file …`, `environment …`, `flag …`)."""
+    """A configuration and where each value came from (`default`, `file …`, `environment …`, `flag …`)."""
 
     config: Config
     sources: dict[str, str]
@@ -298,8 +303,9 @@ def load_config(
 ) -> Config:
     """The effective configuration. Raises ConfigError naming every wrong key, its value and what is accepted.
 
-    `path` is the TOML file; without one `$LISTEN_CONFIG` names it, else there is none. `environ` is the process's
-    environment unless given. `overrides` maps dotted names (`session.ring_seconds`) to values; None means not given.
+    `path` is the TOML file; without one `$LISTEN_CONFIG` names it, else there is none. `environ` is the
+    process's environment unless given. `overrides` maps dotted names (`session.ring_seconds`) to values; None
+    means not given.
     """
     return resolve(path, environ, overrides).config
 
@@ -316,7 +322,7 @@ def resolve(
     gathered = gather(Config, path=path, environ=environ, overrides=overrides, aliases=_ALIASES)
     values, sources = gathered.values, gathered.sources
     values.setdefault("data_dir", default_data_dir(environ))
-    host = str(values.get("host", Config.__struct_defaults__[0]))
+    host = str(values.get("host", config_keys()["host"].default))
     if "auth" not in values:
         values["auth"] = "dev" if is_loopback(host) else "token"
         sources["auth"] = "default for this host"
