@@ -24,8 +24,8 @@ import msgspec
 
 Tree = TypeVar("Tree", bound=msgspec.Struct)
 
-# Names that begin with LISTEN_ and are no keys of the tree: ours for builds and clients, and those that systemd
-# sets for socket activation.
+# Names beginning with LISTEN_ that are no keys: ours for builds and clients, and what systemd sets
+# for socket activation.
 OTHER_ENVIRONMENT = frozenset(
     {"LISTEN_CONFIG", "LISTEN_URL", "LISTEN_TOKEN", "LISTEN_UID", "LISTEN_WERROR", "LISTEN_SANITIZE"}
     | {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
@@ -47,7 +47,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used. `problems` holds every mistake; the message has a line for each."""
+    """A configuration that cannot be used. `problems` holds each mistake; the message has a line for each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)

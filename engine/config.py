@@ -1,7 +1,7 @@
 """The configuration: one typed tree, read from a TOML file, `LISTEN_*` environment variables and flags.
 
 Later sources win: default, file, environment, flag. `load_config` gives the tree or raises `ConfigError` with
-every mistake in it; `resolve` also says where each value came from. Every leaf carries its meaning and bounds,
+every mistake in it; `resolve` also says where each value came from. Each leaf carries its meaning and bounds,
 from which `listen config example` writes the annotated file. Times are seconds unless a name says otherwise.
 """
 
@@ -47,7 +47,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOCAL_MODELS = ("tiny.en", "base")
 
-# STT_SERVICE_MODELS is the Omi backend's name for this list; LISTEN_STT_SERVICE_MODELS means the same and wins.
+# STT_SERVICE_MODELS is the Omi backend's name for this list; LISTEN_STT_SERVICE_MODELS is the same, and wins.
 _ALIASES = {"STT_SERVICE_MODELS": "stt.service_models"}
 
 
