@@ -3,6 +3,19 @@
 Everyone may import from here; nothing here imports from another room.
 """
 
+from engine.wire.client_messages import (
+    KEEPALIVE_BYTES,
+    AuthMessage,
+    ClientMessage,
+    Flush,
+    Ignored,
+    ImageChunk,
+    SkipQuestion,
+    SpeakerAssigned,
+    SuggestedSegment,
+    SuggestedTranscript,
+    decode_client,
+)
 from engine.wire.codes import CloseCode, truncate_reason
 from engine.wire.messages import (
     PING,
@@ -31,16 +44,35 @@ from engine.wire.messages import (
 )
 from engine.wire.parameters import CODEC_RATES, ListenParameters, describe_rates, parse_parameters
 from engine.wire.refusal import Refusal
+from engine.wire.states import (
+    SENDS_SEGMENTS,
+    TAKES_AUDIO,
+    TRANSITIONS,
+    IllegalTransition,
+    SessionEvent,
+    State,
+    advance,
+)
 
 __all__ = [
     "CODEC_RATES",
+    "KEEPALIVE_BYTES",
     "PING",
+    "SENDS_SEGMENTS",
+    "TAKES_AUDIO",
+    "TRANSITIONS",
+    "AuthMessage",
     "AuthResponse",
+    "ClientMessage",
     "CloseCode",
     "ConversationSession",
     "ErrorEvent",
     "Event",
+    "Flush",
     "FreemiumThresholdReached",
+    "Ignored",
+    "IllegalTransition",
+    "ImageChunk",
     "InterimSegments",
     "LastMemory",
     "ListenParameters",
@@ -53,9 +85,17 @@ __all__ = [
     "Segment",
     "SegmentsDeleted",
     "ServiceStatus",
+    "SessionEvent",
+    "SkipQuestion",
+    "SpeakerAssigned",
     "SpeakerLabelSuggestion",
+    "State",
+    "SuggestedSegment",
+    "SuggestedTranscript",
     "Translating",
     "Translation",
+    "advance",
+    "decode_client",
     "describe_rates",
     "encode",
     "encode_segments",
