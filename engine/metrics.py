@@ -1,0 +1,152 @@
+"""What the process measures, in Prometheus' terms, with its own registry.
+
+Counters and histograms are fed where things happen. Gauges are not counted up and down: each is a function
+given to `watch`, read when somebody scrapes, so that a gauge cannot drift from what is alive.
+
+Every label has a fixed set of values; anything else is counted under `other`. A user's id is never a label.
+A call costs about a microsecond. Not thread-safe beyond what prometheus-client is: call from the loop.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from engine.wire import CODEC_RATES
+
+__all__ = ["CONTENT_TYPE", "GAUGES", "Metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+OTHER = "other"
+
+GAUGES: Mapping[str, str] = MappingProxyType(
+    {
+        "connections_active": "Live listen sessions.",
+        "capacity_ratio": "Live sessions over the configured limit; scale on this.",
+        "ring_fill_ratio": "Unread audio over the ring's size, of the fullest live session.",
+        "stt_lag_seconds": "Audio received and not yet transcribed, of the session furthest behind.",
+        "journal_pending_records": "Records in journals that are not in the database yet.",
+        "database_writable": "1 when the last check could write to the database.",
+        "ready": "1 when /readyz says so.",
+        "draining": "1 from the stop signal on.",
+    }
+)
+"""Names (without the prefix) that `watch` accepts, and what each says."""
+
+REJECTIONS = frozenset(
+    (
+        # a limit or the state of the server
+        "capacity", "user_sessions", "connect_rate", "draining", "starting",
+        # who the client is
+        "auth", "auth_expired", "auth_timeout", "uid",
+        # a parameter that cannot be served
+        "codec", "sample_rate", "channels", "language", "stt_service", "conversation_timeout",
+    )
+)  # fmt: skip
+STAGES = frozenset(("decode", "stt", "merge", "journal", "send"))
+VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "local-whisper"))
+VENDOR_FAILURES = frozenset(("connect", "closed", "timeout", "rejected", "overloaded", "error"))
+
+_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+_STAGE = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_STALL = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+class _Watched(Collector):
+    """Turns the watched functions into gauges at scrape time."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Callable[[], float]] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for name, source in self.sources.items():
+            yield GaugeMetricFamily(f"listen_{name}", GAUGES[name], value=source())
+
+
+class Metrics:
+    """The metrics of one server. Methods named after what happened; see each name's help text in /metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._watched = _Watched()
+        self.registry.register(self._watched)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._accepted = self._counter("connections", "Listen sessions begun.")
+        self._rejected = self._counter("connections_rejected", "Connections refused.", "reason")
+        self._failed = self._counter("session_errors", "Sessions ended by a fault of the server (1011).")
+        self._audio = self._counter("audio_in_seconds", "Audio received and decoded.", "codec")
+        self._decode_errors = self._counter("decode_errors", "Packets that could not be decoded.", "codec")
+        self._lost = self._counter("audio_lost_samples", "Samples at 16 kHz lost; must stay 0.")
+        self._vendor_failures = self._counter(
+            "vendor_failures", "Failures of a speech-to-text service.", "vendor", "reason"
+        )
+        self._segment_latency = self._histogram(
+            "segment_latency_seconds", "From the end of a word's audio to its segment being sent.", _LATENCY
+        )
+        self._stage_latency = self._histogram(
+            "stage_latency_seconds", "Time in one stage of the live path.", _STAGE, "stage"
+        )
+        self._stall = self._histogram("loop_stall_seconds", "How late the event loop woke a timer.", _STALL)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"listen_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"listen_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def watch(self, **sources: Callable[[], float]) -> None:
+        """Read these gauges at scrape time, replacing earlier sources of the same names.
+
+        Raises ValueError for a name that is not in `GAUGES`.
+        """
+        for name in sources:
+            if name not in GAUGES:
+                raise ValueError(f"gauge {name!r} is not known: use one of {', '.join(GAUGES)}")
+        self._watched.sources |= sources
+
+    def accepted(self) -> None:
+        self._accepted.inc()
+
+    def rejected(self, reason: str | None) -> None:
+        """A connection was refused. `reason`: one of `REJECTIONS`, which holds parameter names too."""
+        self._rejected.labels(_bounded(reason, REJECTIONS)).inc()
+
+    def session_failed(self) -> None:
+        self._failed.inc()
+
+    def audio_in(self, codec: str, seconds: float) -> None:
+        self._audio.labels(_bounded(codec, CODEC_RATES)).inc(seconds)
+
+    def decode_errors(self, codec: str, packets: int = 1) -> None:
+        self._decode_errors.labels(_bounded(codec, CODEC_RATES)).inc(packets)
+
+    def lost_samples(self, samples: int) -> None:
+        self._lost.inc(samples)
+
+    def segment_latency(self, seconds: float) -> None:
+        self._segment_latency.observe(seconds)
+
+    def stage_latency(self, stage: str, seconds: float) -> None:
+        """`stage`: one of `STAGES`."""
+        self._stage_latency.labels(_bounded(stage, STAGES)).observe(seconds)
+
+    def vendor_failures(self, vendor: str, reason: str) -> None:
+        """`vendor` as in `STT_SERVICE_MODELS`; `reason`: one of `VENDOR_FAILURES`."""
+        self._vendor_failures.labels(_bounded(vendor, VENDORS), _bounded(reason, VENDOR_FAILURES)).inc()
+
+    def loop_stall(self, seconds: float) -> None:
+        self._stall.observe(seconds)
+
+    def expose(self) -> bytes:
+        """The registry in Prometheus' text format (`CONTENT_TYPE`)."""
+        return generate_latest(self.registry)
+
+
+def _bounded(value: str | None, accepted: Collection[str]) -> str:
+    return value if value is not None and value in accepted else OTHER
