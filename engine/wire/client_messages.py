@@ -51,7 +51,7 @@ class SuggestedSegment(msgspec.Struct, frozen=True, kw_only=True):
     id: Name | None = None
 
     def label(self) -> str:
-        """`SPEAKER_nn` from the label, else from the number; a label of another form if there is no number."""
+        """`SPEAKER_nn` from the label, else from the number; any other label if there is no number."""
         if self.speaker and _NUMBERED.fullmatch(self.speaker):
             return speaker_label(speaker_number(self.speaker))
         if self.speaker and self.speaker_id is None:
