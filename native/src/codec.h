@@ -1,0 +1,113 @@
+/*
+ * Codecs: one message of the wire in, 16 bit samples out, straight into a ring or into a given buffer.
+ *
+ * A decoder never fails on what is in a message. What cannot be decoded is concealed, so that the timeline
+ * holds, and counted. Each kind of codec is one file (pcm.c, opus.c, lc3.c) that fills in a `codec_kind`.
+ *
+ * Cost: see `python -m bench.decode`. A decoder is used by one thread at a time.
+ */
+
+#ifndef LISTEN_CODEC_H
+#define LISTEN_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring.h"
+
+/* cffi: begin */
+
+typedef struct {
+    int64_t samples;     /* written, from packets that could be decoded */
+    int64_t concealed;   /* written in place of packets that could not */
+    int64_t packets;     /* codec packets in the message, at least 1 */
+    int64_t bad_packets; /* those that could not be decoded */
+} codec_result;
+
+typedef struct codec codec;
+typedef struct encoder encoder;
+
+/* codec_decode found no room; nothing was decoded, no state has changed. */
+#define CODEC_NO_ROOM -1
+/* A packet was bad, or there were several: look at the result. */
+#define CODEC_SEE_RESULT -2
+
+/*
+ * Open a decoder. NULL: its library is not open, or out of memory, or a parameter the library refuses.
+ *   pcm      bits 8 (unsigned, mid-point 128) or 16 (signed, little-endian); channels 1 or 2, interleaved.
+ *            Any split of the stream into messages gives the same samples
+ *   opus     one packet a message, any duration to 120 ms; output 16 kHz mono whatever was coded.
+ *            conceal: samples a lost packet stands for until the first good one says
+ *   lc3      10 ms frames at `rate` (8000, 16000, 24000, 32000, 48000), output at `pcm_rate` >= rate.
+ *            frame_bytes 0: one frame a channel, of equal length, fills the message (left, then right);
+ *            else the message is split into frames of that many bytes, and a message of three frames and
+ *            five bytes more has a footer (as one wearable adds), which is dropped
+ */
+codec *codec_open_pcm(int bits, int channels);
+codec *codec_open_opus(int conceal);
+codec *codec_open_lc3(int rate, int pcm_rate, int channels, int frame_bytes);
+void codec_close(codec *c);
+
+/* Samples that decoding this message may write at most. */
+uint64_t codec_bound(const codec *c, const uint8_t *payload, size_t bytes);
+
+/*
+ * Decode one message
+ * out, room       Where the samples go, and how many fit
+ * result          Always filled in unless CODEC_NO_ROOM
+ * return          Samples written when all is well and it was one packet; else CODEC_NO_ROOM (room is less
+ *                 than codec_bound) or CODEC_SEE_RESULT
+ */
+int64_t codec_decode(codec *c, const uint8_t *payload, size_t bytes, int16_t *out, uint64_t room,
+                     codec_result *result);
+
+/* The same into a ring; room is the ring's headroom. */
+int64_t codec_decode_ring(codec *c, const uint8_t *payload, size_t bytes, ring *r, codec_result *result);
+
+/*
+ * Open an encoder; NULL as above. bitrate in bit/s for opus (0: libopus decides), bytes a frame for lc3.
+ */
+encoder *encoder_open_opus(int rate, int channels, int bitrate);
+encoder *encoder_open_lc3(int rate, int channels, int frame_bytes);
+void encoder_close(encoder *e);
+
+/*
+ * Encode one frame
+ * pcm             `samples` samples for each channel, interleaved
+ * out, room       Where the packet goes
+ * return          Bytes written, or the library's negative error
+ */
+int encoder_encode(encoder *e, const int16_t *pcm, int samples, uint8_t *out, int room);
+
+/* cffi: end */
+
+/* What a kind of codec supplies. `decode` is called with enough room and writes all of `result`. */
+typedef struct {
+    uint64_t (*bound)(const codec *c, const uint8_t *payload, size_t bytes);
+    void (*decode)(codec *c, const uint8_t *payload, size_t bytes, int16_t *out, codec_result *result);
+    void (*close)(codec *c);
+} codec_kind;
+
+/* The first member of every codec's own struct. */
+struct codec {
+    const codec_kind *kind;
+};
+
+typedef struct {
+    int (*encode)(encoder *e, const int16_t *pcm, int samples, uint8_t *out, int room);
+    void (*close)(encoder *e);
+} encoder_kind;
+
+struct encoder {
+    const encoder_kind *kind;
+};
+
+/* Mean of two channels, halves to even: neither louder nor with a bias of half a step. */
+static inline int16_t downmix(int left, int right)
+{
+    const int sum = left + right;
+    const int floor = sum >> 1;
+    return (int16_t)(floor + (sum & floor & 1));
+}
+
+#endif
