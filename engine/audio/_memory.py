@@ -10,7 +10,7 @@ NOTHING = memoryview(b"").cast("h")
 
 
 def map_ring(samples: int) -> Any:
-    """Map a ring of at least `samples` samples: a `ring *` that unmaps itself. Raises `ValueError`, `OSError`."""
+    """At least `samples` samples, as a `ring *` that unmaps itself. Raises `ValueError` or `OSError`."""
     if not 0 < samples < 1 << 32:
         raise ValueError(f"capacity_samples: {samples} is not between 1 and {(1 << 32) - 1}")
     error = ffi.new("int *")

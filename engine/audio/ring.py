@@ -1,13 +1,13 @@
-"""The session's audio: one writer, named readers, positions that never wrap. The memory is C (native/src/ring.h).
+"""The session's audio: one writer, named readers, positions that never wrap. Memory is C (native/src/ring.h).
 
-Operations: `reserve` and `commit` (or `write`) on the writing side; `cursor` for a reader that keeps its place;
-`window` for anyone who knows a position. `RingPool` hands used rings on while their memory is warm.
+Operations: `reserve` and `commit` (or `write`) on the writing side; `cursor` for a reader that keeps its
+place; `window` for anyone who knows a position. `RingPool` hands used rings on while their memory is warm.
 Invariants: `write_position` is the number of samples ever written. A lossless cursor is never overrun: the
 write that would do it raises `RingFull` and changes nothing. A lossy one is moved on and counts what it lost.
-Views are read-only, contiguous, and no copies. **A view is valid until the samples in it are overwritten**: for
-a lossless cursor until it advances past them, for a lossy one or a `window` until `capacity` more samples come.
-Closing the ring never takes memory from a view: it is unmapped when the last one is dropped, and a pool does not
-hand on a ring that somebody still looks at.
+Views are read-only, contiguous, and no copies. **A view is valid until its samples are overwritten**: for a
+lossless cursor until it advances past them, for a lossy one or a `window` until `capacity` more samples came.
+Closing the ring never takes memory from a view: it is unmapped when the last one is dropped, and a pool does
+not hand on a ring that somebody still looks at.
 Bounded: `capacity` samples, 8 cursors. Cost: see `python -m bench.ring`.
 Known doubt: a process made by fork shares the memory with its parent; do not fork while sessions live.
 """
@@ -54,7 +54,7 @@ class RingStatistics(msgspec.Struct, frozen=True):
 
 
 class PoolStatistics(msgspec.Struct, frozen=True):
-    """Rings: kept for use, in use, ever mapped, handed out again, given up on release (too many, or in view)."""
+    """Rings: idle, in use, ever mapped, handed out again; given up on release (too many idle, or in view)."""
 
     idle: int
     idle_limit: int
@@ -89,28 +89,28 @@ class Ring:
     def reserve(self, samples: int) -> Any:
         """Room for the next `samples` samples, contiguous: an `int16_t *`, valid until the next commit.
 
-        Writing there destroys the oldest samples: check `headroom` before. Raises `ValueError` when `samples` is
-        more than the ring holds.
+        Writing there destroys the oldest samples: check `headroom` before. Raises `ValueError` when
+        `samples` is more than the ring holds.
         """
         if not 0 <= samples <= self.capacity:
             raise ValueError(f"samples: {samples} is not between 0 and the ring's capacity, {self.capacity}")
         return lib.ring_reserve(self._native())
 
     def commit(self, samples: int) -> None:
-        """Make `samples` reserved samples readable. Raises `RingFull` (nothing moves then) or `ValueError`."""
+        """Make `samples` reserved samples readable. Raises `RingFull` (then nothing moved) or `ValueError`."""
         if samples < 0:
             raise ValueError(f"samples: {samples} is negative")
         if lib.ring_commit(self._native(), samples) < 0:
             raise self._full(samples)
 
     def write(self, pcm: Any) -> None:
-        """Copy signed 16-bit samples in: any contiguous buffer of them. Raises `RingFull`, having changed nothing."""
+        """Copy signed 16-bit samples in from any contiguous buffer. Raises `RingFull`, having changed nothing."""
         data = ffi.from_buffer("int16_t[]", pcm)
         if lib.ring_write(self._native(), data, len(data)) < 0:
             raise self._full(len(data))
 
     def headroom(self) -> int:
-        """Samples that can be written before the slowest lossless cursor is overrun; `capacity` without one."""
+        """Samples that can be written before a lossless cursor would be overrun; `capacity` without one."""
         return lib.ring_headroom(self._native())
 
     def cursor(self, name: str, *, lossless: bool = True, at: int | None = None) -> "Cursor":
@@ -133,7 +133,7 @@ class Ring:
         return cursor
 
     def window(self, start: int, end: int) -> memoryview:
-        """Samples `start` to `end`, read-only, format 'h', no copy. Raises `LookupError` when not all are there."""
+        """Samples `start` to `end`, read-only, format 'h', no copy. Raises `LookupError` if not all are there."""
         written = self._native().written
         if not max(0, written - self.capacity) <= start <= end <= written:
             raise self._outside("start, end", f"{start}, {end}")
@@ -178,7 +178,7 @@ class Ring:
 
 
 class Cursor:
-    """A reader's place in a ring; made by `Ring.cursor`. Closed with its ring; then all but `close` raise `ValueError`."""
+    """A reader's place in a ring, made by `Ring.cursor`. Once closed, or its ring is, methods raise `ValueError`."""
 
     def __init__(self, ring: Ring, name: str, lossless: bool, slot: Any) -> None:
         self.name = name
@@ -248,7 +248,7 @@ class Cursor:
 
 
 class RingPool:
-    """Hands used rings on: the first pass over new memory costs far more than those that follow (page faults).
+    """Hands used rings on: the first pass over new memory costs far more than the others (page faults).
 
     A ring that is acquired is as new. Memory that somebody still has a view of is not handed on. Bounded:
     `idle_limit` idle rings of `capacity_samples`; whoever acquires bounds those in use. One thread at a time.
@@ -275,9 +275,10 @@ class RingPool:
 
     def release(self, ring: Ring) -> None:
         """Close `ring`, which was acquired here, and keep its memory if nobody looks at it. Idempotent."""
-        memory, watch = ring._memory, _memory.watch(ring._view)
+        memory = ring._memory
         if memory is None:
             return
+        watch = _memory.watch(ring._view)
         ring.close()
         self._in_use -= 1
         if watch() is not None:
