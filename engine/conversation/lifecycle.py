@@ -1,0 +1,279 @@
+"""When conversations begin and end. One task per open conversation waits for its silence.
+
+Operations: sessions `join`; `finish` ends a user's conversation at once, `delete` removes one; `run` first brings
+back what an earlier process left open, then holds the tasks.
+Invariants: a user has at most one current conversation in this process; every open conversation has exactly one
+task waiting for it; a conversation leaves `in_progress` once.
+Bounded by the number of open conversations. After a restart each one left open has a task again, so none
+outlives its timeout, whoever is connected.
+
+    in_progress --silence, or POST--> completed
+    in_progress --silence, nothing said--> deleted (or, while a session listens, begun anew)
+
+Known doubts: two sessions of one user at the same moment share a conversation, as with the Omi backend.
+"""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import structlog
+import trio
+from msgspec.structs import replace
+
+from engine.conversation.document import conversation_document
+from engine.conversation.live import MICROSECONDS, LiveConversation
+from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
+from engine.store import (
+    COMPLETED,
+    IN_PROGRESS,
+    PROCESSING,
+    ConversationClosed,
+    ConversationOpened,
+    ConversationRow,
+    DatabaseWriter,
+    Journal,
+    JournalFull,
+    JournalRecord,
+    Store,
+    UsageAdded,
+    UsageRow,
+)
+from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
+
+log = structlog.get_logger(__name__)
+
+HOUR = 3600 * MICROSECONDS
+SAMPLE_RATE = 16_000
+
+
+class Lifecycle:
+    """All open conversations of the process. Implements `Conversations` for sessions."""
+
+    def __init__(self, store: Store, writer: DatabaseWriter, wall_clock: WallClock) -> None:
+        self._store = store
+        self._writer = writer
+        self._wall_clock = wall_clock
+        self._current: dict[str, LiveConversation] = {}
+        self._journals: dict[str, Journal] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open again what was open when the last process ended, then serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for row in await self._store.conversations.all_unfinished():
+                await self._reopen(row)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # What sessions ask
+
+    async def join(self, participant: Participant, request: JoinRequest) -> OpenConversation:
+        """See `Conversations`."""
+        self._journals[participant.id] = await self._writer.open_journal(participant.id)
+        conversation = self._current.get(participant.uid)
+        timeout = request.conversation_timeout
+        if conversation is not None and conversation.row.timeout_seconds != timeout:
+            await self._store.conversations.resume(participant.uid, conversation.id, timeout)
+            conversation.row = replace(conversation.row, timeout_seconds=timeout)
+        if conversation is None or conversation.closed:
+            conversation = self._begin(participant, request.language, request.source, timeout)
+        conversation.join(participant)
+        return conversation
+
+    async def last_completed(self, uid: str) -> str | None:
+        """See `Conversations`."""
+        row = await self._store.conversations.latest_completed(uid)
+        return row.id if row else None
+
+    def used(self, by: Participant, usage: SessionUsage) -> None:
+        """See `Conversations`."""
+        row = UsageRow(
+            uid=by.uid,
+            hour=self._hour(),
+            audio_seconds=usage.audio_samples / SAMPLE_RATE,
+            speech_seconds=usage.speech_samples / SAMPLE_RATE,
+            words=usage.words,
+            segments=usage.segments,
+            sessions=usage.sessions,
+            vendor_seconds={name: n / SAMPLE_RATE for name, n in usage.vendor_samples.items()},
+        )
+        self._keep(by, UsageAdded(str(uuid4()), row))
+
+    def left(self, participant: Participant) -> None:
+        """The session is over: its journal is removed once the database has all of it."""
+        journal = self._journals.pop(participant.id, None)
+        if journal is not None:
+            journal.end()
+
+    # What REST asks
+
+    async def finish(self, uid: str) -> ConversationRow | None:
+        """End the user's conversation now and return it, completed; None when there is nothing to end.
+
+        What was said so far is transcribed first, within the configured time. Cancellation leaves it ending.
+        """
+        conversation = self._current.get(uid)
+        if conversation is None:
+            return None
+        async with trio.open_nursery() as nursery:
+            for participant in conversation.participants.values():
+                nursery.start_soon(participant.flush)
+        if not conversation.closed:
+            if not conversation.revisions:
+                return None
+            self._close(conversation)
+        await conversation.completed.wait()
+        return conversation.row
+
+    async def delete(self, uid: str, conversation_id: str) -> bool:
+        """Remove a conversation. Of one in progress, what was said so far is removed and a new one begins."""
+        conversation = self._current.get(uid)
+        if conversation is not None and conversation.id == conversation_id:
+            self._replace(conversation)
+            await self._writer.flush()
+        return await self._store.conversations.delete(uid, conversation_id)
+
+    def open_conversations(self) -> int:
+        """How many are in progress."""
+        return len(self._current)
+
+    # Beginning
+
+    async def _reopen(self, row: ConversationRow) -> None:
+        segments = await self._store.conversations.segments(row.uid, row.id)
+        silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
+        conversation = self._live(row, silent_for=max(silent_for, 0.0))
+        conversation.recover(segments)
+        if row.status == IN_PROGRESS:
+            older = self._current.get(row.uid)
+            if older is not None:
+                self._close(older)
+            self._open(conversation)
+        else:
+            self._soon(self._complete, conversation, ())
+
+    def _begin(
+        self, participant: Participant, language: str | None, source: str | None, timeout: int
+    ) -> LiveConversation:
+        """A new stub, in the journal of the session that needs it."""
+        now = self._wall_clock()
+        row = ConversationRow(
+            uid=participant.uid,
+            id=str(uuid4()),
+            created_at=now,
+            started_at=now,
+            finished_at=now,
+            last_speech_at=now,
+            timeout_seconds=timeout,
+            source=source or "unknown",
+            language=language,
+        )
+        self._keep(participant, ConversationOpened(row))
+        conversation = self._live(row, silent_for=0.0)
+        self._open(conversation)
+        return conversation
+
+    def _live(self, row: ConversationRow, silent_for: float) -> LiveConversation:
+        return LiveConversation(row, silent_for=silent_for, keep=self._keep, split=self._split)
+
+    def _open(self, conversation: LiveConversation) -> None:
+        self._current[conversation.row.uid] = conversation
+        self._soon(self._watch, conversation)
+
+    def _keep(self, by: Participant, record: JournalRecord) -> None:
+        """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
+        journal: Journal | None = self._journals[by.id]
+        try:
+            assert journal is not None
+            journal.append(record)
+        except JournalFull as error:
+            log.error("journal full", error=str(error))
+            journal = None
+        self._writer.submit(journal, (record,))
+
+    # Ending
+
+    async def _watch(self, conversation: LiveConversation) -> None:
+        """End the conversation when its silence has lasted."""
+        while not conversation.closed:
+            remaining = conversation.remaining()
+            if remaining is None or remaining > 0:
+                await conversation.wait()
+            elif conversation.revisions:
+                self._close(conversation)
+            elif conversation.participants:
+                conversation.restart(self._wall_clock())
+            else:
+                await self._remove_stub(conversation)
+
+    async def _remove_stub(self, conversation: LiveConversation) -> None:
+        """Nothing was said and nobody listens: there was no conversation."""
+        self._detach(conversation)
+        await self._writer.flush()
+        await self._store.conversations.delete(conversation.row.uid, conversation.id)
+        conversation.completed.set()
+
+    def _detach(self, conversation: LiveConversation) -> None:
+        conversation.closed = True
+        conversation.changed.set()
+        if self._current.get(conversation.row.uid) is conversation:
+            del self._current[conversation.row.uid]
+
+    def _replace(
+        self, conversation: LiveConversation, mover: Participant | None = None
+    ) -> tuple[list[Participant], LiveConversation | None]:
+        """End `conversation`; those in it go on in a new one. `mover` moves by itself."""
+        self._detach(conversation)
+        participants = list(conversation.participants.values())
+        conversation.participants.clear()
+        if not participants:
+            return [], None
+        row = conversation.row
+        following = self._begin(participants[0], row.language, row.source, row.timeout_seconds)
+        for participant in participants:
+            following.join(participant)
+            if participant is not mover:
+                participant.move_to(following)
+        return participants, following
+
+    def _close(self, conversation: LiveConversation) -> None:
+        participants, _ = self._replace(conversation)
+        self._soon(self._complete, conversation, participants)
+
+    def _split(self, conversation: LiveConversation, by: Participant) -> OpenConversation:
+        participants, following = self._replace(conversation, mover=by)
+        assert following is not None, "the session that splits a conversation takes part in it"
+        self._soon(self._complete, conversation, participants)
+        return following
+
+    async def _complete(self, conversation: LiveConversation, told: Sequence[Participant]) -> None:
+        """From `in_progress` over `processing` to `completed`, telling those who took part."""
+        uid, id = conversation.row.uid, conversation.id
+        await self._writer.flush()
+        segments = await self._store.conversations.segments(uid, id)
+        for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
+            conversation.row = replace(conversation.row, status=status)
+            closed = ConversationClosed(uid, id, status, conversation.row.finished_at)
+            self._writer.submit(None, (closed, *self._counted(conversation, status)))
+            await self._writer.flush()
+            document = conversation_document(conversation.row, segments)
+            for participant in told:
+                participant.notify(event(memory=document))
+        conversation.completed.set()
+        log.info("conversation completed", conversation=id, segments=len(segments))
+
+    def _counted(self, conversation: LiveConversation, status: str) -> tuple[UsageAdded, ...]:
+        """A completed conversation is counted once: the entry bears its id."""
+        if status != COMPLETED:
+            return ()
+        row = UsageRow(uid=conversation.row.uid, hour=self._hour(), conversations=1)
+        return (UsageAdded(f"conversation:{conversation.id}", row),)
+
+    def _hour(self) -> int:
+        now = self._wall_clock()
+        return now - now % HOUR
+
+    def _soon(self, task: object, *arguments: object) -> None:
+        assert self._nursery is not None, "the lifecycle runs"
+        self._nursery.start_soon(task, *arguments)  # type: ignore[arg-type]

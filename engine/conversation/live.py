@@ -1,0 +1,140 @@
+"""A conversation in progress, with or without a session that writes to it.
+
+Operations: sessions `join` and `leave`, `publish` segments and say when they `heard` something; the lifecycle asks
+`remaining`.
+Invariants: a segment is in a journal before `publish` returns; `revisions` names every segment given out; the
+conversation is over once `closed` is true, and nothing is published to it after that.
+Bounded by its own segments: an id and a number each. The segments themselves are in the database, but the last.
+"""
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+import trio
+from msgspec.structs import replace
+
+from engine.listen.ports import OpenConversation, Participant
+from engine.store import ConversationRestarted, ConversationRow, JournalRecord, SegmentsChanged, SegmentsDeleted
+from engine.transcript import Merged
+from engine.wire.messages import Segment
+
+MICROSECONDS = 1_000_000
+
+Keep = Callable[[Participant, JournalRecord], None]
+Split = Callable[["LiveConversation", Participant], OpenConversation]
+
+
+class LiveConversation:
+    """One user's conversation in progress. Implements `OpenConversation`."""
+
+    def __init__(self, row: ConversationRow, *, silent_for: float, keep: Keep, split: Split) -> None:
+        """`silent_for`: seconds since its last speech (or since it was opened)."""
+        self.row = row
+        self.tail: Segment | None = None
+        self.participants: dict[str, Participant] = {}
+        self.closed = False
+        self.completed = trio.Event()
+        self.changed = trio.Event()
+        self._revisions: dict[str, int] = {}
+        self._waits_for_speech = False
+        self._quiet_since = trio.current_time() - silent_for
+        self._keep = keep
+        self._split = split
+
+    def recover(self, segments: Sequence[Segment]) -> None:
+        """Take up again what an earlier process kept."""
+        self._revisions.update((segment.id, segment.revision) for segment in segments)
+        self.tail = segments[-1] if segments else None
+
+    @property
+    def id(self) -> str:
+        """See `OpenConversation`."""
+        return self.row.id
+
+    @property
+    def started_at(self) -> int:
+        """See `OpenConversation`."""
+        return self.row.started_at
+
+    @property
+    def revisions(self) -> MappingProxyType[str, int]:
+        """See `OpenConversation`."""
+        return MappingProxyType(self._revisions)
+
+    def start_at(self, by: Participant, moment: int) -> None:
+        """See `OpenConversation`."""
+        if not self._revisions and moment > self.row.started_at:
+            self.row = replace(self.row, started_at=moment)
+            self._keep(by, ConversationRestarted(self.row.uid, self.id, moment))
+
+    def publish(self, by: Participant, merged: Merged, speech_at: int) -> None:
+        """See `OpenConversation`. Raises `JournalFull` when the disk takes no more."""
+        if merged.changed or merged.deleted:
+            finished_at = max(speech_at, self.row.finished_at)
+            self.row = replace(self.row, finished_at=finished_at, last_speech_at=finished_at)
+            self._keep(
+                by, SegmentsChanged(self.row.uid, self.id, merged.changed, finished_at, finished_at)
+            )
+        if merged.deleted:
+            self._keep(by, SegmentsDeleted(self.row.uid, self.id, merged.deleted))
+        for segment in merged.changed:
+            self._revisions[segment.id] = segment.revision
+        for gone in merged.deleted:
+            self._revisions.pop(gone, None)
+        if merged.segments:
+            self.tail = merged.segments[-1]
+
+    def split(self, by: Participant) -> OpenConversation:
+        """See `OpenConversation`."""
+        return self._split(self, by)
+
+    # Silence
+
+    def join(self, participant: Participant) -> None:
+        """A session writes to this conversation from now on."""
+        self.participants[participant.id] = participant
+        self.changed.set()
+
+    def leave(self, by: Participant) -> None:
+        """See `OpenConversation`."""
+        silence = by.silence()
+        if silence is not None:
+            self._quiet_since = max(self._quiet_since, trio.current_time() - silence)
+        self.participants.pop(by.id, None)
+        self.changed.set()
+
+    def heard(self) -> None:
+        """See `OpenConversation`. Cheap: this is called several times a second."""
+        remaining = self.remaining()
+        if remaining is not None and (remaining <= 0 or self._waits_for_speech):
+            self.changed.set()
+
+    def restart(self, moment: int) -> None:
+        """The timeout passed without a word: count the silence, and the conversation, from now (`moment`)."""
+        self._quiet_since = trio.current_time()
+        for participant in self.participants.values():
+            self.start_at(participant, moment)
+            participant.move_to(self)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the end of the last speech in it, or since it was opened."""
+        silences = [s for p in self.participants.values() if (s := p.silence()) is not None]
+        return min(silences, default=trio.current_time() - self._quiet_since)
+
+    def remaining(self) -> float | None:
+        """Seconds of silence until the timeout; None while speech waits to be transcribed."""
+        if any(participant.speech_waiting for participant in self.participants.values()):
+            return None
+        return self.row.timeout_seconds - self.silence
+
+    async def wait(self) -> None:
+        """Wait until the timeout may have passed, or something changed."""
+        remaining = self.remaining()
+        self.changed = trio.Event()
+        self._waits_for_speech = remaining is None
+        if remaining is None:
+            await self.changed.wait()
+        else:
+            with trio.move_on_after(max(remaining, 0)):
+                await self.changed.wait()

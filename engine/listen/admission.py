@@ -1,0 +1,79 @@
+"""How many sessions there may be: in all, of one user, and new ones of one user in a minute.
+
+Operations: `admit` is a context manager around a session.
+Invariants: the counts are those of the contexts that are open.
+Bounded: per user only the times of the connects of the last minute are kept, at most as many as are allowed.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from engine.config import Limits
+from engine.wire.codes import CloseCode
+from engine.wire.refusal import Refusal
+
+MINUTE = 60.0
+
+
+class Admission:
+    """The front door."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._sessions: Counter[str] = Counter()
+        self._connects: dict[str, deque[float]] = {}
+
+    @property
+    def sessions(self) -> int:
+        """Sessions inside."""
+        return self._sessions.total()
+
+    @contextmanager
+    def admit(self, uid: str) -> Iterator[None]:
+        """Hold a place for one session of `uid`. Raises `Refusal` with 1013 and a retry time when full."""
+        self._check(uid)
+        self._sessions[uid] += 1
+        try:
+            yield
+        finally:
+            self._sessions[uid] -= 1
+            if not self._sessions[uid]:
+                del self._sessions[uid]
+
+    def _check(self, uid: str) -> None:
+        limits = self._limits
+        if self.sessions >= limits.sessions:
+            raise _full("capacity", f"all {limits.sessions} sessions are taken", limits.retry_after)
+        if self._sessions[uid] >= limits.sessions_per_user:
+            text = f"this user has {limits.sessions_per_user} sessions already, the most allowed"
+            raise _full("user_sessions", text, limits.retry_after)
+        self._check_rate(uid)
+
+    def _check_rate(self, uid: str) -> None:
+        now = trio.current_time()
+        self._forget_before(now - MINUTE)
+        times = self._connects.setdefault(uid, deque())
+        allowed = self._limits.connects_per_minute
+        if len(times) >= allowed:
+            text = f"this user connected {allowed} times in the last minute, the most allowed"
+            raise _full("connect_rate", text, times[0] + MINUTE - now)
+        times.append(now)
+
+    def _forget_before(self, moment: float) -> None:
+        for uid, times in list(self._connects.items()):
+            while times and times[0] <= moment:
+                times.popleft()
+            if not times:
+                del self._connects[uid]
+
+
+def _full(limit: str, text: str, retry_after: float) -> Refusal:
+    return Refusal(
+        CloseCode.TRY_AGAIN_LATER,
+        limit,
+        message=f"{text}: try again in {retry_after:.1f} s",
+        retry_after=round(retry_after, 1),
+    )

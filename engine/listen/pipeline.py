@@ -1,0 +1,308 @@
+"""From codec packets to results: decoder, ring, backlog and vendor, with the books kept. No socket, no records.
+
+Operations: one task `feed`s packets, one runs `transcribe`; `flush` has everything so far transcribed, `finish`
+says that no audio follows. Results go to the `listener`, whose methods are called from `transcribe`'s task.
+Invariants: every sample written to the ring is in exactly one term of the ledger; `Final`s tile the timeline.
+Bounded by the backlog (ring and spill file); `feed` waits when it is full.
+Known doubts: a vendor whose results overlap those before them is trusted only from the last covered sample on.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+import trio
+
+from engine.audio.codecs import Decoder
+from engine.audio.ledger import Ledger, LedgerSnapshot
+from engine.audio.ring import Ring, RingPool
+from engine.listen.backlog import Backlog
+from engine.listen.spill import Spill, SpillStatistics
+from engine.stt.backoff import Backoff
+from engine.stt.vendor import (
+    SAMPLE_RATE,
+    Activity,
+    Fault,
+    Final,
+    Interim,
+    Lag,
+    Ready,
+    StreamOptions,
+    SttEvent,
+    Vendor,
+    VendorError,
+)
+from engine.transcript.words import Word
+
+log = structlog.get_logger(__name__)
+
+UNHEARD_TOLERANCE = SAMPLE_RATE
+"""Audio the vendor has not read counts as possible speech from this many samples on (vendors read in chunks)."""
+
+
+class Listener(Protocol):
+    """Who is told what the pipeline finds. Called between two awaits: must not block."""
+
+    def on_ready(self, vendor: Vendor) -> None:
+        """The vendor takes audio."""
+        ...
+
+    def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """Final words, in order, each sample of whose time has not been covered before."""
+        ...
+
+    def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """The open utterance so far."""
+        ...
+
+    def on_lag(self, seconds: float) -> None:
+        """Transcription is this far behind; 0 when it has caught up."""
+        ...
+
+    def on_fault(self, vendor: Vendor, error: VendorError, retry_in: float) -> None:
+        """A vendor failed; its audio is kept and it is tried again in `retry_in` seconds."""
+        ...
+
+    def on_silence(self, ended: int, began: int) -> None:
+        """Between samples `ended` and `began` nobody spoke."""
+        ...
+
+    def on_progress(self) -> None:
+        """Speech began or ended, or silence went on: the sample timeline moved."""
+        ...
+
+
+class SttExhausted(Exception):
+    """No vendor worked for longer than the configured time."""
+
+
+class PipelineStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One session's audio at a moment; positions and counts in samples."""
+
+    ledger: LedgerSnapshot
+    received: int
+    covered: int
+    ring_fill: float
+    spill: SpillStatistics
+    words: int
+    vendor_samples: dict[str, int]
+
+
+class Pipeline:
+    """One session's audio. Make it with `open_pipeline`, which gives its ring back."""
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder,
+        ring: Ring,
+        backlog: Backlog,
+        spill: Spill,
+        vendors: Sequence[Vendor],
+        options: StreamOptions,
+        backoff: Backoff,
+    ) -> None:
+        """`vendors`: in order of preference; empty for a session that brings its own transcript."""
+        self.ledger = Ledger()
+        self.last_audio_at: float | None = None
+        self.last_speech: int | None = None
+        self.words = 0
+        self._decoder = decoder
+        self._ring = ring
+        self._backlog = backlog
+        self._spill = spill
+        self._vendors = tuple(vendors)
+        self._options = options
+        self._listener: Listener
+        self._backoff = backoff
+        self._speaking = False
+        self._speech_end = 0
+        self._finished = trio.Event()
+        self._audio_came = trio.Event()
+        self._vendor_samples: dict[str, int] = {}
+
+    # Audio in
+
+    @property
+    def received(self) -> int:
+        """Samples on the timeline so far."""
+        return self._ring.write_position
+
+    async def feed(self, payload: bytes | memoryview) -> int:
+        """Decode one message into the ring; waits for room. Returns how many of its packets were bad."""
+        bad = 0
+        for piece in self._decoder.pieces(payload):
+            if self._vendors:
+                await self._backlog.make_room(self._decoder.max_samples(len(piece)))
+            done = self._decoder.decode(piece, self._ring)
+            bad += done.bad_packets
+            self._count(done.samples, done.concealed, done.packets, done.bad_packets)
+        self.last_audio_at = trio.current_time()
+        self._audio_came.set()
+        return bad
+
+    async def finish(self) -> None:
+        """No audio follows: what the decoder still holds is added, and the vendor told. Idempotent."""
+        await self._backlog.make_room(self._decoder.max_samples(0))
+        done = self._decoder.flush(self._ring)
+        self._count(done.samples, done.concealed, done.packets, done.bad_packets)
+        self._backlog.finish()
+        self._finished.set()
+
+    def _count(self, samples: int, concealed: int, packets: int, bad: int) -> None:
+        self.ledger.received(packets=packets, decoded=packets - bad, rejected=bad)
+        self.ledger.heard(decoded=samples, concealed=concealed)
+        if self._vendors:
+            self._backlog.grown()
+        else:
+            self.ledger.not_for_stt(samples + concealed)
+            self._backlog.cover(self.received)
+
+    # What is known of speech and silence
+
+    @property
+    def speech_waiting(self) -> bool:
+        """Whether received audio may hold speech that no final result covers yet."""
+        if not self._vendors:
+            return False
+        return (
+            self._speaking
+            or self._speech_end > self._backlog.covered
+            or self._backlog.unread > UNHEARD_TOLERANCE
+        )
+
+    def silence(self) -> float | None:
+        """Seconds since the end of the last speech, on the audio's timeline and then the clock's; None before any."""
+        if self.last_speech is None or self.last_audio_at is None:
+            return None
+        behind = max(self.received - self.last_speech, 0) / SAMPLE_RATE
+        return behind + trio.current_time() - self.last_audio_at
+
+    def speech_now(self) -> None:
+        """Somebody else heard speech just now (a client that transcribes by itself)."""
+        self.last_speech = self.received
+        self.last_audio_at = trio.current_time()
+
+    def _speech(self, began: int, until: int) -> None:
+        """Speech from sample `began` to sample `until`, or still going on there."""
+        if self.last_speech is not None and began > self.last_speech:
+            self._listener.on_silence(self.last_speech, began)
+        self.last_speech = max(self.last_speech or 0, until)
+
+    def forget_speech(self) -> None:
+        """A new conversation begins: the silence in it has not been broken yet."""
+        self.last_speech = None
+
+    # Speech to text
+
+    async def flush(self) -> None:
+        """Return when everything received so far is covered. Cancelling it leaves the flush under way."""
+        if self._vendors:
+            await self._backlog.wait_covered(self._backlog.flush())
+
+    async def flush_when_idle(self, seconds: float) -> None:
+        """Have what is left transcribed whenever no audio came for `seconds`: a muted client sends no silence."""
+        while True:
+            if self.last_audio_at is None or self._backlog.waiting == 0:
+                self._audio_came = trio.Event()
+                await self._audio_came.wait()
+            quiet_at = (self.last_audio_at or trio.current_time()) + seconds
+            if trio.current_time() < quiet_at:
+                await trio.sleep_until(quiet_at)
+            elif self._backlog.waiting:
+                await self.flush()
+
+    async def transcribe(self, listener: Listener, exhausted_after: float) -> None:
+        """Run vendors, telling `listener`, until all audio up to `finish` is covered.
+
+        A vendor that fails is tried again after a backoff, from the last sample covered. Raises SttExhausted
+        when none covered anything for `exhausted_after` seconds.
+        """
+        self._listener = listener
+        if not self._vendors:
+            await self._finished.wait()
+            return
+        vendor = self._vendors[0]
+        failing_since: float | None = None
+        while True:
+            covered = self._backlog.covered
+            try:
+                await vendor.transcribe(self._backlog, lambda event: self._on_event(event, vendor), self._options)
+                break
+            except VendorError as error:
+                failed = error
+            if failing_since is None or self._backlog.covered > covered:
+                failing_since = trio.current_time()
+                self._backoff.reset()
+            delay = failed.retry_after if failed.fault is Fault.RETRY_AFTER and failed.retry_after else None
+            delay = self._backoff.next() if delay is None else delay
+            if trio.current_time() + delay - failing_since > exhausted_after:
+                raise SttExhausted(f"{vendor.name} failed for {exhausted_after:g} s: {failed}") from failed
+            self._backlog.rewind()
+            self._speaking = False
+            self._listener.on_fault(vendor, failed, delay)
+            await trio.sleep(delay)
+
+    def _on_event(self, event: SttEvent, vendor: Vendor) -> None:
+        match event:
+            case Final():
+                self._on_final(event, vendor)
+            case Interim():
+                self._listener.on_interim(event.words, vendor)
+            case Activity():
+                self._on_activity(event)
+            case Lag():
+                self._listener.on_lag(event.seconds)
+            case Ready():
+                self._listener.on_ready(vendor)
+
+    def _on_final(self, final: Final, vendor: Vendor) -> None:
+        before = self._backlog.covered
+        end = min(final.end, self.received)
+        words = [word for word in final.words if word.end > before]
+        if end > before:
+            samples = end - before
+            self.ledger.covered(samples, spoken=bool(words))
+            self._vendor_samples[vendor.provider] = self._vendor_samples.get(vendor.provider, 0) + samples
+        if words:
+            self.words += len(words)
+            self._speech(words[0].start, words[-1].end)
+            self._listener.on_words(words, vendor)
+        # Only now may the ring use the memory again: the words are in the journal.
+        self._backlog.cover(end)
+        self._listener.on_progress()
+
+    def _on_activity(self, activity: Activity) -> None:
+        if activity.speaking or not self._speaking:
+            self._speech(activity.position, activity.position)
+        else:
+            self._speech(self.last_speech or 0, activity.position)
+        if not activity.speaking:
+            self._speech_end = max(self._speech_end, activity.position)
+        self._speaking = activity.speaking
+        self._listener.on_progress()
+
+    def close(self, pool: RingPool) -> None:
+        """Give the ring back; audio that was never covered is counted as lost. Idempotent.
+
+        Sessions end only when all is covered, or when the server's drain time is over.
+        """
+        if self._vendors:
+            self.ledger.lost(self._backlog.waiting)
+        self._backlog.close()
+        self._decoder.close()
+        pool.release(self._ring)
+
+    def statistics(self) -> PipelineStatistics:
+        """The books, and how full the buffers are."""
+        waiting = self._backlog.waiting if self._vendors else 0
+        return PipelineStatistics(
+            ledger=self.ledger.snapshot(pending=waiting),
+            received=self.received,
+            covered=self._backlog.covered,
+            ring_fill=1 - self._ring.headroom() / self._ring.capacity,
+            spill=self._spill.statistics(),
+            words=self.words,
+            vendor_samples=dict(self._vendor_samples),
+        )

@@ -1,0 +1,165 @@
+"""What a live session needs from the rooms that come after it, as Protocols that they implement."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from engine.transcript import Merged
+from engine.wire.messages import Event, Segment
+
+T = TypeVar("T")
+
+
+class OffLoop(Protocol):
+    """Runs a blocking function off the event loop; the virtual-clock tests run it inline."""
+
+    async def __call__(self, function: Callable[..., T], /, *args: object) -> T: ...
+
+
+class WallClock(Protocol):
+    """Microseconds since the epoch, UTC. Trio's clock is used for everything but timestamps in records."""
+
+    def __call__(self) -> int: ...
+
+
+class ClientGone(Exception):
+    """The client's socket is closed; `code` is its close code, 1006 when it went without one."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the client is gone (close code {code})")
+        self.code = code
+
+
+class ClientSocket(Protocol):
+    """A client's WebSocket after the handshake, whichever way it came in."""
+
+    async def receive(self) -> bytes | str:
+        """The next message. All messages the client sent come before `ClientGone` is raised."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text message; raises `ClientGone` when nobody is there to read it."""
+        ...
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Send the close frame; a second call, or a call after the client went, does nothing."""
+        ...
+
+
+class Participant(Protocol):
+    """A live session, as the conversation it writes to sees it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def speech_waiting(self) -> bool:
+        """Whether audio was received that may hold speech nobody has transcribed yet."""
+        ...
+
+    def silence(self) -> float | None:
+        """Seconds since the end of the last speech; None while there was none in this conversation."""
+        ...
+
+    async def flush(self) -> None:
+        """Have everything received so far transcribed, within the configured time."""
+        ...
+
+    def notify(self, event: Event) -> None:
+        """Queue an event for the client."""
+        ...
+
+    def move_to(self, conversation: "OpenConversation") -> None:
+        """The old conversation ended; what is said from now on belongs to this one."""
+        ...
+
+
+class OpenConversation(Protocol):
+    """A conversation in progress."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def started_at(self) -> int:
+        """Microseconds since the epoch; segment times count from here."""
+        ...
+
+    @property
+    def tail(self) -> Segment | None:
+        """The latest segment, which new words may still be joined to."""
+        ...
+
+    @property
+    def revisions(self) -> Mapping[str, int]:
+        """Revision of each of its segments, by id."""
+        ...
+
+    def start_at(self, by: Participant, moment: int) -> None:
+        """Move the beginning of a conversation that has no segments yet to `moment`."""
+        ...
+
+    def publish(self, by: Participant, merged: Merged, speech_at: int) -> None:
+        """Keep segments before they are sent: in the journal at once, in the database soon.
+
+        `speech_at` is when the last speech ended, in microseconds since the epoch.
+        """
+        ...
+
+    def heard(self) -> None:
+        """Look at the silence again: a participant's speech or silence went on."""
+        ...
+
+    def split(self, by: Participant) -> "OpenConversation":
+        """End this one now, its timeout having passed on the audio's timeline; the next one, which `by` is in."""
+        ...
+
+    def leave(self, by: Participant) -> None:
+        """The participant's session is over. The conversation goes on until its timeout."""
+        ...
+
+
+class SessionUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session used since it was last asked. Samples at 16 kHz."""
+
+    sessions: int = 0
+    audio_samples: int = 0
+    speech_samples: int = 0
+    words: int = 0
+    segments: int = 0
+    vendor_samples: dict[str, int] = {}
+
+
+class Conversations(Protocol):
+    """Where sessions find their conversation."""
+
+    async def join(self, participant: Participant, request: "JoinRequest") -> OpenConversation:
+        """The conversation in progress of the participant's user, or a new one."""
+        ...
+
+    async def last_completed(self, uid: str) -> str | None:
+        """Id of the user's latest completed conversation."""
+        ...
+
+    def left(self, participant: Participant) -> None:
+        """The session is over, after its last `used`: what was kept for it may be tidied up."""
+        ...
+
+    def used(self, by: Participant, usage: SessionUsage) -> None:
+        """Add to the user's usage, through the session's journal."""
+        ...
+
+
+class JoinRequest(Protocol):
+    """What `join` needs to know of the session."""
+
+    @property
+    def language(self) -> str: ...
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def conversation_timeout(self) -> int: ...

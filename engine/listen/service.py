@@ -1,0 +1,208 @@
+"""All live sessions of the process.
+
+Operations: `serve` runs one session from admission to its last word; `start_drain` sends all away; `drained`
+waits until none is left.
+Invariants: a session is in `live()` exactly while its nursery is open, so gauges are read, never counted.
+Bounded by the configured limits.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from uuid import uuid4
+
+import msgspec
+import structlog
+import trio
+from msgspec.structs import replace
+from structlog.contextvars import bound_contextvars
+
+from engine.config import Config
+from engine.listen.admission import Admission
+from engine.listen.opening import open_pipeline, ring_pool
+from engine.listen.pipeline import Pipeline
+from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
+from engine.listen.session import Session, SessionStatistics
+from engine.listen.usage import UsageMeter
+from engine.metrics import Metrics
+from engine.stt.selection import choose
+from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
+from engine.wire.codes import CloseCode
+from engine.wire.messages import ServiceStatus
+from engine.wire.parameters import ListenParameters
+from engine.wire.refusal import Refusal
+
+log = structlog.get_logger(__name__)
+
+
+class ListenService:
+    """Where every client's session is made, counted and ended."""
+
+    def __init__(
+        self,
+        config: Config,
+        vendors: Sequence[Vendor],
+        conversations: Conversations,
+        *,
+        metrics: Metrics,
+        off_loop: OffLoop,
+        wall_clock: WallClock,
+    ) -> None:
+        self.draining = False
+        self._config = config
+        self._vendors = tuple(vendors)
+        self._conversations = conversations
+        self._metrics = metrics
+        self._off_loop = off_loop
+        self._wall_clock = wall_clock
+        self._admission = Admission(config.limits)
+        self._pool = ring_pool(config)
+        self._sessions: dict[str, Session] = {}
+        self._empty = trio.Event()
+
+    def live(self) -> tuple[SessionStatistics, ...]:
+        """The sessions there are."""
+        return tuple(session.statistics() for session in self._sessions.values())
+
+    @property
+    def load(self) -> float:
+        """Sessions over the most there may be."""
+        return self._admission.sessions / self._config.limits.sessions
+
+    def start_drain(self) -> None:
+        """Take no more sessions and end those there are, each after its last word."""
+        self.draining = True
+        for session in self._sessions.values():
+            session.notify(ServiceStatus(status="draining", status_text="The server is shutting down"))
+            session.end(CloseCode.GOING_AWAY, "the server is shutting down")
+
+    async def drained(self) -> None:
+        """Wait until there is no session left."""
+        while self._sessions:
+            self._empty = trio.Event()
+            await self._empty.wait()
+
+    async def serve(self, socket: ClientSocket, parameters: ListenParameters, uid: str) -> None:
+        """One session of `uid`; returns when the client is gone and all it said is transcribed and kept.
+
+        Raises `Refusal` before anything is sent: 1013 when full or draining, 1008 for a language nobody
+        speaks. Cancellation closes the socket with 1001 and counts what was not transcribed as lost.
+        """
+        if self.draining:
+            retry = self._config.limits.retry_after
+            text = f"the server is going away: try again in {retry:g} s"
+            raise Refusal(CloseCode.TRY_AGAIN_LATER, "draining", message=text, retry_after=retry)
+        vendors, notices = self._vendors_for(parameters)
+        parameters = replace(parameters, notices=(*parameters.notices, *notices))
+        session_id = uuid4().hex
+        with (
+            self._admission.admit(uid),
+            bound_contextvars(session=session_id),
+            self._pipeline(session_id, parameters, vendors) as pipeline,
+        ):
+            session = Session(
+                session_id=session_id,
+                uid=uid,
+                parameters=parameters,
+                socket=socket,
+                pipeline=pipeline,
+                conversations=self._conversations,
+                config=self._config,
+                wall_clock=self._wall_clock,
+            )
+            self._sessions[session_id] = session
+            try:
+                await self._run(session, pipeline, socket)
+            finally:
+                del self._sessions[session_id]
+                if not self._sessions:
+                    self._empty.set()
+
+    def _vendors_for(self, parameters: ListenParameters) -> tuple[tuple[Vendor, ...], tuple[str, ...]]:
+        """Who transcribes, in order of preference, and what the client should be told about it."""
+        if parameters.custom_stt:
+            return (), ()
+        choice = choose(self._vendors, parameters.language, parameters.stt_service)
+        return choice.vendors, choice.notices
+
+    def _pipeline(
+        self, session_id: str, parameters: ListenParameters, vendors: Sequence[Vendor]
+    ) -> AbstractContextManager[Pipeline]:
+        return open_pipeline(
+            codec=parameters.codec,
+            sample_rate=parameters.sample_rate,
+            channels=parameters.channels,
+            pool=self._pool,
+            spill_folder=self._config.data_dir / "spill",
+            off_loop=self._off_loop,
+            config=self._config,
+            vendors=vendors,
+            options=StreamOptions(
+                session_id=session_id,
+                language=parameters.language,
+                interim_results=parameters.interim_results,
+            ),
+        )
+
+    async def _run(self, session: Session, pipeline: Pipeline, socket: ClientSocket) -> None:
+        """The session beside its counting; whatever ends it, the last portion is counted."""
+        meter = _Meter(session, pipeline, self._conversations, self._metrics)
+        log.info("session began", codec=session.parameters.codec, language=session.parameters.language)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(meter.run, self._config.usage.interval)
+                await session.run()
+                nursery.cancel_scope.cancel()
+        except trio.Cancelled:
+            with trio.move_on_after(self._config.session.close_timeout, shield=True):
+                await socket.close(CloseCode.GOING_AWAY, "the server is shutting down")
+            raise
+        finally:
+            pipeline.stop()
+            meter.read()
+            self._conversations.left(session)
+            _log_end(session)
+
+
+class _Meter:
+    """Usage and metrics of one session, read every so often and once more at its end."""
+
+    def __init__(
+        self, session: Session, pipeline: Pipeline, conversations: Conversations, metrics: Metrics
+    ) -> None:
+        self._session = session
+        self._pipeline = pipeline
+        self._conversations = conversations
+        self._metrics = metrics
+        self._usage = UsageMeter()
+        self._rejected = 0
+
+    async def run(self, interval: float) -> None:
+        """Read for as long as the session lives."""
+        while True:
+            await trio.sleep(interval)
+            self.read()
+
+    def read(self) -> None:
+        """Count what came since the last reading."""
+        statistics = self._pipeline.statistics()
+        usage = self._usage.read(statistics, self._session.segments)
+        codec = self._session.parameters.codec
+        self._metrics.audio_in(codec, usage.audio_samples / SAMPLE_RATE)
+        rejected = statistics.ledger.packets_rejected
+        self._metrics.decode_errors(codec, rejected - self._rejected)
+        self._rejected = rejected
+        if self._session.joined:
+            self._conversations.used(self._session, usage)
+
+
+def _log_end(session: Session) -> None:
+    statistics = session.statistics()
+    ledger = statistics.pipeline.ledger
+    log.info(
+        "session ended",
+        code=session.ending.code if session.ending else None,
+        reason=session.ending.reason if session.ending else None,
+        seconds=round(statistics.seconds, 1),
+        segments=statistics.segments,
+        ledger=msgspec.to_builtins(ledger),
+    )
