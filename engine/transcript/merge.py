@@ -117,9 +117,9 @@ def merge(
 ) -> Merged:
     """Fold `new` onto `last`, the last segment kept (None at the start of a conversation).
 
-    `sent` gives the revision of each segment given out and not deleted since; a new segment that carries one of these ids
-    (or an id already in this fold) takes that one's place, unmerged. `closed` holds ids that must stay as
-    they are. `revision` grows by one for what changed; segments without text are left out.
+    `sent` gives the revision of each segment given out and not deleted since; a new segment that carries one
+    of these ids (or an id already in this fold) takes that one's place, unmerged. `closed` holds ids that
+    must stay as they are. `revision` grows by one for what changed; segments without text are left out.
     """
     tail = [] if last is None else [last]
     replaced: dict[str, Segment] = {}
@@ -134,9 +134,8 @@ def merge(
             replaced[b.id] = b
         else:
             tail[-1:] = _pair(tail[-1], b, closed) if tail else [b]
-    known = sent if last is None else {**sent, last.id: last.revision}
-    segments = tuple(last if last and _same(last, kept) else _revised(kept, known) for kept in tail)
-    updates = tuple(_revised(kept, known) for kept in replaced.values())
+    segments = tuple(last if last and _same(last, kept) else _revised(kept, last, sent) for kept in tail)
+    updates = tuple(_revised(kept, last, sent) for kept in replaced.values())
     return Merged(
         segments=segments,
         changed=updates + tuple(kept for kept in segments if kept is not last),
@@ -148,8 +147,9 @@ def _tidied(segment: Segment) -> Segment:
     return replace(segment, text=tidy(segment.text), end=max(segment.start, segment.end))
 
 
-def _revised(segment: Segment, known: Mapping[str, int]) -> Segment:
-    return replace(segment, revision=known.get(segment.id, 0) + 1)
+def _revised(segment: Segment, last: Segment | None, sent: Mapping[str, int]) -> Segment:
+    known = last.revision if last and last.id == segment.id else sent.get(segment.id, 0)
+    return replace(segment, revision=known + 1)
 
 
 def _same(before: Segment, after: Segment) -> bool:

@@ -44,7 +44,10 @@ def join(pieces: Iterable[str]) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a tidy text; the last one may be incomplete. "3.5" has no end in it; "好。" needs no space."""
+    """The sentences of a tidy text; the last one may be incomplete.
+
+    An end counts where white space or nothing follows ("3.5" has none), or if it is a full-width one.
+    """
     found = []
     start = 0
     for stop in _STOP.finditer(text):
