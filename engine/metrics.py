@@ -77,7 +77,7 @@ class Metrics:
         self.registry.register(self._watched)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._accepted = self._counter("connections", "Listen sessions begun.")
+        self._connected = self._counter("connections", "WebSockets accepted, refused ones among them.")
         self._rejected = self._counter("connections_rejected", "Connections refused.", "reason")
         self._failed = self._counter("session_errors", "Sessions ended by a fault of the server (1011).")
         self._audio = self._counter("audio_in_seconds", "Audio received and decoded.", "codec")
@@ -110,8 +110,9 @@ class Metrics:
                 raise ValueError(f"gauge {name!r} is not known: use one of {', '.join(GAUGES)}")
         self._watched.sources |= sources
 
-    def accepted(self) -> None:
-        self._accepted.inc()
+    def connected(self) -> None:
+        """A WebSocket came to a listen route; it may still be refused."""
+        self._connected.inc()
 
     def rejected(self, reason: str | None) -> None:
         """A connection was refused. `reason`: one of `REJECTIONS`, which holds parameter names too."""

@@ -1,0 +1,50 @@
+"""The ASGI application: the listen sockets, REST, probes and metrics."""
+
+from typing import Any
+
+import trio
+from quart_trio import QuartTrio
+
+from engine.web.auth import Authenticator
+from engine.web.conversations import conversations
+from engine.web.errors import ApiError, register_errors
+from engine.web.health import health
+from engine.web.listen import listen
+from engine.web.ports import Services
+from engine.web.socket import ListenWebsocket, WebSocketConnection
+from engine.web.usage import usage
+
+__all__ = ["ListenApp", "create_app"]
+
+
+class ListenApp(QuartTrio):
+    """Quart-Trio with our WebSocket connection, and a time limit on every request."""
+
+    asgi_websocket_class = WebSocketConnection
+    websocket_class = ListenWebsocket
+    request_timeout: float
+
+    async def dispatch_request(self, request_context: Any = None) -> Any:
+        """As Quart, but a request that takes too long is answered with 503 and its work cancelled."""
+        with trio.move_on_after(self.request_timeout):
+            return await super().dispatch_request(request_context)
+        raise ApiError(503, f"the request took longer than web.request_timeout ({self.request_timeout:g} s)")
+
+
+def create_app(services: Services) -> ListenApp:
+    """The application over `services`; it starts no tasks of its own."""
+    config = services.config
+    app = ListenApp("engine.web", static_folder=None)
+    app.request_timeout = config.web.request_timeout
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.web.body_limit,
+        BODY_TIMEOUT=config.web.request_timeout,
+        RESPONSE_TIMEOUT=config.web.request_timeout,
+    )
+    register_errors(app)
+    authenticator = Authenticator(config.auth, services.tokens)
+    app.register_blueprint(health(services.readiness, services.metrics))
+    app.register_blueprint(listen(services, authenticator))
+    app.register_blueprint(conversations(services, authenticator))
+    app.register_blueprint(usage(services, authenticator))
+    return app

@@ -1,0 +1,67 @@
+"""How REST says no: always JSON, `{"detail": "…"}`, the status saying whose fault it is."""
+
+from typing import Any
+
+import msgspec
+from quart import Quart, Response, current_app
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from engine.log import get_logger
+
+__all__ = ["ApiError", "json_response", "register_errors"]
+
+log = get_logger(__name__)
+DATABASE_RETRY = 5.0
+"""Seconds in the Retry-After of a request the database could not answer."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class ApiError(Exception):
+    """Answered with `status` and `detail`, which names the parameter, its value and what is accepted."""
+
+    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """`value`, of dicts, lists and structs, as the body of a response."""
+    body = _encoder.encode(value)
+    return current_app.response_class(body, status=status, content_type="application/json")
+
+
+def register_errors(app: Quart) -> None:
+    """Answer every error of a request in JSON; one nobody foresaw is logged, and is a 500 without details."""
+
+    @app.errorhandler(ApiError)
+    async def refused(error: ApiError) -> Response:
+        response = json_response({"detail": error.detail}, error.status)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    @app.errorhandler(HTTPException)
+    async def http(error: HTTPException) -> Response:
+        """404, 405, 413 …, raised by Quart itself."""
+        response = json_response({"detail": error.description}, error.code or 500)
+        methods: Any = getattr(error, "valid_methods", None)
+        if methods:
+            response.headers["Allow"] = ", ".join(sorted(methods))
+        return response
+
+    @app.errorhandler(OperationalError)
+    async def database(error: OperationalError) -> Response:
+        """The database is locked, full or gone; what was asked for may work in a moment."""
+        log.error("request.database_failed", error=str(error.orig))
+        return await refused(ApiError(503, "The database cannot be used right now", DATABASE_RETRY))
+
+    @app.errorhandler(Exception)
+    async def unforeseen(error: Exception) -> Response:
+        log.error("request.failed", exc_info=error)
+        return json_response({"detail": "Internal error"}, 500)

@@ -1,0 +1,124 @@
+"""Whether this process lives, has started and can take work: /livez, /startupz, /readyz, /metrics.
+
+The answers come from memory: no probe touches the disk, the database or a worker thread, so they come while
+the server is saturated. What a probe cannot know by itself is reported to `Readiness` by whoever does.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from quart import Blueprint, Response, current_app
+
+from engine.metrics import CONTENT_TYPE, Metrics
+from engine.web.errors import json_response
+
+__all__ = ["Check", "Readiness", "health"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One condition of readiness; `detail` says what is so."""
+
+    ok: bool
+    detail: str
+
+
+class Readiness:
+    """Why this server takes work, or does not.
+
+    Models count as cold and the database as unwritable until somebody says otherwise. Once all was well,
+    the server counts as started for good.
+    """
+
+    def __init__(self, session_limit: int) -> None:
+        self._session_limit = session_limit
+        self._live: Callable[[], int] = lambda: 0
+        self._models = Check(False, "loading")
+        self._database = Check(False, "not checked yet")
+        self._draining = False
+        self._started = False
+
+    def watch_sessions(self, live: Callable[[], int]) -> None:
+        """`live()`: how many sessions there are now."""
+        self._live = live
+
+    def models_loading(self, detail: str) -> None:
+        self._models = Check(False, detail)
+
+    def models_warm(self, detail: str) -> None:
+        self._models = Check(True, detail)
+
+    def database_writable(self) -> None:
+        self._database = Check(True, "writable")
+
+    def database_failed(self, detail: str) -> None:
+        self._database = Check(False, detail)
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def checks(self) -> dict[str, Check]:
+        live = self._live()
+        checks = {
+            "models": self._models,
+            "database": self._database,
+            "draining": Check(not self._draining, "yes" if self._draining else "no"),
+            "capacity": Check(live < self._session_limit, f"{live} of {self._session_limit} sessions"),
+        }
+        self._started = self._started or all(check.ok for check in checks.values())
+        return checks
+
+    @property
+    def models_ok(self) -> bool:
+        return self._models.ok
+
+    @property
+    def database_ok(self) -> bool:
+        return self._database.ok
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    @property
+    def ready(self) -> bool:
+        return all(check.ok for check in self.checks().values())
+
+    @property
+    def started(self) -> bool:
+        self.checks()
+        return self._started
+
+
+def health(readiness: Readiness, metrics: Metrics) -> Blueprint:
+    """The probes and the metrics. None of them asks who is there."""
+    routes = Blueprint("health", __name__)
+    metrics.watch(
+        ready=lambda: float(readiness.ready),
+        draining=lambda: float(readiness.draining),
+        database_writable=lambda: float(readiness.database_ok),
+    )
+
+    @routes.get("/livez")
+    async def livez() -> Response:
+        """200 from the moment the port is open: the event loop turned to answer this."""
+        return json_response({"status": "ok"})
+
+    @routes.get("/startupz")
+    async def startupz() -> Response:
+        """200 once everything was ready for the first time."""
+        return _answer(readiness.started, readiness)
+
+    @routes.get("/readyz")
+    async def readyz() -> Response:
+        """200 while this server takes new sessions."""
+        return _answer(readiness.ready, readiness)
+
+    @routes.get("/metrics")
+    async def expose() -> Response:
+        return current_app.response_class(metrics.expose(), content_type=CONTENT_TYPE)
+
+    return routes
+
+
+def _answer(ok: bool, readiness: Readiness) -> Response:
+    return json_response({"ok": ok, "checks": readiness.checks()}, 200 if ok else 503)

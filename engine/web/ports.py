@@ -1,0 +1,96 @@
+"""What the web needs from the rooms behind it, as Protocols that they implement."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.config import Config
+from engine.listen.ports import ClientSocket
+from engine.metrics import Metrics
+from engine.store.records import ConversationRow, TokenRow, UsageRow
+from engine.web.health import Readiness
+from engine.wire import ListenParameters, Segment
+
+
+class Sessions(Protocol):
+    """The live sessions of this process."""
+
+    async def serve(self, socket: ClientSocket, parameters: ListenParameters, uid: str) -> None:
+        """One session, from after the handshake until nothing of it is left. Raises `Refusal` first."""
+        ...
+
+
+class Conversations(Protocol):
+    """Reading what is kept; every call names the owner."""
+
+    async def get(self, uid: str, id: str) -> ConversationRow | None: ...
+
+    async def segments(self, uid: str, id: str) -> list[Segment]: ...
+
+    async def with_segments(
+        self, rows: Sequence[ConversationRow]
+    ) -> list[tuple[ConversationRow, list[Segment]]]: ...
+
+    async def list(
+        self,
+        uid: str,
+        *,
+        limit: int,
+        offset: int,
+        statuses: Collection[str] | None,
+        start: int | None,
+        end: int | None,
+        include_discarded: bool,
+    ) -> list[ConversationRow]: ...
+
+    async def count(
+        self,
+        uid: str,
+        *,
+        statuses: Collection[str] | None,
+        start: int | None,
+        end: int | None,
+        include_discarded: bool,
+    ) -> int: ...
+
+
+class Lifecycle(Protocol):
+    """Changing conversations, live ones among them."""
+
+    async def finish(self, uid: str) -> ConversationRow | None:
+        """End the user's conversation in progress; None when there is none."""
+        ...
+
+    async def delete(self, uid: str, conversation_id: str) -> bool:
+        """Whether there was one."""
+        ...
+
+
+class Tokens(Protocol):
+    """API keys."""
+
+    async def verify(self, token: str) -> TokenRow | None:
+        """The row of a token that was given out, also when it has expired or was revoked."""
+        ...
+
+
+class Usage(Protocol):
+    """What users have used."""
+
+    async def read(
+        self, uid: str | None = None, start: int | None = None, end: int | None = None
+    ) -> list[UsageRow]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything the web serves from."""
+
+    config: Config
+    metrics: Metrics
+    readiness: Readiness
+    sessions: Sessions
+    conversations: Conversations
+    lifecycle: Lifecycle
+    tokens: Tokens
+    usage: Usage
