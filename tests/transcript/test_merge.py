@@ -128,6 +128,15 @@ def test_i_the_start_of_what_the_second_says_moves_to_the_first_whose_sentence_i
     assert [kept.revision for kept in merged.segments] == [2, 1]
 
 
+def test_i_a_first_sentence_as_long_as_the_loose_end_stays() -> None:
+    a = segment("a", "so I", 0.0, 4.0)
+    assert texts(merge(a, [segment("b", "Yes. It is.", 4.0, speaker=1)])) == [("b", "so I Yes. It is.")]
+    b = segment("b", "Oh. Ah.", 4.0, speaker=1)
+    assert texts(merge(segment("a", "One. uh well", 0.0, 4.0), [b]))[0] == ("a", "One. uh well Oh.")
+    assert texts(merge(segment("a", "One. uh", 0.0, 4.0), [b])) == [("a", "One."), ("b", "uh Oh. Ah.")]
+    assert texts(merge(segment("a", "One. and", 0.0, 4.0), [b]))[0] == ("a", "One. and Oh.")
+
+
 def test_ii_a_short_scrap_is_swallowed() -> None:
     a = segment("a", "so I was thinking about", 0.0, 4.0)
     for scrap in ("it", "it.", "It"):
