@@ -26,6 +26,11 @@ def view(memory: Any) -> memoryview:
     return memoryview(whole)[memory.header :].cast("h").toreadonly()
 
 
+def writable(memory: Any) -> memoryview:
+    """The same samples to write to. For the ring alone: `watch` does not see its slices."""
+    return memoryview(ffi.buffer(memory, memory.header + 4 * memory.capacity))[memory.header :].cast("h")
+
+
 def watch(samples: memoryview) -> weakref.ref[Any]:
     """A reference that dies with the last slice of what `view` returned."""
     return weakref.ref(samples.obj)

@@ -77,6 +77,7 @@ class Ring:
         self._memory = _memory.map_ring(capacity_samples) if _used is None else _used
         self.capacity: int = self._memory.capacity
         self._view = _memory.view(self._memory)
+        self._room = _memory.writable(self._memory)
         self._cursors: list[Cursor] = []
         self._last: RingStatistics | None = None
 
@@ -96,15 +97,22 @@ class Ring:
             raise ValueError(f"samples: {samples} is not between 0 and the ring's capacity, {self.capacity}")
         return lib.ring_reserve(self._native())
 
+    def reserve_view(self, samples: int) -> memoryview:
+        """The same room as `reserve`, as a writable view of format 'h'; not to be kept."""
+        if not 0 <= samples <= self.capacity:
+            raise ValueError(f"samples: {samples} is not between 0 and the ring's capacity, {self.capacity}")
+        offset = self._native().written % self.capacity
+        return self._room[offset : offset + samples]
+
     def commit(self, samples: int) -> None:
-        """Make `samples` reserved samples readable. Raises `RingFull` (then nothing moved) or `ValueError`."""
+        """Make `samples` reserved samples readable. Raises `RingFull`, having changed nothing."""
         if samples < 0:
             raise ValueError(f"samples: {samples} is negative")
         if lib.ring_commit(self._native(), samples) < 0:
             raise self._full(samples)
 
     def write(self, pcm: Any) -> None:
-        """Copy signed 16-bit samples in from any contiguous buffer. Raises `RingFull`, having changed nothing."""
+        """Copy in signed 16-bit samples, any contiguous buffer. Raises `RingFull`, having changed nothing."""
         data = ffi.from_buffer("int16_t[]", pcm)
         if lib.ring_write(self._native(), data, len(data)) < 0:
             raise self._full(len(data))
@@ -133,7 +141,7 @@ class Ring:
         return cursor
 
     def window(self, start: int, end: int) -> memoryview:
-        """Samples `start` to `end`, read-only, format 'h', no copy. Raises `LookupError` if not all are there."""
+        """Samples `start` to `end`: read-only, format 'h', no copy. Raises `LookupError` if some are gone."""
         written = self._native().written
         if not max(0, written - self.capacity) <= start <= end <= written:
             raise self._outside("start, end", f"{start}, {end}")
@@ -146,7 +154,7 @@ class Ring:
             self._last = self.statistics()
             for cursor in tuple(self._cursors):
                 cursor.close()
-            self._view = _memory.NOTHING
+            self._view = self._room = _memory.NOTHING
             self._memory = None
 
     def statistics(self) -> RingStatistics:
@@ -178,7 +186,7 @@ class Ring:
 
 
 class Cursor:
-    """A reader's place in a ring, made by `Ring.cursor`. Once closed, or its ring is, methods raise `ValueError`."""
+    """A reader's place in a ring; see `Ring.cursor`. Raises `ValueError` once it or its ring is closed."""
 
     def __init__(self, ring: Ring, name: str, lossless: bool, slot: Any) -> None:
         self.name = name
