@@ -1,0 +1,7 @@
+"""The process: hypercorn on Trio, signals, start-up and drain. The command line and embedders come in."""
+
+from engine.server.http import BindError, HttpServer
+from engine.server.machine import DataDirInUse
+from engine.server.run import Bound, DrainForced, configured_vendors, serve
+
+__all__ = ["BindError", "Bound", "DataDirInUse", "DrainForced", "HttpServer", "configured_vendors", "serve"]

@@ -63,8 +63,10 @@ class HttpServer:
         self._state: dict[str, Any] = {}
         self._accepting = trio.CancelScope()
         self._stopping = trio.Event()
-        self._deadline = float("inf")
-        self._empty = trio.Event()
+        self._cut_at = float("inf")
+        self._grace = config.session.close_timeout
+        self._left = trio.Event()
+        self.ended = trio.Event()
         self.connections: set[Connection] = set()
 
     async def run(
@@ -73,48 +75,64 @@ class HttpServer:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until `stop` and the connections have ended, or are cut at its deadline.
+        """Serve until `stop`, and then until the connections have ended or are cut.
 
-        Cancellation cuts every connection. The listeners are closed on the way out.
+        Cancellation cuts every connection. A connection that is cut has `close_timeout` to say so to its
+        client. The listeners are closed on the way out; then `ended` is set.
         """
         lifespan = Lifespan(self._app, self._config, self._state)
-        async with trio.open_nursery() as lifespan_nursery:
-            await lifespan_nursery.start(lifespan.handle_lifespan)
-            await lifespan.wait_for_startup()
-            async with trio.open_nursery() as nursery:
-                try:
+        try:
+            async with trio.open_nursery() as lifespan_nursery:
+                await lifespan_nursery.start(lifespan.handle_lifespan)
+                await lifespan.wait_for_startup()
+                async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._accept, listeners, nursery)
                     task_status.started()
-                    await self._stopping.wait()
-                    await self._context.terminated.set()
-                    with trio.move_on_at(self._deadline):
-                        await self._empty.wait()
-                finally:
-                    for connection in self.connections:
-                        connection.abort()
-                    nursery.cancel_scope.cancel()
-            await lifespan.wait_for_shutdown()
-            lifespan_nursery.cancel_scope.cancel()
+                    await self._serve_until_stopped(nursery.cancel_scope)
+                await lifespan.wait_for_shutdown()
+                lifespan_nursery.cancel_scope.cancel()
+        finally:
+            for listener in listeners:
+                listener.socket.close()
+            self.ended.set()
+
+    async def _serve_until_stopped(self, connections: trio.CancelScope) -> None:
+        try:
+            await self._stopping.wait()
+            await self._context.terminated.set()
+            with trio.move_on_at(self._cut_at):
+                await self._until_empty()
+        finally:
+            connections.cancel()
+            with trio.move_on_after(self._grace, shield=True):
+                await self._until_empty()
+            for connection in self.connections:
+                connection.abort()
+
+    async def _until_empty(self) -> None:
+        while self.connections:
+            self._left = trio.Event()
+            await self._left.wait()
 
     def stop_accepting(self) -> None:
         """New connections are refused by the kernel from now on; those that are open are served."""
         self._accepting.cancel()
 
-    def stop(self, deadline: float) -> None:
-        """Idle connections end now, the others after what they do, all by `deadline` (Trio's clock)."""
+    def stop(self, cut_at: float, grace: float) -> None:
+        """Idle connections end now, the others after what they do, or are cut at `cut_at` (Trio's clock).
+
+        Those that are cut have `grace` seconds to say so to their client.
+        """
         self.stop_accepting()
-        self._deadline = deadline
+        self._cut_at = cut_at
+        self._grace = grace
         self._stopping.set()
-        if not self.connections:
-            self._empty.set()
 
     async def _accept(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
-        try:
-            with self._accepting:
-                await trio.serve_listeners(self._serve, listeners, handler_nursery=nursery)
-        finally:
-            for listener in listeners:
-                listener.socket.close()
+        with self._accepting:
+            await trio.serve_listeners(self._serve, listeners, handler_nursery=nursery)
+        for listener in listeners:
+            listener.socket.close()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One connection. A fault in it is logged and ends it, never the server."""
@@ -128,8 +146,7 @@ class HttpServer:
             log.exception("connection.failed")
         finally:
             self.connections.discard(connection)
-            if self._stopping.is_set() and not self.connections:
-                self._empty.set()
+            self._left.set()
 
 
 def _server_config(config: Config) -> ServerConfig:

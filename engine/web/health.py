@@ -31,15 +31,15 @@ class Readiness:
 
     def __init__(self, session_limit: int) -> None:
         self._session_limit = session_limit
-        self._live: Callable[[], int] = lambda: 0
+        self._load: Callable[[], float] = lambda: 0.0
         self._models = Check(False, "loading")
         self._database = Check(False, "not checked yet")
         self._draining = False
         self._started = False
 
-    def watch_sessions(self, live: Callable[[], int]) -> None:
-        """`live()`: how many sessions there are now."""
-        self._live = live
+    def watch_load(self, load: Callable[[], float]) -> None:
+        """`load()`: live sessions over the most there may be."""
+        self._load = load
 
     def models_loading(self, detail: str) -> None:
         self._models = Check(False, detail)
@@ -57,12 +57,12 @@ class Readiness:
         self._draining = True
 
     def checks(self) -> dict[str, Check]:
-        live = self._live()
+        load = self._load()
         checks = {
             "models": self._models,
             "database": self._database,
             "draining": Check(not self._draining, "yes" if self._draining else "no"),
-            "capacity": Check(live < self._session_limit, f"{live} of {self._session_limit} sessions"),
+            "capacity": Check(load < 1, f"{load:.0%} of {self._session_limit} sessions"),
         }
         self._started = self._started or all(check.ok for check in checks.values())
         return checks

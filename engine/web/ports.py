@@ -29,7 +29,7 @@ class Conversations(Protocol):
 
     async def with_segments(
         self, rows: Sequence[ConversationRow]
-    ) -> list[tuple[ConversationRow, list[Segment]]]: ...
+    ) -> Sequence[tuple[ConversationRow, list[Segment]]]: ...
 
     async def list(
         self,

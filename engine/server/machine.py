@@ -1,0 +1,49 @@
+"""What the process takes from the machine before it serves: file descriptors and a data directory."""
+
+import fcntl
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.log import get_logger
+
+__all__ = ["DataDirInUse", "hold_data_dir", "raise_file_limit"]
+
+log = get_logger(__name__)
+
+LOCK_FILE = "server.lock"
+
+
+class DataDirInUse(Exception):
+    """Another server works on this data directory; the text names it and what to change."""
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit on open files to the hard one (many machines give 1024); return what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError) as error:
+            log.warning("file_limit.kept", soft=soft, hard=hard, error=str(error))
+            return soft
+    return hard
+
+
+@contextmanager
+def hold_data_dir(data_dir: Path) -> Iterator[None]:
+    """Keep other servers off `data_dir` (commands that read or make tokens are not kept off).
+
+    Two servers would each end the other's conversations. The lock goes with the process, however it ends.
+    Raises `DataDirInUse`, or OSError when the directory cannot be made or written.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirInUse(
+                f"another server uses {str(data_dir)!r}: stop it, or set LISTEN_DATA_DIR to another folder"
+            ) from None
+        yield

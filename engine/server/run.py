@@ -1,0 +1,269 @@
+"""The process: everything put together, from an empty data directory to the end of a drain.
+
+    lock and port -> store -> writer, HTTP (/livez answers) -> journals replayed, conversations reopened,
+    models and kernels warm -> ready -> ... -> drain: not ready, no new connections, sessions sent away after
+    their last words, connections ended, journals written to the database -> end
+
+One nursery holds every task; when `serve` returns or raises, nothing of it is left. A second stop signal ends
+it at once: what was not written then is in the journals, for the next start.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TypeVar, TypeVarTuple
+
+import msgspec
+import trio
+
+from engine.audio.resample import use_cache_dir, warm
+from engine.config import Config
+from engine.conversation import Lifecycle
+from engine.listen import ListenService
+from engine.log import get_logger
+from engine.metrics import Metrics
+from engine.server.http import HttpServer, bind
+from engine.server.machine import hold_data_dir, raise_file_limit
+from engine.server.watch import check_database, measure_stalls, watch_process
+from engine.store import DatabaseWriter, Store
+from engine.store.database import OffLoop, wall_clock
+from engine.stt import LocalWhisper, Vendor
+from engine.web import Readiness, Services, create_app
+
+__all__ = ["Bound", "DrainForced", "configured_vendors", "serve"]
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+OFF_LOOP_THREADS = 16
+"""Threads for disk and database; models have their own."""
+
+DRAIN_RESERVE = 0.2
+"""Share of `drain_timeout` kept, after the sessions' time is over, to end connections and write journals."""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+
+class DrainForced(Exception):
+    """A second stop signal came before the drain was over."""
+
+
+async def serve(
+    config: Config,
+    *,
+    vendors: Sequence[Vendor] | None = None,
+    shutdown: trio.Event | None = None,
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a server until it is told to stop, then drain it.
+
+    Reports `Bound` when ready. `vendors` are those of the configuration unless given. Without `shutdown`,
+    SIGTERM and SIGINT stop it (in the main thread only). Returns within `drain_timeout` after that.
+
+    Raises `BindError`, `DataDirInUse`, `StoreError` or `VendorError` when it cannot start, `DrainForced`
+    after a second signal. Cancelled, it ends without a drain: clients get 1001, audio in hand is not
+    transcribed.
+    """
+    try:
+        await _serve(config, vendors, shutdown, task_status)
+    except BaseExceptionGroup as group:
+        cause = _only_one(group)
+        if cause is None:
+            raise
+        raise cause from cause.__cause__
+
+
+def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The exception inside when there is just one: what went wrong, without the nurseries around it."""
+    inside: BaseException = group
+    while isinstance(inside, BaseExceptionGroup):
+        if len(inside.exceptions) != 1:
+            return None
+        inside = inside.exceptions[0]
+    return inside
+
+
+async def _serve(
+    config: Config,
+    vendors: Sequence[Vendor] | None,
+    shutdown: trio.Event | None,
+    task_status: trio.TaskStatus[Bound],
+) -> None:
+    stop = trio.Event() if shutdown is None else shutdown
+    raise_file_limit()
+    with hold_data_dir(config.data_dir):
+        async with trio.open_nursery() as nursery:
+            if shutdown is None:
+                await nursery.start(_watch_signals, stop)
+            listeners = await bind(config.host, config.port)
+            try:
+                server = await _Server.open(config, vendors)
+                await server.run(listeners, stop, task_status)
+            finally:
+                for listener in listeners:
+                    listener.socket.close()
+            nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(
+    stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        task_status.started()
+        return
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            log.info("signal", name=signal.Signals(number).name)
+            if stop.is_set():
+                raise DrainForced("a second stop signal came before the drain was over")
+            stop.set()
+
+
+def configured_vendors(config: Config) -> list[Vendor]:
+    """The vendors in `stt.service_models` that can be used here."""
+    vendors: list[Vendor] = []
+    if "local-whisper" in config.stt.service_models and find_spec("ctranslate2") is not None:
+        vendors.append(LocalWhisper(config.local, data_dir=config.data_dir))
+    return vendors
+
+
+def _threads(count: int) -> OffLoop:
+    limiter = trio.CapacityLimiter(count)
+
+    async def off_loop(fn: Callable[[*Ts], T], /, *args: *Ts) -> T:
+        return await trio.to_thread.run_sync(fn, *args, limiter=limiter)
+
+    return off_loop
+
+
+class _Server:
+    """The parts of one server."""
+
+    def __init__(self, config: Config, vendors: Sequence[Vendor], store: Store, off_loop: OffLoop) -> None:
+        self.config = config
+        self.vendors = vendors
+        self.store = store
+        self.off_loop = off_loop
+        self.metrics = Metrics()
+        self.readiness = Readiness(config.limits.sessions)
+        settings = msgspec.structs.asdict(config.store)
+        del settings["busy_timeout"]
+        self.writer = DatabaseWriter(store, self.off_loop, **settings)
+        self.lifecycle = Lifecycle(store, self.writer, wall_clock)
+        self.sessions = ListenService(
+            config,
+            vendors,
+            self.lifecycle,
+            metrics=self.metrics,
+            off_loop=self.off_loop,
+            wall_clock=wall_clock,
+        )
+        self.readiness.watch_load(lambda: self.sessions.load)
+        self.http = HttpServer(create_app(self._services()), config)
+        watch_process(self.metrics, self.sessions, self.writer)
+
+    @classmethod
+    async def open(cls, config: Config, vendors: Sequence[Vendor] | None) -> "_Server":
+        """Open the store and put the parts together."""
+        off_loop = _threads(OFF_LOOP_THREADS)
+        store = await Store.open(config.data_dir, off_loop, busy_timeout=config.store.busy_timeout)
+        return cls(config, configured_vendors(config) if vendors is None else vendors, store, off_loop)
+
+    def _services(self) -> Services:
+        return Services(
+            config=self.config,
+            metrics=self.metrics,
+            readiness=self.readiness,
+            sessions=self.sessions,
+            conversations=self.store.conversations,
+            lifecycle=self.lifecycle,
+            tokens=self.store.tokens,
+            usage=self.store.usage,
+        )
+
+    async def run(
+        self, listeners: list[trio.SocketListener], stop: trio.Event, task_status: trio.TaskStatus[Bound]
+    ) -> None:
+        """Start, serve until `stop`, drain."""
+        try:
+            async with trio.open_nursery() as nursery:
+                host, port = listeners[0].socket.getsockname()[:2]
+                async with trio.open_nursery() as starting:
+                    starting.start_soon(_cancel_when, stop, starting.cancel_scope)
+                    await self._start(nursery, listeners)
+                    starting.cancel_scope.cancel()
+                if not stop.is_set():
+                    log.info("server.ready", host=host, port=port, vendors=[v.name for v in self.vendors])
+                    task_status.started(Bound(host, port))
+                await stop.wait()
+                await self._drain()
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.store.close()
+
+    async def _start(self, nursery: trio.Nursery, listeners: list[trio.SocketListener]) -> None:
+        await nursery.start(self.writer.run)
+        await nursery.start(self.http.run, listeners)
+        nursery.start_soon(measure_stalls, self.metrics)
+        async with trio.open_nursery() as warming:
+            warming.start_soon(self._warm)
+            await self.writer.recover()
+            await nursery.start(self.lifecycle.run)
+            await nursery.start(check_database, self.store, self.readiness)
+
+    async def _warm(self) -> None:
+        """Load models and compile kernels, all at once."""
+        names = ", ".join(vendor.name for vendor in self.vendors)
+        if not names:
+            log.warning("stt.none", hint="only custom_stt sessions can be served; see stt.service_models")
+        self.readiness.models_loading(f"loading {names or 'kernels'}")
+        async with trio.open_nursery() as nursery:
+            for vendor in self.vendors:
+                nursery.start_soon(vendor.prepare)
+            nursery.start_soon(self.off_loop, self._warm_kernels)
+        self.readiness.models_warm(names or "none configured")
+
+    def _warm_kernels(self) -> None:
+        if "NUMBA_CACHE_DIR" not in os.environ:
+            use_cache_dir(self.config.data_dir / "numba")
+        warm()
+
+    async def _drain(self) -> None:
+        """Everything of the server ends, in order, by `drain_timeout` from now."""
+        began = trio.current_time()
+        deadline = began + self.config.drain_timeout
+        reserve = self.config.drain_timeout * DRAIN_RESERVE
+        log.info("drain.began", sessions=len(self.sessions.live()))
+        self.readiness.drain()
+        self.http.stop_accepting()
+        self.sessions.start_drain()
+        with trio.move_on_at(deadline - reserve):
+            await self.sessions.drained()
+        left = len(self.sessions.live())
+        self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)
+        with trio.move_on_at(deadline - reserve / 4):
+            await self.http.ended.wait()
+        with trio.move_on_at(deadline) as writing:
+            await self.writer.flush()
+        log.info(
+            "drain.ended",
+            seconds=round(trio.current_time() - began, 3),
+            sessions_cut=left,
+            journals_kept=writing.cancelled_caught,
+        )
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,62 @@
+"""Tasks that look after the process: is the database writable, does the loop turn; and what gauges read."""
+
+import trio
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.listen import ListenService
+from engine.log import get_logger
+from engine.metrics import Metrics
+from engine.store import DatabaseWriter, Store
+from engine.web import Readiness
+
+__all__ = ["check_database", "measure_stalls", "watch_process"]
+
+log = get_logger(__name__)
+
+DATABASE_INTERVAL = 5.0
+"""Seconds between two checks, each a small commit; /readyz tells what the last one found."""
+
+STALL_INTERVAL = 0.5
+"""Seconds between two measurements of how late a timer wakes."""
+
+
+async def check_database(
+    store: Store, readiness: Readiness, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Tell `readiness` whether the database takes writes, for ever; `started` after the first check."""
+    was_ok = True
+    while True:
+        try:
+            await store.check_writable()
+        except (SQLAlchemyError, OSError) as error:
+            if was_ok:
+                log.error("database.not_writable", error=str(error))
+            was_ok = False
+            readiness.database_failed(f"not writable: {error}")
+        else:
+            if not was_ok:
+                log.info("database.writable")
+            was_ok = True
+            readiness.database_writable()
+        task_status.started()
+        task_status = trio.TASK_STATUS_IGNORED
+        await trio.sleep(DATABASE_INTERVAL)
+
+
+async def measure_stalls(metrics: Metrics) -> None:
+    """Measure how late the loop wakes a timer, for ever."""
+    while True:
+        due = trio.current_time() + STALL_INTERVAL
+        await trio.sleep_until(due)
+        metrics.loop_stall(trio.current_time() - due)
+
+
+def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWriter) -> None:
+    """Read the gauges from what is alive."""
+    metrics.watch(
+        connections_active=lambda: float(len(sessions.live())),
+        capacity_ratio=lambda: sessions.load,
+        ring_fill_ratio=lambda: max((s.pipeline.ring_fill for s in sessions.live()), default=0.0),
+        stt_lag_seconds=lambda: max((s.lag for s in sessions.live()), default=0.0),
+        journal_pending_records=lambda: float(writer.statistics().pending),
+    )
