@@ -101,15 +101,16 @@ class HttpServer:
             await self._stopping.wait()
             await self._context.terminated.set()
             with trio.move_on_at(self._cut_at):
-                await self._until_empty()
+                await self.until_empty()
         finally:
             connections.cancel()
             with trio.move_on_after(self._grace, shield=True):
-                await self._until_empty()
+                await self.until_empty()
             for connection in self.connections:
                 connection.abort()
 
-    async def _until_empty(self) -> None:
+    async def until_empty(self) -> None:
+        """Wait until no connection is open."""
         while self.connections:
             self._left = trio.Event()
             await self._left.wait()
