@@ -1,0 +1,264 @@
+"""Conversations and their segments.
+
+Invariants: every statement about one user's conversation names the uid. What is deleted stays deleted, also
+when an older journal is replayed.
+Bounded: a page has at most `PAGE_LIMIT` conversations; the marks of deleted conversations go once no journal
+is older (`forget_deleted`).
+Cancellation: a cancelled call may still have taken effect; calling again does no harm.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    false,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from engine.store.apply import apply_batch, insert_conversations, one_of
+from engine.store.batch import Batch
+from engine.store.database import Database, WallClock
+from engine.store.records import (
+    COMPLETED,
+    IN_PROGRESS,
+    MERGING,
+    PROCESSING,
+    STATUS_RANK,
+    ConversationRow,
+    JournalRecord,
+)
+from engine.store.tables import conversations, deleted_conversations, segments
+from engine.wire.messages import Segment, Translation
+
+PAGE_LIMIT = 1000
+"""Most conversations in one page."""
+
+
+# Inside the class `list` is the method.
+Rows = list[ConversationRow]
+Segments = list[Segment]
+
+
+class Conversations:
+    """All conversations of all users."""
+
+    def __init__(self, database: Database, now: WallClock) -> None:
+        self._database = database
+        self._now = now
+
+    async def create(self, row: ConversationRow) -> None:
+        """Insert `row`; nothing happens when the conversation is there or has been deleted."""
+        await self._database.write(insert_conversations, [row])
+
+    async def get(self, uid: str, id: str) -> ConversationRow | None:
+        """The conversation, or None."""
+        return await self._database.read(_first, select(conversations).where(_is(uid, id)))
+
+    async def segments(self, uid: str, id: str) -> Segments:
+        """Its segments by start time, equal ones in the order they first came."""
+        return (await self._database.read(_segments_of, [(uid, id)])).get((uid, id), [])
+
+    async def with_segments(
+        self, rows: Sequence[ConversationRow]
+    ) -> Sequence[tuple[ConversationRow, Segments]]:
+        """Each of `rows` (a page: at most `PAGE_LIMIT`) with its segments, read in one query."""
+        if len(rows) > PAGE_LIMIT:
+            raise ValueError(f"rows: {len(rows)} given, at most {PAGE_LIMIT} accepted")
+        found = await self._database.read(_segments_of, [(row.uid, row.id) for row in rows])
+        return [(row, found.get((row.uid, row.id), [])) for row in rows]
+
+    async def list(
+        self,
+        uid: str,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        statuses: Collection[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        include_discarded: bool = True,
+    ) -> Rows:
+        """A page of a user's conversations, newest first.
+
+        `start` and `end` (µs, both inclusive) bound `created_at`; `statuses` None means any. Raises
+        `ValueError` for a limit outside 1 to `PAGE_LIMIT` or a negative offset.
+        """
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise ValueError(f"limit: {limit} given, 1 to {PAGE_LIMIT} accepted")
+        if offset < 0:
+            raise ValueError(f"offset: {offset} given, 0 or more accepted")
+        query = select(conversations).where(_filter(uid, statuses, start, end, include_discarded))
+        return await self._database.read(_all, _newest_first(query).limit(limit).offset(offset))
+
+    async def count(
+        self,
+        uid: str,
+        *,
+        statuses: Collection[str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        include_discarded: bool = True,
+    ) -> int:
+        """How many conversations `list` would give without limit and offset."""
+        where = _filter(uid, statuses, start, end, include_discarded)
+        return await self._database.read(_count, select(func.count()).select_from(conversations).where(where))
+
+    async def latest_in_progress(self, uid: str) -> ConversationRow | None:
+        """The user's newest conversation that is still going on."""
+        return await self._latest(uid, IN_PROGRESS)
+
+    async def latest_completed(self, uid: str) -> ConversationRow | None:
+        """The user's newest completed conversation."""
+        return await self._latest(uid, COMPLETED)
+
+    async def _latest(self, uid: str, status: str) -> ConversationRow | None:
+        query = select(conversations).where(conversations.c.uid == uid, conversations.c.status == status)
+        return await self._database.read(_first, _newest_first(query).limit(1))
+
+    async def all_unfinished(self) -> Rows:
+        """Every user's conversations that are in progress or being processed, oldest first."""
+        query = select(conversations).where(conversations.c.status.in_([IN_PROGRESS, PROCESSING, MERGING]))
+        return await self._database.read(_all, query.order_by(conversations.c.created_at, conversations.c.id))
+
+    async def apply(self, records: Sequence[JournalRecord]) -> int:
+        """Write journal records in one transaction; repeating them, or older ones, changes nothing.
+
+        Returns how many conversations were not there (deleted since), whose records were dropped.
+        """
+        return await self.apply_batch(Batch.of(records))
+
+    async def apply_batch(self, batch: Batch) -> int:
+        """As `apply`, of records already folded together."""
+        return await self._database.write(apply_batch, batch)
+
+    async def resume(self, uid: str, id: str, timeout_seconds: int) -> ConversationRow | None:
+        """Take up a conversation again under another timeout; None when it is not in progress any more."""
+        return await self._database.write(_resume, uid, id, timeout_seconds)
+
+    async def set_status(
+        self,
+        uid: str,
+        id: str,
+        status: str,
+        finished_at: int | None = None,
+        *,
+        expected: Collection[str] | None = None,
+    ) -> bool:
+        """Set a conversation's status, and `finished_at` when given; False when nothing was changed.
+
+        With `expected` only if its status is one of those: of several who want to finish a conversation,
+        one gets True. Raises `ValueError` for a status that does not exist.
+        """
+        if status not in STATUS_RANK:
+            raise ValueError(f"status: {status!r} given, one of {', '.join(STATUS_RANK)} accepted")
+        statement = update(conversations).where(_is(uid, id)).values(status=status)
+        if finished_at is not None:
+            statement = statement.values(finished_at=finished_at)
+        if expected is not None:
+            statement = statement.where(conversations.c.status.in_(expected))
+        return await self._database.write(_changed, statement)
+
+    async def delete(self, uid: str, id: str) -> bool:
+        """Remove a conversation with its segments for good; False when there was none."""
+        return await self._database.write(_delete, uid, id, self._now())
+
+
+def _is(uid: str, id: str) -> ColumnElement[bool]:
+    return and_(conversations.c.uid == uid, conversations.c.id == id)
+
+
+def _filter(
+    uid: str,
+    statuses: Collection[str] | None,
+    start: int | None,
+    end: int | None,
+    include_discarded: bool,
+) -> ColumnElement[bool]:
+    terms = [conversations.c.uid == uid]
+    if statuses is not None:
+        terms.append(conversations.c.status.in_(statuses))
+    if start is not None:
+        terms.append(conversations.c.created_at >= start)
+    if end is not None:
+        terms.append(conversations.c.created_at <= end)
+    if not include_discarded:
+        terms.append(conversations.c.discarded == false())
+    return and_(*terms)
+
+
+def _newest_first(query: Select[Any]) -> Select[Any]:
+    return query.order_by(conversations.c.created_at.desc(), conversations.c.id.desc())
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[ConversationRow]:
+    return [ConversationRow(**row) for row in connection.execute(query).mappings()]
+
+
+def _first(connection: Connection, query: Select[Any]) -> ConversationRow | None:
+    return next(iter(_all(connection, query)), None)
+
+
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar_one())
+
+
+def _changed(connection: Connection, statement: Any) -> bool:
+    return bool(connection.execute(statement).rowcount)
+
+
+def _resume(connection: Connection, uid: str, id: str, timeout_seconds: int) -> ConversationRow | None:
+    there = and_(_is(uid, id), conversations.c.status == IN_PROGRESS)
+    connection.execute(update(conversations).where(there).values(timeout_seconds=timeout_seconds))
+    return _first(connection, select(conversations).where(there))
+
+
+def _segments_of(
+    connection: Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[Segment]]:
+    found: dict[tuple[str, str], list[Segment]] = {}
+    query = (
+        select(segments)
+        .where(one_of(segments.c.uid, segments.c.conversation_id, keys), segments.c.deleted == false())
+        .order_by(segments.c.start, segments.c.ordinal)
+    )
+    for row in connection.execute(query):
+        found.setdefault((row.uid, row.conversation_id), []).append(_segment(row))
+    return found
+
+
+def _segment(row: Row[Any]) -> Segment:
+    return Segment(
+        id=row.id,
+        text=row.text,
+        speaker=row.speaker,
+        is_user=row.is_user,
+        person_id=row.person_id,
+        start=row.start,
+        end=row.end,
+        translations=tuple(Translation(**translation) for translation in row.translations),
+        speech_profile_processed=row.speech_profile_processed,
+        stt_provider=row.stt_provider,
+        revision=row.revision,
+    )
+
+
+def _delete(connection: Connection, uid: str, id: str, now: int) -> bool:
+    if not _changed(connection, delete(conversations).where(_is(uid, id))):
+        return False
+    connection.execute(delete(segments).where(segments.c.uid == uid, segments.c.conversation_id == id))
+    connection.execute(insert(deleted_conversations).values(uid=uid, id=id, deleted_at=now))
+    return True
+
+
+def forget_deleted(connection: Connection, before: int) -> None:
+    """Forget the marks of conversations deleted before `before`."""
+    connection.execute(delete(deleted_conversations).where(deleted_conversations.c.deleted_at < before))

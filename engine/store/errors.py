@@ -1,0 +1,20 @@
+"""What can go wrong with what is kept, split by who has to act."""
+
+
+class StoreError(Exception):
+    """The data directory or the database cannot be used. The text names the path and what would be right."""
+
+
+class NewerDatabaseError(StoreError):
+    """The database was written by a later release; opening it could damage it."""
+
+
+class JournalFull(Exception):
+    """A record did not reach its journal (disk full, quota, I/O error). The text names file and cause.
+
+    The record may still be given to the writer: it is then kept in memory only, until the database has it.
+    """
+
+
+class WriterFull(Exception):
+    """The database is down, the journal could not take the record either, and memory's share is used up."""

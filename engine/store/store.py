@@ -1,0 +1,64 @@
+"""The store: everything that is kept in one data directory, reached from the loop."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from engine.store.conversations import Conversations, forget_deleted
+from engine.store.database import Database, OffLoop, WallClock, open_engine, upsert, wall_clock
+from engine.store.tables import probes
+from engine.store.tokens import Tokens
+from engine.store.usage import HOUR, Usage, forget_entries
+
+
+class Store:
+    """The open database of a data directory. Made by `open`; several processes may have it open."""
+
+    conversations: Conversations
+    tokens: Tokens
+    usage: Usage
+
+    def __init__(self, data_dir: Path, database: Database, now: WallClock = wall_clock) -> None:
+        self.data_dir = data_dir
+        self.now = now
+        self._database = database
+        self.conversations = Conversations(database, now)
+        self.tokens = Tokens(database, now)
+        self.usage = Usage(database)
+
+    @classmethod
+    async def open(
+        cls, data_dir: Path, off_loop: OffLoop, *, busy_timeout: float = 5.0, now: WallClock = wall_clock
+    ) -> "Store":
+        """Make the data directory if need be, open its database and bring the schema up to date.
+
+        `busy_timeout` (s) is the longest wait for a lock that another process holds. Raises `StoreError`,
+        naming the path, when the directory or the database cannot be used or is of a later release.
+        """
+        engine = await off_loop(open_engine, data_dir, busy_timeout)
+        return cls(data_dir, Database(engine, off_loop), now)
+
+    async def close(self) -> None:
+        """Close the database's connections."""
+        await self._database.close()
+
+    async def check_writable(self) -> None:
+        """Commit a small write: only that shows a lock, a full or a read-only disk.
+
+        Raises `sqlalchemy.exc.OperationalError`, after the busy timeout when the database is locked.
+        """
+        await self._database.write(_probe, self.now())
+
+    async def forget(self, before: int) -> None:
+        """Drop the marks of what was deleted or added up before `before` (µs): no older journal is left."""
+        await self._database.write(_forget, before)
+
+
+def _probe(connection: Connection, now: int) -> None:
+    insert = upsert(connection, probes).values(id=1, written_at=now)
+    connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"written_at": now}))
+
+
+def _forget(connection: Connection, before: int) -> None:
+    forget_deleted(connection, before)
+    forget_entries(connection, before - HOUR)

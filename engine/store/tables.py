@@ -1,0 +1,132 @@
+"""The tables. Every record of a user has a key that begins with `uid`; tokens are a small reference table.
+
+Times are integer microseconds since the epoch (UTC): SQLite would give aware datetimes back without a zone.
+There are no foreign keys: a batch must not fail as a whole because one of its conversations was deleted.
+A change here needs a revision in `migrations/versions`; a test compares the two.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("status", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+    Column("last_speech_at", BigInteger, nullable=False),
+    Column("timeout_seconds", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("language", String),
+    Column("structured", JSON, nullable=False),
+    Column("discarded", Boolean, nullable=False),
+    Column("visibility", String, nullable=False),
+    Column("starred", Boolean, nullable=False),
+    Index("conversations_by_time", "uid", "created_at"),
+    Index("conversations_by_status", "uid", "status", "created_at"),
+    Index("conversations_unfinished", "status"),
+)
+
+# Deleted conversations, so that a journal replayed later does not bring them back.
+deleted_conversations = Table(
+    "deleted_conversations",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("deleted_at", BigInteger, nullable=False),
+    Index("deleted_conversations_by_time", "deleted_at"),
+)
+
+# A deleted segment stays as an empty row with `deleted` set, so that a late record does not bring it back.
+# `ordinal` counts a conversation's segments in the order they first came: it orders equal start times.
+segments = Table(
+    "segments",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("conversation_id", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", Double, nullable=False),
+    Column("end", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("speaker", String, nullable=False),
+    Column("is_user", Boolean, nullable=False),
+    Column("person_id", String),
+    Column("translations", JSON, nullable=False),
+    Column("speech_profile_processed", Boolean, nullable=False),
+    Column("stt_provider", String),
+    Column("revision", Integer, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Index("segments_by_ordinal", "uid", "conversation_id", "ordinal"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("audio_seconds", Double, nullable=False),
+    Column("speech_seconds", Double, nullable=False),
+    Column("words", BigInteger, nullable=False),
+    Column("segments", BigInteger, nullable=False),
+    Column("conversations", BigInteger, nullable=False),
+    Column("sessions", BigInteger, nullable=False),
+    Index("usage_by_hour", "hour"),
+)
+
+vendor_usage = Table(
+    "vendor_usage",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("vendor", String, primary_key=True),
+    Column("seconds", Double, nullable=False),
+)
+
+# Which entries were added up, so that a replayed one is not added twice. Pruned once no journal is older.
+usage_entries = Table(
+    "usage_entries",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("hour", BigInteger, nullable=False),
+    Index("usage_entries_by_hour", "hour"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("uid", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Index("tokens_by_uid", "uid", "created_at"),
+)
+
+# One row, written by the readiness check: only a committed write shows that the disk takes writes.
+probes = Table(
+    "probes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("written_at", BigInteger, nullable=False),
+)

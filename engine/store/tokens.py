@@ -1,0 +1,110 @@
+"""Bearer tokens, bound to a uid.
+
+A token is `omi_dev_` and 32 random bytes in URL-safe base64. Only its SHA-256 is kept (256 random bits need
+no slow hash). Its public id is the first 12 hex digits of that hash: what a token is looked up by, and no
+help in guessing one. Hashes are compared in constant time.
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, exc, insert, select, update
+
+from engine.store.database import Database, WallClock
+from engine.store.records import TokenRow
+from engine.store.tables import tokens
+
+PREFIX = "omi_dev_"
+TOUCH_INTERVAL = 60_000_000
+"""Microseconds: `last_used_at` is no more exact than this, so that not every connect is a write."""
+
+log = structlog.get_logger(__name__)
+
+
+class Tokens:
+    """All tokens."""
+
+    def __init__(self, database: Database, now: WallClock) -> None:
+        self._database = database
+        self._now = now
+
+    async def create(self, uid: str, label: str = "", expires_at: int | None = None) -> str:
+        """A new token for `uid`: returned once, kept hashed. `expires_at` in µs. Raises `ValueError`."""
+        if not uid:
+            raise ValueError("uid: '' given, a user's id accepted")
+        token = PREFIX + secrets.token_urlsafe(32)
+        row = TokenRow(
+            id=_id(_hash(token)), uid=uid, label=label, created_at=self._now(), expires_at=expires_at
+        )
+        await self._database.write(_insert, row, _hash(token))
+        return token
+
+    async def verify(self, token: str) -> TokenRow | None:
+        """Whose token it is; None for one that is unknown or revoked.
+
+        An expired token is returned too (see `TokenRow.expired`), so that its user can be told so.
+        """
+        if not (token.startswith(PREFIX) and token.isascii()):
+            return None
+        row = await self._database.read(_verify, _hash(token))
+        if row is not None and self._now() - (row.last_used_at or 0) >= TOUCH_INTERVAL:
+            await self._touch(row.id)
+        return row
+
+    async def list(self, uid: str | None = None) -> list[TokenRow]:
+        """A user's tokens (or all), oldest first, also revoked and expired ones."""
+        return await self._database.read(_list, uid)
+
+    async def revoke(self, id: str) -> bool:
+        """Make a token invalid for good; False when there is none with this id that is not revoked."""
+        return await self._database.write(_revoke, id, self._now())
+
+    async def _touch(self, id: str) -> None:
+        try:
+            await self._database.write(_set_used, id, self._now())
+        except exc.OperationalError as error:
+            # Who the user is does not depend on the database taking writes.
+            log.warning("token.touch_failed", token=id, error=str(error.orig))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _id(digest: str) -> str:
+    return digest[:12]
+
+
+def _row(row: Any) -> TokenRow:
+    return TokenRow(**{name: row[name] for name in TokenRow.__struct_fields__})
+
+
+def _insert(connection: Connection, row: TokenRow, digest: str) -> None:
+    values = {name: getattr(row, name) for name in TokenRow.__struct_fields__}
+    connection.execute(insert(tokens).values(hash=digest, **values))
+
+
+def _verify(connection: Connection, digest: str) -> TokenRow | None:
+    row = connection.execute(select(tokens).where(tokens.c.id == _id(digest))).mappings().first()
+    if row is None or not hmac.compare_digest(row["hash"], digest) or row["revoked_at"] is not None:
+        return None
+    return _row(row)
+
+
+def _list(connection: Connection, uid: str | None) -> list[TokenRow]:
+    query = select(tokens).order_by(tokens.c.created_at, tokens.c.id)
+    if uid is not None:
+        query = query.where(tokens.c.uid == uid)
+    return [_row(row) for row in connection.execute(query).mappings()]
+
+
+def _revoke(connection: Connection, id: str, now: int) -> bool:
+    valid = (tokens.c.id == id) & tokens.c.revoked_at.is_(None)
+    return bool(connection.execute(update(tokens).where(valid).values(revoked_at=now)).rowcount)
+
+
+def _set_used(connection: Connection, id: str, now: int) -> None:
+    connection.execute(update(tokens).where(tokens.c.id == id).values(last_used_at=now))

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+import trio
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, exc, inspect, text
+
+import engine.store.database as database
+from engine.store import NewerDatabaseError, Store, StoreError
+from engine.store.tables import metadata
+
+
+def sqlite(tmp_path: Path) -> sqlalchemy.Engine:
+    return create_engine(f"sqlite:///{tmp_path / database.DATABASE_FILE}")
+
+
+async def test_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    await store.close()
+    with sqlite(tmp_path).connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == database.HEAD
+
+
+def test_the_named_head_is_the_newest_revision() -> None:
+    scripts = ScriptDirectory(str(Path(database.__file__).with_name("migrations")))
+    assert scripts.get_current_head() == database.HEAD
+
+
+def test_an_up_to_date_database_is_opened_without_alembic(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from engine.store.database import open_engine\n"
+        f"open_engine(Path({str(tmp_path)!r}), 5.0).dispose(); print('alembic' in sys.modules)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, check=True) for _ in "12"]
+    assert [run.stdout.strip() for run in runs] == [b"True", b"False"]
+
+
+def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from engine.store.database import open_engine\n"
+        f"open_engine(Path({str(tmp_path / 'new %41')!r}), 30.0).dispose()"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+
+
+async def test_a_database_of_a_later_release_is_refused(tmp_path: Path) -> None:
+    await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
+    with sqlite(tmp_path).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(NewerDatabaseError, match=r"listen\.db.*'9999'.*run the release that wrote it"):
+        await Store.open(tmp_path, trio.to_thread.run_sync)
+    with sqlite(tmp_path).connect() as connection:
+        assert inspect(connection).has_table("conversations")
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / database.DATABASE_FILE).write_bytes(b"something else" * 100)
+    with pytest.raises(StoreError, match=r"listen\.db.*LISTEN_DATA_DIR.*not a database"):
+        await Store.open(tmp_path, trio.to_thread.run_sync)
+
+
+async def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"LISTEN_DATA_DIR '.*/file/data' cannot be written"):
+        await Store.open(tmp_path / "file" / "data", trio.to_thread.run_sync)
+
+
+async def test_a_data_directory_that_takes_no_files_is_named() -> None:
+    with pytest.raises(StoreError, match="LISTEN_DATA_DIR '/proc' cannot be written"):
+        await Store.open(Path("/proc"), trio.to_thread.run_sync)
+
+
+async def test_the_data_directory_is_private(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "a" / "b", trio.to_thread.run_sync)
+    await store.close()
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+async def test_reads_go_on_while_another_holds_the_write_lock_and_writes_wait_for_it(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, trio.to_thread.run_sync, busy_timeout=0.05)
+    other = sqlite(tmp_path)
+    with other.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        assert await store.conversations.list("u1") == []
+        with pytest.raises(exc.OperationalError, match="database is locked"):
+            await store.check_writable()
+    await store.check_writable()
+    await store.close()
+
+
+async def test_readers_that_become_writers_never_meet_a_stale_snapshot(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 30.0)
+    db = database.Database(engine, trio.to_thread.run_sync)
+
+    def claim(connection: sqlalchemy.Connection) -> None:
+        written = connection.execute(text("SELECT max(written_at) FROM probes")).scalar() or 0
+        connection.execute(text("INSERT OR REPLACE INTO probes VALUES (1, :n)"), {"n": written + 1})
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(db.write, claim)
+    total = await db.read(
+        lambda connection: connection.execute(text("SELECT written_at FROM probes")).scalar()
+    )
+    assert total == 40
+    await db.close()
+
+
+async def test_what_was_said_is_not_in_an_error_text(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 5.0)
+    db = database.Database(engine, trio.to_thread.run_sync)
+
+    def fail(connection: sqlalchemy.Connection) -> None:
+        connection.execute(text("INSERT INTO nowhere VALUES (:said)"), {"said": "a secret"})
+
+    with pytest.raises(exc.OperationalError) as caught:
+        await db.write(fail)
+    assert "secret" not in str(caught.value)
+    await db.close()
