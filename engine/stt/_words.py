@@ -1,0 +1,129 @@
+"""From Whisper's tokens to words with times: pure functions.
+
+Whisper's vocabulary is byte-level: a token may hold part of a character, and in languages written with spaces
+a token that begins with a space begins a word; so punctuation and suffixes attach themselves. In languages
+written without spaces each whole character is a word of its own (as openai/whisper's `split_to_word_tokens`).
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Languages in which Whisper writes no spaces between words."""
+
+
+class HeardWord(msgspec.Struct, frozen=True):
+    """A word; `start` and `end` in samples since the beginning of the audio; `confidence` 0 … 1."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+
+
+class TokenGroup(msgspec.Struct, frozen=True):
+    """Tokens `first` to `last` (exclusive) make `text`; from `spoken` on they are only punctuation."""
+
+    text: str
+    first: int
+    spoken: int
+    last: int
+
+
+def group_tokens(
+    tokens: Sequence[int], decode: Callable[[Sequence[int]], str], *, spaced: bool
+) -> tuple[TokenGroup, ...]:
+    """Words of `tokens`, punctuation attached; a pure-punctuation beginning goes to the first word."""
+    groups: list[TokenGroup] = []
+    for first, last, text in _characters(tokens, decode):
+        punctuation = _is_punctuation(text)
+        starts_word = text.startswith(" ") if spaced else not punctuation
+        follows_opening = bool(groups) and _is_punctuation(groups[-1].text)
+        if groups and (not starts_word or follows_opening):
+            groups[-1] = _joined(groups[-1], text, last, punctuation)
+        else:
+            groups.append(TokenGroup(text, first, first if punctuation else last, last))
+    stripped = (
+        TokenGroup(group.text.strip(), group.first, group.spoken, group.last)
+        for group in groups
+        if group.text.strip()
+    )
+    return tuple(group for group in stripped if not _is_punctuation(group.text))
+
+
+def _joined(group: TokenGroup, text: str, last: int, punctuation: bool) -> TokenGroup:
+    spoken = group.spoken if punctuation else last
+    return TokenGroup(group.text + text, group.first, spoken, last)
+
+
+def _characters(tokens: Sequence[int], decode: Callable[[Sequence[int]], str]) -> list[tuple[int, int, str]]:
+    """The shortest runs of tokens that decode to whole characters."""
+    runs: list[tuple[int, int, str]] = []
+    first = 0
+    for last in range(1, len(tokens) + 1):
+        text = decode(tokens[first:last])
+        if "\ufffd" in text and last - first < 4 and last < len(tokens):
+            continue
+        runs.append((first, last, text.replace("\ufffd", "")))
+        first = last
+    return runs
+
+
+def _is_punctuation(text: str) -> bool:
+    return all(unicodedata.category(character)[0] in "PZ" for character in text)
+
+
+def aligned_times(
+    groups: Sequence[TokenGroup], token_starts: Sequence[int], span: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Start and end of each word from the sample at which each token begins (one more for the end).
+
+    A word ends where its trailing punctuation or the next word begins. All times lie within `span`, in order,
+    and no word is empty while `span` has a sample for each.
+    """
+    times = [(token_starts[group.first], token_starts[group.spoken]) for group in groups]
+    return _ordered(times, span)
+
+
+def apportioned_times(groups: Sequence[TokenGroup], span: tuple[int, int]) -> list[tuple[int, int]]:
+    """Times in proportion to the length of each word's text: where no alignment was made."""
+    start, end = span
+    total = sum(len(group.text) + 1 for group in groups)
+    times: list[tuple[int, int]] = []
+    before = 0
+    for group in groups:
+        after = before + len(group.text) + 1
+        times.append((start + (end - start) * before // total, start + (end - start) * after // total))
+        before = after
+    return _ordered(times, span)
+
+
+def _ordered(times: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[tuple[int, int]]:
+    """Clamp `times` into `span`, monotonic, leaving at least a sample for every word still to come."""
+    ordered: list[tuple[int, int]] = []
+    earliest, limit = span
+    for index, (start, end) in enumerate(times):
+        to_come = len(times) - index - 1
+        latest = max(earliest, limit - to_come - 1)
+        start = min(max(start, earliest), latest)
+        end = min(max(end, start + 1), max(start, limit - to_come))
+        ordered.append((start, end))
+        earliest = end
+    return ordered
+
+
+def repeats(tokens: Sequence[int]) -> int | None:
+    """Where a loop begins: the index after the first of four or more copies, in a row, of up to 8 tokens.
+
+    None when there is no loop. Longer runs need only three copies. Whisper falls into such loops on noise and
+    on short audio; nobody speaks so.
+    """
+    for length in range(1, 17):
+        copies = 4 if length < 4 else 3
+        for start in range(len(tokens) - copies * length + 1):
+            run = tokens[start : start + length]
+            if all(tokens[start + n * length : start + (n + 1) * length] == run for n in range(1, copies)):
+                return start + length
+    return None
