@@ -49,10 +49,14 @@ SAMPLE_RATE = 16_000
 class Lifecycle:
     """All open conversations of the process. Implements `Conversations` for sessions."""
 
-    def __init__(self, store: Store, writer: DatabaseWriter, wall_clock: WallClock) -> None:
+    def __init__(
+        self, store: Store, writer: DatabaseWriter, wall_clock: WallClock, *, retry_interval: float = 5.0
+    ) -> None:
+        """`retry_interval`: seconds between two tries while the disk is full."""
         self._store = store
         self._writer = writer
         self._wall_clock = wall_clock
+        self._retry_interval = retry_interval
         self._current: dict[str, LiveConversation] = {}
         self._journals: dict[str, Journal] = {}
         self._nursery: trio.Nursery | None = None
@@ -183,14 +187,28 @@ class Lifecycle:
 
     def _keep(self, by: Participant, record: JournalRecord) -> None:
         """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
-        journal: Journal | None = self._journals[by.id]
+        self._append(self._journals[by.id], record)
+
+    def _append(self, journal: Journal, record: JournalRecord) -> None:
         try:
-            assert journal is not None
             journal.append(record)
         except JournalFull as error:
             log.error("journal full", error=str(error))
-            journal = None
         self._writer.submit(journal, (record,))
+
+    async def _record(self, records: Sequence[JournalRecord]) -> None:
+        """Keep what no session's journal takes any more; returns once the database has it."""
+        while True:
+            try:
+                journal = await self._writer.open_journal(f"lifecycle-{uuid4().hex}")
+                break
+            except JournalFull as error:
+                log.error("journal full", error=str(error))
+                await trio.sleep(self._retry_interval)
+        for record in records:
+            self._append(journal, record)
+        journal.end()
+        await self._writer.flush()
 
     # Ending
 
@@ -255,8 +273,7 @@ class Lifecycle:
         for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
             conversation.row = replace(conversation.row, status=status)
             closed = ConversationClosed(uid, id, status, conversation.row.finished_at)
-            self._writer.submit(None, (closed, *self._counted(conversation, status)))
-            await self._writer.flush()
+            await self._record((closed, *self._counted(conversation, status)))
             document = conversation_document(conversation.row, segments)
             for participant in told:
                 participant.notify(event(memory=document))

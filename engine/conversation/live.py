@@ -14,7 +14,13 @@ import trio
 from msgspec.structs import replace
 
 from engine.listen.ports import OpenConversation, Participant
-from engine.store import ConversationRestarted, ConversationRow, JournalRecord, SegmentsChanged, SegmentsDeleted
+from engine.store import (
+    ConversationRestarted,
+    ConversationRow,
+    JournalRecord,
+    SegmentsChanged,
+    SegmentsDeleted,
+)
 from engine.transcript import Merged
 from engine.wire.messages import Segment
 
@@ -72,9 +78,7 @@ class LiveConversation:
         if merged.changed or merged.deleted:
             finished_at = max(speech_at, self.row.finished_at)
             self.row = replace(self.row, finished_at=finished_at, last_speech_at=finished_at)
-            self._keep(
-                by, SegmentsChanged(self.row.uid, self.id, merged.changed, finished_at, finished_at)
-            )
+            self._keep(by, SegmentsChanged(self.row.uid, self.id, merged.changed, finished_at, finished_at))
         if merged.deleted:
             self._keep(by, SegmentsDeleted(self.row.uid, self.id, merged.deleted))
         for segment in merged.changed:

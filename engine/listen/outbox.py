@@ -16,7 +16,15 @@ import msgspec
 import trio
 
 from engine.listen.ports import ClientSocket
-from engine.wire.messages import PING, Event, InterimSegments, Segment, SegmentsDeleted, encode, encode_segments
+from engine.wire.messages import (
+    PING,
+    Event,
+    InterimSegments,
+    Segment,
+    SegmentsDeleted,
+    encode,
+    encode_segments,
+)
 
 EVENT_LIMIT = 1000
 """Events a client may leave unread; segments, which replace each other, do not count."""

@@ -117,6 +117,7 @@ class Pipeline:
         self._listener: Listener
         self._backoff = backoff
         self._speaking = False
+        self._stopped = False
         self._speech_end = 0
         self._finished = trio.Event()
         self._audio_came = trio.Event()
@@ -207,10 +208,9 @@ class Pipeline:
             if self.last_audio_at is None or self._backlog.waiting == 0:
                 self._audio_came = trio.Event()
                 await self._audio_came.wait()
-            quiet_at = (self.last_audio_at or trio.current_time()) + seconds
-            if trio.current_time() < quiet_at:
-                await trio.sleep_until(quiet_at)
-            elif self._backlog.waiting:
+            elif trio.current_time() < self.last_audio_at + seconds:
+                await trio.sleep_until(self.last_audio_at + seconds)
+            else:
                 await self.flush()
 
     async def transcribe(self, listener: Listener, exhausted_after: float) -> None:
@@ -228,7 +228,9 @@ class Pipeline:
         while True:
             covered = self._backlog.covered
             try:
-                await vendor.transcribe(self._backlog, lambda event: self._on_event(event, vendor), self._options)
+                await vendor.transcribe(
+                    self._backlog, lambda event: self._on_event(event, vendor), self._options
+                )
                 break
             except VendorError as error:
                 failed = error
@@ -283,20 +285,25 @@ class Pipeline:
         self._speaking = activity.speaking
         self._listener.on_progress()
 
-    def close(self, pool: RingPool) -> None:
-        """Give the ring back; audio that was never covered is counted as lost. Idempotent.
+    def stop(self) -> None:
+        """Nothing more is transcribed: audio that was not covered is counted as lost. Idempotent.
 
         Sessions end only when all is covered, or when the server's drain time is over.
         """
-        if self._vendors:
+        if not self._stopped:
+            self._stopped = True
             self.ledger.lost(self._backlog.waiting)
+
+    def close(self, pool: RingPool) -> None:
+        """Stop, and give the ring back."""
+        self.stop()
         self._backlog.close()
         self._decoder.close()
         pool.release(self._ring)
 
     def statistics(self) -> PipelineStatistics:
         """The books, and how full the buffers are."""
-        waiting = self._backlog.waiting if self._vendors else 0
+        waiting = 0 if self._stopped else self._backlog.waiting
         return PipelineStatistics(
             ledger=self.ledger.snapshot(pending=waiting),
             received=self.received,

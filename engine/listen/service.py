@@ -24,7 +24,7 @@ from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.usage import UsageMeter
 from engine.metrics import Metrics
-from engine.stt.selection import choose
+from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode
 from engine.wire.messages import ServiceStatus
@@ -49,7 +49,7 @@ class ListenService:
     ) -> None:
         self.draining = False
         self._config = config
-        self._vendors = tuple(vendors)
+        self._vendors = {vendor.name: vendor for vendor in vendors}
         self._conversations = conversations
         self._metrics = metrics
         self._off_loop = off_loop
@@ -121,8 +121,15 @@ class ListenService:
         """Who transcribes, in order of preference, and what the client should be told about it."""
         if parameters.custom_stt:
             return (), ()
-        choice = choose(self._vendors, parameters.language, parameters.stt_service)
-        return choice.vendors, choice.notices
+        order = tuple(self._vendors)
+        try:
+            chosen = choose(order, tuple(self._vendors.values()), parameters.language, parameters.stt_service)
+        except UnsupportedLanguage as error:
+            code = CloseCode.POLICY_VIOLATION
+            accepted = ", ".join(error.accepted)
+            raise Refusal(code, "language", parameters.language, accepted, message=str(error)) from None
+        notices = () if chosen.notice is None else (chosen.notice,)
+        return tuple(self._vendors[name] for name in chosen.vendors), notices
 
     def _pipeline(
         self, session_id: str, parameters: ListenParameters, vendors: Sequence[Vendor]
@@ -175,6 +182,7 @@ class _Meter:
         self._metrics = metrics
         self._usage = UsageMeter()
         self._rejected = 0
+        self._lost = 0
 
     async def run(self, interval: float) -> None:
         """Read for as long as the session lives."""
@@ -191,6 +199,8 @@ class _Meter:
         rejected = statistics.ledger.packets_rejected
         self._metrics.decode_errors(codec, rejected - self._rejected)
         self._rejected = rejected
+        self._metrics.lost_samples(statistics.ledger.lost - self._lost)
+        self._lost = statistics.ledger.lost
         if self._session.joined:
             self._conversations.used(self._session, usage)
 

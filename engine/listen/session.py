@@ -142,6 +142,11 @@ class Session:
             if self._conversation is not None:
                 self._conversation.leave(self)
 
+    @property
+    def joined(self) -> bool:
+        """Whether it has a conversation, and with it a journal."""
+        return self._conversation is not None
+
     def end(self, code: int, reason: str) -> None:
         """Send the client away once what it said is transcribed. The first call decides the code."""
         if self.ending is None:
@@ -258,7 +263,9 @@ class Session:
         self._bad_run += bad
         if self._bad_run >= BAD_PACKET_RUN and not told:
             codec = self.parameters.codec
-            self._status("audio_undecodable", f"{self._bad_run} packets in a row are not {codec}: check codec")
+            self._status(
+                "audio_undecodable", f"{self._bad_run} packets in a row are not {codec}: check codec"
+            )
 
     def _on_text(self, text: str) -> None:
         message = decode_client(text)
@@ -377,7 +384,9 @@ class Session:
     def on_fault(self, vendor: Vendor, error: VendorError, retry_in: float) -> None:
         """See `Listener`."""
         log.warning("vendor failed", vendor=vendor.name, error=str(error), retry_in=round(retry_in, 2))
-        status = ServiceStatus(status="stt_degraded", provider=vendor.provider, retry_after=round(retry_in, 2))
+        status = ServiceStatus(
+            status="stt_degraded", provider=vendor.provider, retry_after=round(retry_in, 2)
+        )
         self.notify(status)
 
     def on_progress(self) -> None:

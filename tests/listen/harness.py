@@ -1,0 +1,199 @@
+"""A whole server but for the sockets: real store, lifecycle, service and ring; a scripted vendor; memory sockets."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import trio
+import trio.testing
+
+from engine.config import Config, Limits, Session
+from engine.conversation.lifecycle import Lifecycle
+from engine.listen.ports import ClientGone
+from engine.listen.service import ListenService
+from engine.metrics import Metrics
+from engine.store import DatabaseWriter, Store
+from engine.stt.vendor import SAMPLE_RATE, Vendor
+from engine.wire.parameters import ListenParameters
+
+T = TypeVar("T")
+
+FRAME = 320
+"""Samples in 20 ms."""
+
+
+async def inline(function: Callable[..., T], /, *args: object) -> T:
+    """Work that would go to a thread, done at once: the virtual clock must not run while a thread works."""
+    await trio.lowlevel.checkpoint()
+    return function(*args)
+
+
+def wall_clock() -> int:
+    """Microseconds since the epoch that follow Trio's clock, so that the virtual one moves records too."""
+    return 1_800_000_000_000_000 + int(trio.current_time() * 1_000_000)
+
+
+class MemorySocket:
+    """A client's end and the server's end of a socket, without a socket."""
+
+    def __init__(self) -> None:
+        self._to_server, self._server = trio.open_memory_channel[bytes | str](10)
+        self._gone: int | None = None
+        self.messages: list[Any] = []
+        self.pings = 0
+        self.closed: tuple[int, str] | None = None
+        self.reads = True
+        self._news = trio.Event()
+
+    # The server's end
+
+    async def receive(self) -> bytes | str:
+        try:
+            return await self._server.receive()
+        except trio.EndOfChannel:
+            raise ClientGone(self._gone or 1006) from None
+
+    async def send(self, text: str) -> None:
+        if self._gone is not None:
+            raise ClientGone(self._gone)
+        while not self.reads:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        if text == "ping":
+            self.pings += 1
+        else:
+            self.messages.append(json.loads(text))
+        self._news.set()
+
+    async def close(self, code: int, reason: str = "") -> None:
+        await trio.lowlevel.checkpoint()
+        if self._gone is None and self.closed is None:
+            self.closed = (code, reason)
+            self._news.set()
+
+    # The client's end
+
+    async def say(self, message: bytes | str) -> None:
+        await self._to_server.send(message)
+
+    async def leave(self, code: int = 1000) -> None:
+        self._gone = code
+        await self._to_server.aclose()
+
+    async def until(self, seen: Callable[["MemorySocket"], object]) -> None:
+        """Wait until `seen(self)` is true."""
+        while not seen(self):
+            self._news = trio.Event()
+            await self._news.wait()
+
+    async def until_status(self, status: str) -> dict[str, Any]:
+        await self.until(lambda socket: socket.statuses(status))
+        return self.statuses(status)[0]
+
+    def statuses(self, status: str) -> list[dict[str, Any]]:
+        return [e for e in self.events("service_status") if e["status"] == status]
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [m for m in self.messages if isinstance(m, dict) and m["type"] == kind]
+
+    def segments(self) -> dict[str, dict[str, Any]]:
+        """What a client shows: segments upserted by id, deleted ones gone."""
+        shown: dict[str, dict[str, Any]] = {}
+        for message in self.messages:
+            if isinstance(message, list):
+                shown.update((segment["id"], segment) for segment in message)
+            elif message["type"] == "segments_deleted":
+                for gone in message["segment_ids"]:
+                    shown.pop(gone)
+        return shown
+
+    def text(self) -> str:
+        return " ".join(segment["text"] for segment in self.segments().values())
+
+
+def silence(seconds: float) -> bytes:
+    """PCM16 at 16 kHz; scripted vendors do not care what it sounds like."""
+    return bytes(2 * round(seconds * SAMPLE_RATE))
+
+
+def frames(pcm: bytes, frame: int = FRAME) -> list[bytes]:
+    """Cut PCM16 into packets of `frame` samples."""
+    return [pcm[at : at + 2 * frame] for at in range(0, len(pcm), 2 * frame)]
+
+
+def tone(seconds: float) -> bytes:
+    """PCM16 that is not silent."""
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (8000 * np.sin(2 * np.pi * 300 * times)).astype("<i2").tobytes()
+
+
+PCM16 = ListenParameters(codec="pcm16", sample_rate=16_000)
+
+
+def parameters(**changes: Any) -> ListenParameters:
+    """PCM16 at 16 kHz, but for `changes`."""
+    return msgspec.structs.replace(PCM16, **changes)
+
+
+class Server:
+    """Everything behind the web, running."""
+
+    def __init__(
+        self,
+        service: ListenService,
+        lifecycle: Lifecycle,
+        store: Store,
+        writer: DatabaseWriter,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.service = service
+        self.lifecycle = lifecycle
+        self.store = store
+        self.writer = writer
+        self._nursery = nursery
+
+    async def connect(self, parameters: ListenParameters = PCM16, uid: str = "ada") -> MemorySocket:
+        """A client whose session runs beside the test."""
+        socket = MemorySocket()
+        self._nursery.start_soon(self.service.serve, socket, parameters, uid)
+        await trio.testing.wait_all_tasks_blocked()
+        return socket
+
+    async def idle(self) -> None:
+        """Wait until no session is left."""
+        await self.service.drained()
+
+    async def conversations(self, uid: str = "ada") -> list[Any]:
+        """Rows with their segments, newest first, once the database has all."""
+        await self.writer.flush()
+        return list(await self.store.conversations.with_segments(await self.store.conversations.list(uid)))
+
+
+@asynccontextmanager
+async def server(
+    tmp_path: Path,
+    *vendors: Vendor,
+    session: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+) -> AsyncIterator[Server]:
+    """A server's inside on `tmp_path`, stopped at the end of the block."""
+    config = Config(data_dir=tmp_path, session=Session(**(session or {})), limits=Limits(**(limits or {})))
+    store = await Store.open(tmp_path, inline, now=wall_clock)
+    writer = DatabaseWriter(store, inline)
+    await writer.recover()
+    lifecycle = Lifecycle(store, writer, wall_clock)
+    service = ListenService(
+        config, vendors, lifecycle, metrics=Metrics(), off_loop=inline, wall_clock=wall_clock
+    )
+    async with trio.open_nursery() as outer:
+        await outer.start(lambda task_status: writer.run(task_status=task_status))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda task_status: lifecycle.run(task_status=task_status))
+            yield Server(service, lifecycle, store, writer, nursery)
+            nursery.cancel_scope.cancel()
+        outer.cancel_scope.cancel()
+    await store.close()
