@@ -116,7 +116,7 @@ async def _secure(stream: trio.SSLStream[trio.SocketStream], target: Target) -> 
 
 
 def _why(error: OSError) -> str:
-    """The system's words for it; where several addresses were tried, Trio puts their errors under the cause."""
+    """The system's words for it; of several addresses that were tried, Trio keeps the errors as the cause."""
     errors = [error, error.__cause__, *getattr(error.__cause__, "exceptions", ())]
     numbers = {one.errno for one in errors if isinstance(one, OSError) and one.errno and one.errno > 0}
     return ", ".join(sorted(map(os.strerror, numbers))) or error.strerror or str(error)

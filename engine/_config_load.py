@@ -302,7 +302,7 @@ def _accepted(bare: Any, bounds: msgspec.Meta | None) -> str:
         if limit is not None:
             limits.append(f"{sign} {limit:g}" if isinstance(limit, float) else f"{sign} {limit}")
     if bounds.min_length:
-        limits.append("not empty")
+        limits.append("that is not empty")
     return " ".join([kind, " and ".join(limits)]).strip()
 
 

@@ -1,0 +1,31 @@
+"""Runs every benchmark, each in a process of its own so that none inherits another's caches and threads.
+
+`python -m bench [NAME ...]`. One that fails does not stop the others; it is named at the end and makes the exit
+status 1.
+"""
+
+import importlib.util
+import subprocess
+import sys
+
+BENCHES = ("decode", "ring", "resample", "local_stt", "session")
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks of these names, all of them without names. Returns the exit status."""
+    unknown = sorted(set(names) - set(BENCHES))
+    if unknown:
+        print(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHES)}.", file=sys.stderr)
+        return 2
+    failed = []
+    for name in names or [name for name in BENCHES if importlib.util.find_spec(f"bench.{name}")]:
+        print(f"\n=== bench.{name} ===", flush=True)
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""One streaming of a recording: sending and reading at the same time, then waiting for the last words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import httpx2
+import msgspec
+import trio
+from rich.console import Console
+
+from engine.cli.sending import Sent, send
+from engine.cli.status import FAILED, OK
+from engine.cli.transcript import Transcript
+from engine.cli.views import JsonView, LiveView, PlainView, View, apply
+from engine.client import ListenClient, ListenClosed
+from engine.wire.messages import ConversationSession, ServiceStatus
+
+if TYPE_CHECKING:
+    from engine.audio import Encoder
+    from engine.cli.recording import Recording
+
+LOOKUP_TIMEOUT = 5.0
+"""Seconds for one request to REST."""
+
+JUST_NOW = 0.5
+"""Seconds: a conversation that began this shortly before the connection was made for it."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Asks REST when a conversation began.
+
+    Segment times count from there. Where a session goes on with an earlier conversation, latencies can only
+    be told with it, and are then off by what the two machines' clocks differ.
+    """
+
+    url: str
+    uid: str | None
+    token: str | None
+
+    async def started_at(self, conversation_id: str) -> float | None:
+        """Seconds since the epoch; None when the server does not say."""
+        parts = urlsplit(self.url)
+        scheme = "https" if parts.scheme in ("wss", "https") else "http"
+        address = f"{scheme}://{parts.netloc}/v1/conversations/{quote(conversation_id, safe='')}"
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            # Certificates take 0.15 s to load, in which nothing would be sent: only where they are needed.
+            async with httpx2.AsyncClient(timeout=LOOKUP_TIMEOUT, verify=scheme == "https") as client:
+                answer = await client.get(
+                    address, params={"uid": self.uid} if self.uid else {}, headers=headers
+                )
+            return datetime.fromisoformat(answer.raise_for_status().json()["started_at"]).timestamp()
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+            return None
+
+
+class Run:
+    """Connects by `connect`, sends `recording`, shows what comes, and tells how it went."""
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[ListenClient]],
+        lookup: Lookup,
+        recording: Recording,
+        encoder: Encoder,
+        as_json: bool,
+    ) -> None:
+        self._connect = connect
+        self._lookup = lookup
+        self._recording = recording
+        self._encoder = encoder
+        self._sent = Sent()
+        self._transcript = Transcript()
+        self._errors = Console(stderr=True)
+        self._view = self._choose_view(as_json)
+        self._offset = 0.0
+        self._flushed = False
+        # Set when no more words are to be expected: all is transcribed, or the connection is gone.
+        self._done = trio.Event()
+        self._read_all = trio.Event()
+        self._patience: trio.CancelScope | None = None
+
+    async def run(self, fast: bool, tail: float) -> int:
+        """From connecting to the last line. Returns the exit status; raises ConnectFailed."""
+        async with self._connect() as client:
+            with self._view:
+                closed = await self._converse(client, fast, tail)
+        code = client.close_code if closed is None else closed.code
+        reason = client.close_reason if closed is None else closed.reason
+        self._view.finish(
+            {
+                "complete": self._sent.complete,
+                "flushed": self._flushed,
+                "close_code": code,
+                "close_reason": reason,
+                "conversation_offset": round(self._offset, 3),
+                "segments": len(self._transcript.segments),
+                "text": self._transcript.text,
+            }
+        )
+        return self._verdict(closed, tail)
+
+    async def _converse(self, client: ListenClient, fast: bool, tail: float) -> ListenClosed | None:
+        """Returns how the server closed the connection, None when it left that to us."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read, client, tail, nursery)
+            try:
+                await send(client, self._recording, self._encoder, self._sent, self._view.progress, fast=fast)
+                await client.flush()
+            except ListenClosed:
+                # What the server said before it closed is still being read; the code is looked at below.
+                await self._read_all.wait()
+            else:
+                with trio.move_on_after(tail) as self._patience:
+                    await self._done.wait()
+            closed = None
+            if client.close_code is not None:
+                closed = ListenClosed(client.close_code, client.close_reason, client.error)
+            await client.close()
+            await self._read_all.wait()
+            nursery.cancel_scope.cancel()
+        return closed
+
+    async def _read(self, client: ListenClient, tail: float, nursery: trio.Nursery) -> None:
+        connected_at = time.time()
+        async for message in client.events():
+            apply(message, self._transcript)
+            self._view.message(message, self._offset)
+            if isinstance(message, ConversationSession):
+                nursery.start_soon(self._find_offset, message.conversation_id, connected_at)
+            elif isinstance(message, ServiceStatus) and message.status == "flushed":
+                self._flushed = True
+                self._done.set()
+            if self._patience is not None:
+                self._patience.deadline = trio.current_time() + tail
+        self._done.set()
+        self._read_all.set()
+
+    async def _find_offset(self, conversation_id: str, connected_at: float) -> None:
+        started_at = await self._lookup.started_at(conversation_id)
+        if started_at is not None and started_at < connected_at - JUST_NOW:
+            self._offset = time.time() - self._sent.wall() - started_at
+
+    def _choose_view(self, as_json: bool) -> View:
+        console = Console()
+        if as_json:
+            return JsonView(self._sent)
+        if console.is_terminal:
+            return LiveView(self._transcript, self._sent, self._recording.seconds, console)
+        return PlainView(self._transcript, self._errors)
+
+    def _verdict(self, closed: ListenClosed | None, tail: float) -> int:
+        """The exit status, with a sentence when something is amiss."""
+        if closed is not None and not self._flushed:
+            done = f"{self._sent.position:.1f} of {self._recording.seconds:.1f} s had been sent"
+            self._say("error", f"{closed}; {done}")
+            return FAILED
+        if not self._flushed:
+            self._say(
+                "warning", f"the server did not say that all is transcribed; waited {tail:g} s for more"
+            )
+        return OK
+
+    def _say(self, kind: str, text: str) -> None:
+        self._errors.print(f"{kind}: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,127 @@
+"""`listen token create | list | revoke`: keys for the socket and REST."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from engine.cli import options
+from engine.cli.status import Failure
+
+if TYPE_CHECKING:
+    from engine.store import Store, TokenRow
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke keys.", rich_markup_mode="rich")
+
+MICROSECONDS = 1_000_000
+
+
+def with_store(config: Path | None, data_dir: Path | None, use: Callable[[Store], Awaitable[T]]) -> T:
+    """Run `use` with the store that the configuration names. A server may be running on it."""
+    loaded = options.load(config, data_dir=data_dir)
+    import trio
+
+    from engine.store import Store
+
+    async def opened() -> T:
+        store = await Store.open(
+            loaded.data_dir, trio.to_thread.run_sync, busy_timeout=loaded.store.busy_timeout
+        )
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return trio.run(opened)
+
+
+@app.command()
+def create(
+    uid: Annotated[str, typer.Option(metavar="USER", help="Whose key it is.")],
+    label: Annotated[str, typer.Option(help="To recognise it by in `token list`.")] = "",
+    expires_days: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0.0, help="Default: it does not expire.")
+    ] = None,
+    config: options.ConfigFile = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Make a key and print it. It is kept hashed: this is the only time it can be read.
+
+    \b
+    Examples:
+      listen token create --uid ada --label phone
+      listen token create --uid ada --expires-days 30
+      LISTEN_TOKEN=$(listen token create --uid ada) listen stream speech.wav
+    """
+    expires_at = None
+    if expires_days is not None:
+        expires_at = int((datetime.now(UTC) + timedelta(days=expires_days)).timestamp() * MICROSECONDS)
+    if not uid.strip():
+        raise Failure("--uid is empty: give the user's id", status=2)
+    key = with_store(config, data_dir, lambda store: store.tokens.create(uid, label, expires_at))
+    typer.echo(key)
+
+
+@app.command("list")
+def list_(
+    uid: Annotated[str | None, typer.Option(metavar="USER", help="Only this user's.")] = None,
+    config: options.ConfigFile = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """List keys by id, never the keys themselves.
+
+    \b
+    Examples:
+      listen token list
+      listen token list --uid ada --json
+    """
+    rows = with_store(config, data_dir, lambda store: store.tokens.list(uid))
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    table = Table("id", "user", "label", "created", "last used", "state", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.id, row.uid, row.label, _date(row.created_at), _date(row.last_used_at), _state(row))
+    options.wide().print(table)
+
+
+@app.command()
+def revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` prints it.")],
+    config: options.ConfigFile = None,
+    data_dir: options.DataDir = None,
+) -> None:
+    """Make a key invalid for good.
+
+    \b
+    Examples:
+      listen token revoke 3f9a0c41d2be
+    """
+    if not with_store(config, data_dir, lambda store: store.tokens.revoke(id)):
+        raise Failure(f"there is no valid key with the id {id!r}; `listen token list` has them")
+    typer.echo(f"Revoked {id}.")
+
+
+def _state(row: TokenRow) -> str:
+    if row.revoked_at is not None:
+        return "revoked"
+    if row.expires_at is None:
+        return "valid"
+    expired = row.expires_at <= datetime.now(UTC).timestamp() * MICROSECONDS
+    return f"{'expired' if expired else 'valid until'} {_date(row.expires_at)}"
+
+
+def _date(time: int | None) -> str:
+    if time is None:
+        return "never"
+    return datetime.fromtimestamp(time / MICROSECONDS, UTC).strftime("%Y-%m-%d %H:%M")

