@@ -92,6 +92,7 @@ static void opus_encoder_close(encoder *base)
 
 static const encoder_kind opus_encoder_kind = {opus_encode_frame, opus_encoder_close};
 
+/* Low delay is what wearables' firmware uses; it keeps the waveform, so that signal to noise means something. */
 encoder *encoder_open_opus(int rate, int channels, int bitrate)
 {
     const opus_library *opus = opus_opened();
@@ -100,7 +101,7 @@ encoder *encoder_open_opus(int rate, int channels, int bitrate)
     if (e == NULL)
         return NULL;
     e->base.kind = &opus_encoder_kind;
-    e->encoder = opus->encoder_create(rate, channels, OPUS_APPLICATION_VOIP, &error);
+    e->encoder = opus->encoder_create(rate, channels, OPUS_APPLICATION_RESTRICTED_LOWDELAY, &error);
     if (e->encoder == NULL || error != OPUS_OK) {
         free(e);
         return NULL;
