@@ -1,4 +1,4 @@
-"""Runs every benchmark, each in a process of its own so that none inherits another's caches and threads.
+"""Runs every benchmark's `main`, each in a process of its own: none inherits another's caches and threads.
 
 `python -m bench [NAME ...]`. One that fails does not stop the others; it is named at the end and makes the exit
 status 1.
@@ -20,7 +20,8 @@ def main(names: list[str]) -> int:
     failed = []
     for name in names or [name for name in BENCHES if importlib.util.find_spec(f"bench.{name}")]:
         print(f"\n=== bench.{name} ===", flush=True)
-        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+        run = f"import sys; from bench.{name} import main; sys.exit(main())"
+        if subprocess.run([sys.executable, "-c", run], check=False).returncode:
             failed.append(name)
     if failed:
         print(f"\nFailed: {', '.join(failed)}.", file=sys.stderr)
