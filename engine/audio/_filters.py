@@ -1,11 +1,12 @@
 """Filter tables for resampling, designed in float64 and kept as float32.
 
-All are linear-phase Kaiser windows on a sinc (J. F. Kaiser, "Nonrecursive digital filter design using the I0-sinh
-window function", 1974: attenuation A in dB of N taps with a transition of dw rad/sample is 2.285 dw (N - 1) + 7.95).
+All are linear phase: Kaiser's window on a sinc (J. F. Kaiser, "Nonrecursive digital filter design using the
+I0-sinh window function", 1974: N taps with a transition of w rad/sample attenuate by 2.285 w (N - 1) + 7.95
+dB).
 
 With f the lower of the two Nyquist frequencies, the pass band ends at `PASS` f and the stop band begins at
-(2 - `PASS`) f. What lies between f and there is folded back, but only to between `PASS` f and f: inside the pass band
-there are no aliases, and the filters are half as long as with a stop band that begins at f.
+(2 - `PASS`) f. What lies between f and there is folded back, but only to between `PASS` f and f: inside the
+pass band there are no aliases, and the filters are half as long as with a stop band that begins at f.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from numpy.typing import NDArray
 PASS = 0.91
 ATTENUATION = 103.5  # dB
 MAX_ROWS = 640  # 11025 -> 16000 Hz has as many phases; ratios with more blend BLEND_ROWS rows
-BLEND_ROWS = (
-    512  # a line between two rows is off by (2 pi f / rows)**2 / 8, f in cycles a sample: under -106 dB
-)
+BLEND_ROWS = 512  # a line between rows is off by (2 pi f / rows)**2 / 8, f in cycles a sample: under -106 dB
 HALVE_FROM = 2.5  # ratio of the rates from which a half-band filter in front makes the whole cheaper
 
 
 class Plan(NamedTuple):
-    """The stages from one rate to another. Tables are read-only float32 and shared by all streams of these rates."""
+    """The stages from one rate to another. Tables are read-only and shared by all streams of these rates."""
 
     half_table: NDArray[np.float32] | None  # distinct taps of the half-band filter in front
     up: int  # of the stage after it; 1 and 1: there is none
@@ -52,9 +51,10 @@ def _kaiser(t: NDArray[np.float64], reach: float, transition: float) -> NDArray[
 
 
 def _half_band(transition: float, total: float) -> NDArray[np.float32]:
-    """Distinct taps (nearest the centre last) at odd distances 1, 3, 5 … of a half-band filter; twice their sum is total.
+    """Distinct taps of a half-band filter, those at odd distances … 5, 3, 1 from its centre; they sum to
+    total / 2.
 
-    Times are in samples at the higher rate; its other taps are 0 but for the centre.
+    Distances are in samples at the higher rate; at even ones the taps are 0, but for the centre.
     """
     distinct = math.ceil((_kaiser_taps(transition) - 1) / 4)  # the window ends on taps that are 0
     t = np.arange(2 * distinct - 1, 0, -2, dtype=np.float64)
@@ -63,7 +63,7 @@ def _half_band(transition: float, total: float) -> NDArray[np.float32]:
 
 
 def _rows(ratio: float, phases: NDArray[np.float64]) -> NDArray[np.float32]:
-    """One row of taps for each phase (0 to 1, samples after the tap at index taps / 2 - 1); each row sums to 1.
+    """One row of taps for each phase (0 to 1 samples after the tap at taps / 2 - 1); each row sums to 1.
 
     `ratio` is output rate / input rate of the stage.
     """
@@ -76,9 +76,17 @@ def _rows(ratio: float, phases: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _frozen(table: NDArray[np.float64]) -> NDArray[np.float32]:
-    result = np.ascontiguousarray(table, dtype=np.float32)
+    result = aligned(*table.shape)
+    result[...] = table
     result.setflags(write=False)
     return result
+
+
+def aligned(*shape: int) -> NDArray[np.float32]:
+    """Zeros that begin on a cache line, so that a row's vectors do not cross one."""
+    memory = np.zeros(math.prod(shape) + 16, dtype=np.float32)
+    start = -memory.ctypes.data % 64 // 4
+    return memory[start : start + math.prod(shape)].reshape(shape)
 
 
 @lru_cache(maxsize=16)  # at most half a megabyte each

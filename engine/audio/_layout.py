@@ -28,7 +28,8 @@ USED = 19  # how many the last block has finished with
 SAMPLES_IN = 20
 SAMPLES_OUT = 21
 CLIPPED = 22
-FIELDS = 23
+SOURCES = 23  # which kernel was here last: checksum of its sources
+FIELDS = 24
 
 CONVERT, DOUBLE, HALVE = 0, 1, 2  # values of STAGES
 

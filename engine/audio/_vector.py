@@ -1,12 +1,13 @@
 """Eight float32 numbers at once, for numba kernels.
 
-Numba's loop vectorizer keeps running sums in memory and leaves a scalar loop for what does not fill a vector, whose
-rounding may differ. These intrinsics emit LLVM vector instructions instead: sums stay in registers, and an output
-sample is made by the same instructions in the same order wherever it falls in a chunk, so results do not depend on
-how the input was cut. LLVM splits the vectors where the machine's are narrower, and uses fused multiply-add where
-it has it.
+Numba's loop vectorizer keeps running sums in memory and leaves a scalar loop for what does not fill a vector,
+whose rounding may differ. These intrinsics emit LLVM vector instructions instead: sums stay in registers, and
+an output sample is made by the same instructions in the same order wherever it falls in a chunk, so results
+do not depend on how the input was cut. LLVM splits the vectors where the machine's are narrower, and uses
+fused multiply-add where it has it.
 
-Addresses are integers (bytes). Nothing is checked and nothing needs to be aligned: the caller owns the bounds.
+Addresses are integers (bytes). Nothing is checked and nothing needs to be aligned: the caller owns the
+bounds.
 """
 
 from __future__ import annotations
@@ -15,32 +16,39 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types as numba_types
 from numba.extending import intrinsic, models, register_model
 
 _VECTOR = ir.VectorType(ir.FloatType(), 8)
 _INT32S = ir.VectorType(ir.IntType(32), 8)
 _INT16S = ir.VectorType(ir.IntType(16), 8)
-# Adding 1.5 * 2**23 to a float32 below 2**22 rounds it to an integer, half to even, and leaves that integer in the
-# low bits of the result, in two's complement.
+# Adding 1.5 * 2**23 to a float32 below 2**22 rounds it to an integer, half to even, and leaves that integer
+# in the low bits of the result, in two's complement.
 _ROUNDER = 12582912.0
 
 Emit = Callable[[Any, Any, Any, Any], Any]
 Typed = tuple[Any, Emit]
 
 
-class Float8(types.Type):  # type: ignore[misc]
+def _operation(build: Callable[..., Typed]) -> Any:
+    """Make a function that kernels can call from one that gives its signature and emits its instructions."""
+    return intrinsic(build)
+
+
+types: Any = numba_types
+
+
+class Float8(numba_types.Type):
     """The numba type of a vector of eight float32."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Float8")
+
+numba_type: Any = Float8
+float8 = numba_type("Float8")
+model_of: Any = register_model
 
 
-float8 = Float8()
-
-
-@register_model(Float8)  # type: ignore[untyped-decorator]
-class _Float8Model(models.PrimitiveModel):  # type: ignore[misc]
+@model_of(Float8)
+class _Float8Model(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, _VECTOR)
 
@@ -73,18 +81,17 @@ def _shuffle(builder: Any, a: Any, b: Any, order: list[int]) -> Any:
 
 
 def _sums(builder: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """The four vectors' totals as one vector of four: a transpose costs half of what four separate sums do."""
+    """The four vectors' totals as one vector of four; a transpose costs half of four separate sums."""
     low, high = [0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]
     ab = builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
     cd = builder.fadd(_shuffle(builder, c, d, low), _shuffle(builder, c, d, high))
     low, high = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
     halves = builder.fadd(_shuffle(builder, ab, cd, low), _shuffle(builder, ab, cd, high))
-    return builder.fadd(
-        _shuffle(builder, halves, halves, [0, 1, 2, 3]), _shuffle(builder, halves, halves, [4, 5, 6, 7])
-    )
+    low, high = [0, 1, 2, 3], [4, 5, 6, 7]
+    return builder.fadd(_shuffle(builder, halves, halves, low), _shuffle(builder, halves, halves, high))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def zero8(typingctx: Any) -> Typed:
     """Eight zeros."""
 
@@ -94,7 +101,7 @@ def zero8(typingctx: Any) -> Typed:
     return float8(), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def load8(typingctx: Any, address: Any) -> Typed:
     """The eight float32 at `address`."""
 
@@ -104,7 +111,7 @@ def load8(typingctx: Any, address: Any) -> Typed:
     return float8(types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def splat8(typingctx: Any, address: Any) -> Typed:
     """The float32 at `address`, eight times."""
 
@@ -114,7 +121,7 @@ def splat8(typingctx: Any, address: Any) -> Typed:
     return float8(types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def fill8(typingctx: Any, scalar: Any) -> Typed:
     """A float32, eight times."""
 
@@ -124,7 +131,7 @@ def fill8(typingctx: Any, scalar: Any) -> Typed:
     return float8(types.float32), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store8(typingctx: Any, address: Any, vector: Any) -> Typed:
     """Write eight float32 at `address`."""
 
@@ -135,7 +142,7 @@ def store8(typingctx: Any, address: Any, vector: Any) -> Typed:
     return types.void(types.int64, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_pairs8(typingctx: Any, address: Any, first: Any, second: Any) -> Typed:
     """Write sixteen float32 at `address`: first and second interleaved."""
 
@@ -150,7 +157,7 @@ def store_pairs8(typingctx: Any, address: Any, first: Any, second: Any) -> Typed
     return types.void(types.int64, float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def add8(typingctx: Any, a: Any, b: Any) -> Typed:
     """a + b."""
 
@@ -160,7 +167,7 @@ def add8(typingctx: Any, a: Any, b: Any) -> Typed:
     return float8(float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def subtract8(typingctx: Any, a: Any, b: Any) -> Typed:
     """a - b."""
 
@@ -170,19 +177,18 @@ def subtract8(typingctx: Any, a: Any, b: Any) -> Typed:
     return float8(float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def multiply_add8(typingctx: Any, a: Any, b: Any, c: Any) -> Typed:
     """a * b + c, with one rounding where the machine can, with two elsewhere."""
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR, _VECTOR])
-        name = "llvm.fmuladd.v8f32"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+        return builder.call(builder.module.declare_intrinsic("llvm.fmuladd.v8f32", (), kind), arguments)
 
     return float8(float8, float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_sums(typingctx: Any, address: Any, step: Any, a: Any, b: Any, c: Any, d: Any) -> Typed:
     """Write the totals of a, b, c and d as float32 at `address` and every `step` bytes after it."""
 
@@ -197,7 +203,7 @@ def store_sums(typingctx: Any, address: Any, step: Any, a: Any, b: Any, c: Any, 
     return types.void(types.int64, types.int64, float8, float8, float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_sums_together(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Typed:
     """Write the totals of a, b, c and d as four float32 at `address`."""
 
@@ -209,7 +215,7 @@ def store_sums_together(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d:
     return types.void(types.int64, float8, float8, float8, float8), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def load_pcm8(typingctx: Any, address: Any) -> Typed:
     """Eight int16 at `address`, as float32."""
 
@@ -219,7 +225,7 @@ def load_pcm8(typingctx: Any, address: Any) -> Typed:
     return float8(types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def split_pcm8(typingctx: Any, address: Any, even: Any, odd: Any) -> Typed:
     """Take sixteen int16 at `address` apart: every other one as float32 to `even`, the rest to `odd`."""
 
@@ -234,7 +240,7 @@ def split_pcm8(typingctx: Any, address: Any, even: Any, odd: Any) -> Typed:
     return types.void(types.int64, types.int64, types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def load_pcm(typingctx: Any, address: Any) -> Typed:
     """The int16 at `address`."""
 
@@ -244,7 +250,7 @@ def load_pcm(typingctx: Any, address: Any) -> Typed:
     return types.int64(types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_pcm(typingctx: Any, address: Any, sample: Any) -> Typed:
     """Write the low sixteen bits of `sample` at `address`."""
 
@@ -255,7 +261,7 @@ def store_pcm(typingctx: Any, address: Any, sample: Any) -> Typed:
     return types.void(types.int64, types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_sample(typingctx: Any, address: Any, sample: Any) -> Typed:
     """Write `sample` as a float32 at `address`."""
 
@@ -266,7 +272,7 @@ def store_sample(typingctx: Any, address: Any, sample: Any) -> Typed:
     return types.void(types.int64, types.int64), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_operation
 def store_pcm8(typingctx: Any, address: Any, vector: Any) -> Typed:
     """Round eight float32, half to even, into int16 at `address`; return how many had to be clipped."""
 

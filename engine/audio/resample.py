@@ -1,30 +1,34 @@
 """Sample rate conversion of one mono stream: int16 in, int16 out, in chunks of any length.
 
-Operations: `process` and `process_into` take a chunk and give what can be computed from all input so far; `flush` ends
-the stream and gives the rest; `reset` forgets everything.
+Operations: `process` and `process_into` take a chunk and give what can be computed from all input so far;
+`flush` ends the stream and gives the rest; `reset` forgets everything.
 
 Invariants:
 - The way the input is cut into chunks does not change a single output bit.
-- Output sample p belongs to the time p / rate_out from the first input sample: nothing is shifted. What a filter needs
-  to see ahead makes output late (by at most `delay` samples), not displaced.
+- Output sample p belongs to the time p / rate_out after the first input sample: nothing is shifted. What the
+  filters need to see ahead makes output late, by at most `delay` samples, not displaced.
 - After `flush` the number of output samples is round(input samples * rate_out / rate_in), halves upwards.
 
-Bounded by: a stream keeps less than 600 samples of history; filter tables are shared, at most 16 pairs of rates and half
-a megabyte each. The first stream of a pair of rates computes its table (up to 20 ms; `warm` does the usual ones).
+Bounded by: a stream keeps at most 1,000 samples of history; filter tables are shared, at most 16 pairs of
+rates and half a megabyte each. The first stream of a pair of rates computes its table (up to 20 ms; `warm`
+does the usual ones).
 
-Quality (asserted in the tests, measured on the 16-bit output): flat to 0.01 dB up to 0.91 of the lower Nyquist
-frequency, aliases up to there below -100 dB. Between there and the Nyquist frequency aliases are not suppressed.
+Quality, asserted in the tests on the 16-bit output: flat to 0.01 dB up to 0.91 of the lower Nyquist
+frequency, aliases up to there below -100 dB. Between there and the Nyquist frequency aliases are not
+suppressed.
 
-Cost: see `bench/resample.py`. Numba is imported by `warm`, or when a stream that really converts is first made: equal
-rates never load it.
+Cost: see `bench/resample.py`. Numba (half a second, 128 MB) is imported by `warm`, or when the first stream
+whose rates differ is made: equal rates never load it.
 
 Threads: streams share scratch memory, guarded by the GIL, which the kernel does not release.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -36,6 +40,7 @@ from engine.audio import _filters
 from engine.audio import _layout as at
 
 Samples = NDArray[np.int16]
+Kernel = Callable[[Samples, Samples, NDArray[np.int64]], int]
 
 LOWEST_RATE = 8000  # Hz
 HIGHEST_RATE = 48000
@@ -45,7 +50,7 @@ _scratch: NDArray[np.float32] | None = None
 
 
 class ResamplerStatistics(msgspec.Struct, frozen=True):
-    """Samples taken and given since the stream began, and how many of those given had to be clipped to 16 bits."""
+    """Samples taken and given since the stream began, and how many had to be clipped to 16 bits."""
 
     samples_in: int
     samples_out: int
@@ -64,16 +69,16 @@ def use_cache_dir(path: Path) -> None:
 
 
 def warm() -> None:
-    """Load or compile the kernel and compute the tables of the usual rates to 16 kHz. Blocks: call it in a thread.
+    """Load or compile the kernel and compute the tables of the usual rates to 16 kHz; nothing compiles
+    afterwards.
 
-    Afterwards nothing is compiled any more.
+    Blocks for 0.5 to 10 s: call it off the loop.
     """
     for rate in WARM_RATES:
         Resampler(rate)
 
 
 def _kernels() -> ModuleType:
-    # numba costs half a second and 128 MB: only processes that resample pay
     from engine.audio import _kernels
 
     return _kernels
@@ -82,7 +87,7 @@ def _kernels() -> ModuleType:
 def _shared_scratch() -> NDArray[np.float32]:
     global _scratch
     if _scratch is None:
-        _scratch = np.zeros(at.SCRATCH_ROOM, dtype=np.float32)
+        _scratch = _filters.aligned(at.SCRATCH_ROOM)
     return _scratch
 
 
@@ -108,14 +113,11 @@ class Resampler:
         self.rate_out = rate_out
         self.delay = 0
         self._state = np.zeros(at.FIELDS, dtype=np.int64)
-        if rate_in == rate_out:
-            self._kernel = _copy
-        else:
-            self._kernel = _kernels().resample
+        if rate_in != rate_out:
             self._plan = _filters.plan(rate_in, rate_out)
             self._history = np.zeros((3, max(at.HALF_HISTORY, at.HISTORY_ROOM)), dtype=np.float32)
             self._scratch = _shared_scratch()
-            self.delay = -(-(self._plan.lookahead + 1) * rate_out // rate_in) + 1
+            self.delay = math.ceil(self._plan.lookahead * rate_out / rate_in + 0.5)  # half: rounding in flush
         self.reset()
 
     def reset(self) -> None:
@@ -124,24 +126,29 @@ class Resampler:
         state[:] = 0
         state[at.RATE_IN] = self.rate_in
         state[at.RATE_OUT] = self.rate_out
-        if self.rate_in == self.rate_out:
-            return
-        plan = self._plan
-        self._history[:] = 0
+        self._kernel: Kernel = _copy
+        if self.rate_in != self.rate_out:
+            self._kernel = _kernels().resample
+            self._history[:] = 0
+            self._lay_out(self._plan)
+
+    def _lay_out(self, plan: _filters.Plan) -> None:
+        """Tell the kernel where everything is. Zeros before the stream centre its first window on time 0."""
+        state = self._state
         state[at.SCRATCH] = _address(self._scratch)
         state[at.EVEN], state[at.ODD], state[at.HISTORY] = (_address(row) for row in self._history)
         state[at.UP], state[at.DOWN], state[at.BLENDED] = plan.up, plan.down, plan.blended
-        # the zeros before the first sample, so that the first window is centred on it
         if plan.half_table is not None:
             state[at.HALF_TAPS], state[at.HALF_TABLE] = plan.half_table.size, _address(plan.half_table)
             state[at.PAIRS] = plan.half_table.size
         if plan.table is None:
             state[at.STAGES] = at.HALVE
             return
+        taps = plan.table.shape[-1]
         state[at.STAGES] = at.DOUBLE if plan.doubled else at.CONVERT
         state[at.TABLE] = _address(plan.table)
-        state[at.TAPS] = plan.table.shape[-1]
-        state[at.HELD] = plan.table.size - 1 if plan.doubled else plan.table.shape[-1] // 2 - 1
+        state[at.TAPS] = taps
+        state[at.HELD] = taps - 1 if plan.doubled else taps // 2 - 1
 
     def max_output(self, n_in: int) -> int:
         """The most samples a chunk of `n_in` can give, and the room `process_into` asks for."""
@@ -153,15 +160,17 @@ class Resampler:
         return out[: self.process_into(pcm, out)]
 
     def process_into(self, pcm: Samples, out: Samples) -> int:
-        """Take the chunk `pcm`, write what it makes computable to the beginning of `out`; return how many samples.
+        """Take the chunk `pcm`, write what it makes computable to the beginning of `out`; return how many
+        samples.
 
-        Both are one-dimensional, contiguous int16 and do not overlap; anything else is a TypeError. ValueError if `out`
-        has less room than `max_output(pcm.size)`. After an error the stream is as it was before.
+        Both are one-dimensional int16 and do not overlap, `out` is contiguous: TypeError if not. ValueError
+        if `out` has less room than `max_output(pcm.size)`. After an error the stream is as it was before.
         """
         try:
             made: int = self._kernel(pcm, out, self._state)
         except TypeError:
-            made = self._kernel(_plain(pcm, "pcm"), _checked(out, "out"), self._state)
+            # the kernel is compiled for contiguous, aligned samples
+            made = self._kernel(_checked(pcm, "pcm").copy(), _writable(out), self._state)
         if made < 0:
             raise ValueError(
                 f"out has room for {out.size} samples; accepted: {self.max_output(pcm.size)} or more"
@@ -169,16 +178,20 @@ class Resampler:
         return made
 
     def flush(self) -> Samples:
-        """End the stream: return its last samples, at most `delay`. `reset` before the next one."""
+        """End the stream: return its last samples, at most `delay`; a second call returns none.
+
+        `process` is a RuntimeError from here on, until `reset`.
+        """
         state = self._state
-        due = (2 * int(state[at.SAMPLES_IN]) * self.rate_out + self.rate_in) // (2 * self.rate_in)
-        missing = due - int(state[at.SAMPLES_OUT])
-        if missing <= 0:
-            return np.empty(0, dtype=np.int16)
         taken = int(state[at.SAMPLES_IN])
-        tail = self.process(np.zeros(self._plan.lookahead + 8, dtype=np.int16))[:missing]
-        state[at.SAMPLES_IN] = taken
-        state[at.SAMPLES_OUT] = due
+        due = (2 * taken * self.rate_out + self.rate_in) // (2 * self.rate_in)
+        missing = due - int(state[at.SAMPLES_OUT])
+        tail = np.empty(0, dtype=np.int16)
+        if missing > 0:
+            tail = self.process(np.zeros(self._plan.lookahead + 1, dtype=np.int16))[:missing]
+            state[at.SAMPLES_IN] = taken
+            state[at.SAMPLES_OUT] = due
+        self._kernel = _ended
         return tail
 
     def statistics(self) -> ResamplerStatistics:
@@ -193,8 +206,8 @@ class Resampler:
 
 def _copy(pcm: Samples, out: Samples, state: NDArray[np.int64]) -> int:
     """The kernel of equal rates."""
-    count = pcm.size
-    if out.size < count:
+    count = _checked(pcm, "pcm").size
+    if _checked(out, "out").size < count:
         return -1
     out[:count] = pcm
     state[at.SAMPLES_IN] += count
@@ -202,17 +215,25 @@ def _copy(pcm: Samples, out: Samples, state: NDArray[np.int64]) -> int:
     return count
 
 
+def _ended(pcm: Samples, out: Samples, state: NDArray[np.int64]) -> int:
+    """The kernel after `flush`."""
+    raise RuntimeError("this stream has been flushed; reset() begins the next one")
+
+
 def _checked(samples: Samples, name: str) -> Samples:
-    if not isinstance(samples, np.ndarray) or samples.dtype != np.int16 or samples.ndim != 1:
-        kind = (
-            f"{samples.ndim}-dimensional {samples.dtype}"
-            if isinstance(samples, np.ndarray)
-            else type(samples)
+    if not isinstance(samples, np.ndarray):
+        raise TypeError(f"{name} is {type(samples).__name__}; accepted: a one-dimensional int16 array")
+    if samples.dtype != np.int16 or samples.ndim != 1:
+        raise TypeError(
+            f"{name} is {samples.ndim}-dimensional {samples.dtype}; accepted: one-dimensional int16"
         )
-        raise TypeError(f"{name} is {kind}; accepted: one-dimensional int16")
     return samples
 
 
-def _plain(samples: Samples, name: str) -> Samples:
-    """A copy: the kernel is compiled for aligned, contiguous samples."""
-    return _checked(samples, name).copy()
+def _writable(out: Samples) -> Samples:
+    flags = _checked(out, "out").flags
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        raise TypeError(
+            "out is read-only, not contiguous or not aligned; accepted: an array that can be written in place"
+        )
+    return out
