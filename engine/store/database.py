@@ -10,9 +10,12 @@ Cost: a commit is one flush of the write-ahead log.
 Known doubts: writers of one process wait in SQLite's own back-off, which is not fair.
 """
 
+import fcntl
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -108,7 +111,8 @@ def open_engine(data_dir: Path, busy_timeout: float) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     try:
-        migrate(engine)
+        with _opening(data_dir):
+            migrate(engine)
     except exc.DatabaseError as error:
         engine.dispose()
         raise StoreError(
@@ -118,6 +122,17 @@ def open_engine(data_dir: Path, busy_timeout: float) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def _opening(data_dir: Path) -> Iterator[None]:
+    # One process at a time: SQLite does not wait for its lock when a file changes to WAL.
+    descriptor = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _configure(connection: Any, _record: object) -> None:

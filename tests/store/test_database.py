@@ -1,4 +1,4 @@
-import subprocess
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -33,22 +33,28 @@ def test_the_named_head_is_the_newest_revision() -> None:
     assert scripts.get_current_head() == database.HEAD
 
 
-def test_an_up_to_date_database_is_opened_without_alembic(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from engine.store.database import open_engine\n"
-        f"open_engine(Path({str(tmp_path)!r}), 5.0).dispose(); print('alembic' in sys.modules)"
-    )
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, check=True) for _ in "12"]
-    assert [run.stdout.strip() for run in runs] == [b"True", b"False"]
+async def test_an_up_to_date_database_is_opened_without_alembic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
+    monkeypatch.setitem(sys.modules, "alembic", None)  # importing it fails
+    await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
 
 
 def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
-    program = (
-        "from pathlib import Path; from engine.store.database import open_engine\n"
-        f"open_engine(Path({str(tmp_path / 'new %41')!r}), 30.0).dispose()"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(4)
+
+    def open_together() -> None:
+        barrier.wait()
+        database.open_engine(tmp_path / "new %41", 60.0).dispose()
+
+    processes = [fork.Process(target=open_together) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
 
 
 async def test_a_database_of_a_later_release_is_refused(tmp_path: Path) -> None:
