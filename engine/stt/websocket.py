@@ -1,0 +1,135 @@
+"""The transport over trio-websocket, for `wss://` and `ws://`.
+
+trio-websocket never pings by itself, has no time limit on closing, and leaves pings unanswered while its queue of
+messages is unread: hence `QUEUE`, and the limit on closing.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import trio
+import trio_websocket as ws
+
+from engine.stt.transport import ConnectFailed, ConnectionLost, Refused, Request
+
+QUEUE = 64
+"""Messages kept while nobody receives; beyond that the socket is not read."""
+
+MESSAGE_LIMIT = 4 * 1024 * 1024
+"""Bytes of the largest message a vendor may send."""
+
+OpenStream = Callable[[str, int, bool], Awaitable[trio.abc.Stream]]
+"""Makes the byte stream to host and port, with TLS or without. Tests connect memory streams here."""
+
+
+async def open_tcp(host: str, port: int, tls: bool) -> trio.abc.Stream:
+    """A TCP connection, with TLS where asked for; raises OSError."""
+    stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
+    if not tls:
+        return stream
+    secured = trio.SSLStream(
+        stream, ssl.create_default_context(), server_hostname=host, https_compatible=True
+    )
+    try:
+        await secured.do_handshake()
+    except trio.BrokenResourceError as error:
+        raise ConnectFailed(f"TLS with {host} failed: {error.__cause__ or error}") from error
+    return secured
+
+
+class WebSocketConnection:
+    """A `Connection`."""
+
+    def __init__(self, socket: ws.WebSocketConnection) -> None:
+        self._socket = socket
+
+    async def send(self, message: bytes | str) -> None:
+        """See `Connection.send`."""
+        with _mapped():
+            await self._socket.send_message(message)
+
+    async def receive(self) -> bytes | str:
+        """See `Connection.receive`."""
+        with _mapped():
+            message: bytes | str = await self._socket.get_message()
+            return message
+
+    async def ping(self) -> None:
+        """See `Connection.ping`."""
+        with _mapped():
+            await self._socket.ping()
+
+
+class _mapped:
+    """Turns trio-websocket's end into ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ws.ConnectionClosed):
+            reason = error.reason
+            raise ConnectionLost(reason.code if reason else 1006, (reason.reason or "") if reason else "")
+
+
+class WebSocketTransport:
+    """A `Transport`. `close_timeout` in seconds."""
+
+    def __init__(self, open_stream: OpenStream = open_tcp, *, close_timeout: float = 2.0) -> None:
+        self._open_stream = open_stream
+        self._close_timeout = close_timeout
+
+    @asynccontextmanager
+    async def connect(self, request: Request) -> AsyncIterator[WebSocketConnection]:
+        """See `Transport.connect`."""
+        stream = await self._stream(request)
+        error: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    socket = await self._upgrade(nursery, stream, request)
+                    try:
+                        yield WebSocketConnection(socket)
+                    finally:
+                        with trio.move_on_after(self._close_timeout, shield=True):
+                            await socket.aclose()
+                except BaseException as raised:  # raised again below: the nursery would wrap it in a group
+                    error = raised
+                nursery.cancel_scope.cancel()
+        finally:
+            await trio.aclose_forcefully(stream)
+        if error is not None:
+            raise error
+
+    async def _stream(self, request: Request) -> trio.abc.Stream:
+        parts = urlsplit(request.url)
+        tls = parts.scheme == "wss"
+        host, port = parts.hostname or "", parts.port or (443 if tls else 80)
+        try:
+            return await self._open_stream(host, port, tls)
+        except OSError as error:
+            raise ConnectFailed(f"{host}:{port} cannot be reached: {error}") from error
+
+    async def _upgrade(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, request: Request
+    ) -> ws.WebSocketConnection:
+        parts = urlsplit(request.url)
+        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            return await ws.wrap_client_stream(
+                nursery,
+                stream,
+                parts.netloc.rpartition("@")[2],
+                resource,
+                subprotocols=list(request.subprotocols),
+                extra_headers=[(name.encode(), value.encode()) for name, value in request.headers],
+                message_queue_size=QUEUE,
+                max_message_size=MESSAGE_LIMIT,
+            )
+        except ws.ConnectionRejected as error:
+            headers = tuple((k.decode().lower(), v.decode("latin-1")) for k, v in error.headers or ())
+            raise Refused(error.status_code, headers, bytes(error.body or b"")) from error
+        except (ws.HandshakeError, ws.ConnectionClosed, trio.BrokenResourceError) as error:
+            raise ConnectFailed(f"the WebSocket handshake with {parts.netloc} failed: {error!r}") from error
