@@ -50,7 +50,8 @@ model_of: Any = register_model
 @model_of(Float8)
 class _Float8Model(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        initialize: Any = super().__init__
+        initialize(dmm, fe_type, _VECTOR)
 
 
 def _pointer(builder: Any, address: Any, pointee: Any) -> Any:

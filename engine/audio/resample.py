@@ -133,22 +133,27 @@ class Resampler:
             self._lay_out(self._plan)
 
     def _lay_out(self, plan: _filters.Plan) -> None:
-        """Tell the kernel where everything is. Zeros before the stream centre its first window on time 0."""
+        """Tell the kernel where everything is, and put zeros before the stream as if it had always been silent."""
         state = self._state
         state[at.SCRATCH] = _address(self._scratch)
         state[at.EVEN], state[at.ODD], state[at.HISTORY] = (_address(row) for row in self._history)
         state[at.UP], state[at.DOWN], state[at.BLENDED] = plan.up, plan.down, plan.blended
+        half = 0 if plan.half_table is None else plan.half_table.size
         if plan.half_table is not None:
-            state[at.HALF_TAPS], state[at.HALF_TABLE] = plan.half_table.size, _address(plan.half_table)
-            state[at.PAIRS] = plan.half_table.size
+            state[at.HALF_TAPS], state[at.HALF_TABLE] = half, _address(plan.half_table)
         if plan.table is None:
             state[at.STAGES] = at.HALVE
+            state[at.PAIRS] = half  # the first output is that of time 0
             return
         taps = plan.table.shape[-1]
-        state[at.STAGES] = at.DOUBLE if plan.doubled else at.CONVERT
-        state[at.TABLE] = _address(plan.table)
-        state[at.TAPS] = taps
-        state[at.HELD] = taps - 1 if plan.doubled else taps // 2 - 1
+        state[at.TABLE], state[at.TAPS] = _address(plan.table), taps
+        if plan.doubled:
+            state[at.STAGES], state[at.HELD] = at.DOUBLE, taps - 1
+            return
+        # a filter in front rings before time 0: the stage after it takes that from it instead of zeros
+        state[at.STAGES] = at.CONVERT
+        state[at.PAIRS] = max(0, 2 * half - 1)
+        state[at.HELD] = taps // 2 - 1 - max(0, half - 1)
 
     def max_output(self, n_in: int) -> int:
         """The most samples a chunk of `n_in` can give, and the room `process_into` asks for."""
