@@ -95,7 +95,7 @@ class WebSocketTransport:
                     finally:
                         with trio.move_on_after(self._close_timeout, shield=True):
                             await socket.aclose()
-                except BaseException as raised:  # raised again below: the nursery would wrap it in a group
+                except BaseException as raised:  # noqa: BLE001 (raised again below; the nursery would wrap it)
                     error = raised
                 nursery.cancel_scope.cancel()
         finally:
@@ -120,7 +120,7 @@ class WebSocketTransport:
         try:
             return await ws.wrap_client_stream(
                 nursery,
-                stream,
+                stream,  # type: ignore[arg-type]  # any Trio stream will do
                 parts.netloc.rpartition("@")[2],
                 resource,
                 subprotocols=list(request.subprotocols),
