@@ -10,7 +10,7 @@ Invariants:
 - After `flush` the number of output samples is round(input samples * rate_out / rate_in), halves upwards.
 
 Bounded by: a stream keeps at most 1,000 samples of history; filter tables are shared, at most 16 pairs of
-rates and half a megabyte each. The first stream of a pair of rates computes its table (up to 20 ms; `warm`
+rates and half a megabyte each. The first stream of a pair of rates computes its table (2 to 50 ms; `warm`
 does the usual ones).
 
 Quality, asserted in the tests on the 16-bit output: flat to 0.01 dB up to 0.91 of the lower Nyquist

@@ -145,7 +145,8 @@ def test_one_sample_at_a_time_is_the_same_stream(rate: int) -> None:
 def test_a_tone_keeps_its_place_in_time(rate: int) -> None:
     def swell(at: int) -> NDArray[np.float64]:
         times = np.arange(at) / at  # s
-        return np.float64(10000) * np.sin(2 * np.pi * 440 * times) * np.sin(np.pi * times) ** 2
+        wave: NDArray[np.float64] = 10000 * np.sin(2 * np.pi * 440 * times) * np.sin(np.pi * times) ** 2
+        return wave
 
     out = whole(np.rint(swell(rate)).astype(np.int16), rate)
     assert np.abs(out - swell(RATE)).max() < 3
