@@ -87,6 +87,9 @@ class WebSocketStream(WSStream):
         if not (message["type"] == "websocket.close" and gone):
             await super().app_send(message)
         self._answered.set()
+        if message["type"] == "websocket.close" and not gone:
+            # In a task of its own: the queue may be full, and this one may be all that empties it.
+            self.task_group.spawn(self._tell, int(message.get("code") or CloseReason.NORMAL_CLOSURE))
 
     async def _application_returned(self) -> None:
         self._returned = True

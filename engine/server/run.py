@@ -196,31 +196,40 @@ class _Server:
     ) -> None:
         """Start, serve until `stop`, drain."""
         try:
-            async with trio.open_nursery() as nursery:
-                host, port = listeners[0].socket.getsockname()[:2]
-                async with trio.open_nursery() as starting:
-                    starting.start_soon(_cancel_when, stop, starting.cancel_scope)
-                    await self._start(nursery, listeners)
-                    starting.cancel_scope.cancel()
-                if not stop.is_set():
-                    log.info("server.ready", host=host, port=port, vendors=[v.name for v in self.vendors])
-                    task_status.started(Bound(host, port))
-                await stop.wait()
-                await self._drain()
-                nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as keeping:
+                await keeping.start(self.writer.run)
+                async with trio.open_nursery() as serving:
+                    await self._start_unless(stop, serving, listeners)
+                    if not stop.is_set():
+                        task_status.started(self._ready(listeners))
+                    await stop.wait()
+                    deadline = await self._drain()
+                    serving.cancel_scope.cancel()
+                await self._write_out(deadline)
+                keeping.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await self.store.close()
 
-    async def _start(self, nursery: trio.Nursery, listeners: list[trio.SocketListener]) -> None:
-        await nursery.start(self.writer.run)
-        await nursery.start(self.http.run, listeners)
-        nursery.start_soon(measure_stalls, self.metrics)
-        async with trio.open_nursery() as warming:
-            warming.start_soon(self._warm)
-            await self.writer.recover()
-            await nursery.start(self.lifecycle.run)
-            await nursery.start(check_database, self.store, self.readiness)
+    def _ready(self, listeners: list[trio.SocketListener]) -> Bound:
+        host, port = listeners[0].socket.getsockname()[:2]
+        log.info("server.ready", host=host, port=port, vendors=[vendor.name for vendor in self.vendors])
+        return Bound(host, port)
+
+    async def _start_unless(
+        self, stop: trio.Event, serving: trio.Nursery, listeners: list[trio.SocketListener]
+    ) -> None:
+        """Bring everything up; given up when `stop` comes first."""
+        async with trio.open_nursery() as starting:
+            starting.start_soon(_cancel_when, stop, starting.cancel_scope)
+            await serving.start(self.http.run, listeners)
+            serving.start_soon(measure_stalls, self.metrics)
+            async with trio.open_nursery() as warming:
+                warming.start_soon(self._warm)
+                await self.writer.recover()
+                await serving.start(self.lifecycle.run)
+                await serving.start(check_database, self.store, self.readiness)
+            starting.cancel_scope.cancel()
 
     async def _warm(self) -> None:
         """Load models and compile kernels, all at once."""
@@ -239,10 +248,9 @@ class _Server:
             use_cache_dir(self.config.data_dir / "numba")
         warm()
 
-    async def _drain(self) -> None:
-        """Everything of the server ends, in order, by `drain_timeout` from now."""
-        began = trio.current_time()
-        deadline = began + self.config.drain_timeout
+    async def _drain(self) -> float:
+        """Sessions end, then connections; returns when the process must have ended (Trio's clock)."""
+        deadline = trio.current_time() + self.config.drain_timeout
         reserve = self.config.drain_timeout * DRAIN_RESERVE
         log.info("drain.began", sessions=len(self.sessions.live()))
         self.readiness.drain()
@@ -250,18 +258,17 @@ class _Server:
         self.sessions.start_drain()
         with trio.move_on_at(deadline - reserve):
             await self.sessions.drained()
-        left = len(self.sessions.live())
+        log.info("drain.sessions_ended", cut=len(self.sessions.live()))
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)
         with trio.move_on_at(deadline - reserve / 4):
             await self.http.ended.wait()
-        with trio.move_on_at(deadline) as writing:
+        return deadline
+
+    async def _write_out(self, deadline: float) -> None:
+        """Bring the database up to date; what it does not take in time waits in journals."""
+        with trio.move_on_at(deadline) as limit:
             await self.writer.flush()
-        log.info(
-            "drain.ended",
-            seconds=round(trio.current_time() - began, 3),
-            sessions_cut=left,
-            journals_kept=writing.cancelled_caught,
-        )
+        log.info("drain.ended", journals_kept=limit.cancelled_caught)
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -98,7 +98,7 @@ async def _refuse(client: AsgiSocket, refusal: Refusal) -> None:
 def _metric_reason(refusal: Refusal) -> str | None:
     if refusal.code == CloseCode.TOKEN_EXPIRED:
         return "auth_expired"
-    return "auth" if refusal.parameter == "authorization" else refusal.parameter
+    return {"authorization": "auth", "auth": "auth_timeout"}.get(refusal.parameter or "", refusal.parameter)
 
 
 async def _identify_browser(

@@ -190,6 +190,20 @@ async def test_the_server_waits_for_the_answer_to_its_close_frame() -> None:
         assert await client.read_end() == b""
 
 
+async def test_an_application_that_goes_on_receiving_after_its_close_frame_is_told_that_it_is_over() -> None:
+    async def close_first(receive: Any, send: Any) -> None:
+        await send({"type": "websocket.close", "code": 1013, "reason": "full"})
+        await receive_all(receive, send)
+
+    app = WebSocketApp(close_first)
+    async with serving(app, config(close_timeout=60.0)) as server, websocket(server.port) as client:
+        assert await client.read_close() == (1013, "full")
+        await app.wait_ended()
+        await client.send(close_frame(1013))
+        await server.without_connections()
+    assert app.disconnect_code == 1013
+
+
 async def test_a_client_that_never_answers_the_close_frame_is_left_after_the_close_timeout() -> None:
     app = WebSocketApp(say_goodbye)
     async with serving(app) as server, websocket(server.port) as client:

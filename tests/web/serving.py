@@ -1,0 +1,182 @@
+"""The whole application on a free port, over a real store; only what a session does is the test's."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple
+
+import httpx2
+import trio
+
+from engine.config import Auth, Config, Limits, Session, Web
+from engine.conversation import Lifecycle
+from engine.listen.ports import ClientGone, ClientSocket
+from engine.metrics import Metrics
+from engine.server.http import HttpServer, bind
+from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
+from engine.store.database import DATABASE_FILE, wall_clock
+from engine.web import Readiness, Services, create_app
+from engine.web.ports import Usage
+from engine.wire import ListenParameters, Segment
+
+SECOND = 1_000_000
+T0 = 1_700_000_000 * SECOND
+"""2023-11-14T22:13:20Z"""
+
+
+class EchoSessions:
+    """Sends every text message back, and the length of every binary one; remembers how it went."""
+
+    def __init__(self) -> None:
+        self.served: list[tuple[str, ListenParameters]] = []
+        self.received: list[bytes | str] = []
+        self.gone: ClientGone | None = None
+        self.ended = trio.Event()
+        self.behaviour: Callable[[ClientSocket], Awaitable[None]] = self.echo
+
+    async def serve(self, socket: ClientSocket, parameters: ListenParameters, uid: str) -> None:
+        self.served.append((uid, parameters))
+        try:
+            await self.behaviour(socket)
+        finally:
+            self.ended.set()
+
+    async def only_receive(self, socket: ClientSocket) -> None:
+        try:
+            while True:
+                self.received.append(await socket.receive())
+        except ClientGone as gone:
+            self.gone = gone
+
+    async def echo(self, socket: ClientSocket) -> None:
+        try:
+            while True:
+                message = await socket.receive()
+                self.received.append(message)
+                await socket.send(message if isinstance(message, str) else str(len(message)))
+        except ClientGone as gone:
+            self.gone = gone
+
+    async def wait_ended(self) -> None:
+        with trio.fail_after(10):
+            await self.ended.wait()
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+async def off_loop(function: Callable[[*Ts], T], /, *args: *Ts) -> T:
+    return await trio.to_thread.run_sync(function, *args)
+
+
+class Site:
+    """A running application."""
+
+    def __init__(self, services: Services, store: Store, sessions: EchoSessions, port: int) -> None:
+        self.services = services
+        self.store = store
+        self.sessions = sessions
+        self.port = port
+        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10)
+
+    async def get(self, path: str, uid: str | None = "alice", **params: Any) -> httpx2.Response:
+        return await self.client.get(path, params=params, headers=_as(uid))
+
+    async def request(
+        self, method: str, path: str, uid: str | None = "alice", **options: Any
+    ) -> httpx2.Response:
+        return await self.client.request(method, path, headers=_as(uid), **options)
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.services.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def _as(uid: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer dev:{uid}"} if uid else {}
+
+
+_template: bytes | None = None
+
+
+async def _open_store(data_dir: Path) -> Store:
+    """A fresh store; only the first one of a run goes through the migrations."""
+    global _template
+    if _template is None:
+        await (await Store.open(data_dir, off_loop)).close()
+        _template = (data_dir / DATABASE_FILE).read_bytes()
+    else:
+        (data_dir / DATABASE_FILE).write_bytes(_template)
+    return await Store.open(data_dir, off_loop)
+
+
+@asynccontextmanager
+async def site(
+    data_dir: Path,
+    *,
+    auth: Auth = "dev",
+    filled: Callable[[Store], Awaitable[None]] | None = None,
+    web: Web | None = None,
+    usage: Usage | None = None,
+    **session: Any,
+) -> AsyncIterator[Site]:
+    """Serve until the block ends. `filled` puts things in the store before conversations are taken up."""
+    config = Config(
+        data_dir=data_dir,
+        auth=auth,
+        session=Session(**{"close_timeout": 0.5, **session}),
+        limits=Limits(sessions=4),
+        web=web or Web(),
+    )
+    store = await _open_store(data_dir)
+    if filled is not None:
+        await filled(store)
+    writer = DatabaseWriter(store, off_loop, write_interval=0.01)
+    lifecycle = Lifecycle(store, writer, wall_clock)
+    sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
+    readiness.models_warm("none")
+    services = Services(
+        config=config,
+        metrics=Metrics(),
+        readiness=readiness,
+        sessions=sessions,
+        conversations=store.conversations,
+        lifecycle=lifecycle,
+        tokens=store.tokens,
+        usage=usage or store.usage,
+    )
+    listeners = await bind("127.0.0.1", 0)
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as outer:
+        await outer.start(writer.run)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lifecycle.run)
+            await nursery.start(HttpServer(create_app(services), config).run, listeners)
+            running = Site(services, store, sessions, port)
+            async with running.client:
+                yield running
+            nursery.cancel_scope.cancel()
+        outer.cancel_scope.cancel()
+    await store.close()
+
+
+def row(id: str, *, uid: str = "alice", age: int = 0, **fields: Any) -> ConversationRow:
+    """A conversation that began `age` seconds before `T0`."""
+    began = T0 - age * SECOND
+    times = {"created_at": began, "started_at": began, "finished_at": began, "last_speech_at": began}
+    return ConversationRow(
+        **{"uid": uid, "id": id, "status": COMPLETED, "timeout_seconds": 14_400, **times, **fields}
+    )
+
+
+def segment(id: str, text: str, start: float = 0.0) -> Segment:
+    return Segment(id=id, text=text, start=start, end=start + 1, stt_provider="local")
+
+
+async def add(store: Store, conversation: ConversationRow, *segments: Segment) -> None:
+    """Keep a conversation with its segments."""
+    await store.conversations.create(conversation)
+    if segments:
+        times = conversation.finished_at, conversation.last_speech_at
+        changed = SegmentsChanged(conversation.uid, conversation.id, segments, *times)
+        await store.conversations.apply([changed])
