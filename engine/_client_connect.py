@@ -23,6 +23,10 @@ class ConnectFailed(Exception):
     """No connection came about: refused, not found, not a WebSocket, or too slow. Nothing was sent."""
 
 
+class AddressError(ValueError):
+    """A URL that does not say where to connect to; the text says what it should look like."""
+
+
 class ListenClosed(Exception):
     """The connection is closed. `code` and `reason` are the close frame's; 1006 when there was none.
 
@@ -51,17 +55,22 @@ class Target(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str, query: Mapping[str, str | int | bool]) -> Target:
-        """Take a URL apart and add the query to its own. Raises ValueError."""
+        """Take a URL apart and add the query to its own. Raises AddressError."""
+        wrong = f"url {url!r} is no WebSocket address: use ws://host:port or wss://host"
         parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise AddressError(f"{wrong} ({error})") from None
         if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
-            raise ValueError(f"url {url!r} is no WebSocket address: use ws://host:port or wss://host")
+            raise AddressError(wrong)
         tls = parts.scheme in ("wss", "https")
         path = parts.path if parts.path not in ("", "/") else PATH
         texts = {
             name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()
         }
         pairs = [*parse_qsl(parts.query, keep_blank_values=True), *texts.items()]
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, f"{path}?{urlencode(pairs)}")
+        return cls(parts.hostname, port or (443 if tls else 80), tls, f"{path}?{urlencode(pairs)}")
 
 
 async def connect(target: Target, timeout: float) -> Stream:

@@ -25,10 +25,19 @@ import msgspec
 import trio
 import trio_websocket
 
-from engine._client_connect import ConnectFailed, ListenClosed, Target, connect, handshake, unwrapped
+from engine._client_connect import (
+    AddressError,
+    ConnectFailed,
+    ListenClosed,
+    Target,
+    connect,
+    handshake,
+    unwrapped,
+)
 from engine.wire.messages import PING, ErrorEvent, Event, Segment
 
 __all__ = [
+    "AddressError",
     "ClientStatistics",
     "ConnectFailed",
     "ListenClient",
@@ -189,7 +198,7 @@ async def open_listen(
     the Authorization header. Further `parameters` (`conversation_timeout=2`, `interim_results=True`) go into
     the query as they are: the server checks them and says what is wrong in an `error` event before it closes.
 
-    Raises ConnectFailed, or ValueError for a URL that is none. Leaving the block closes with 1000 and waits
+    Raises ConnectFailed, or AddressError for a URL that is none. Leaving the block closes with 1000 and waits
     for the answer at most `close_timeout` seconds; what the block raises comes out of it unwrapped.
     """
     query = {

@@ -11,7 +11,7 @@ import trio
 import trio_websocket
 import wsproto
 
-from engine.client import ConnectFailed, ListenClosed, Message, OtherEvent, open_listen
+from engine.client import AddressError, ConnectFailed, ListenClosed, Message, OtherEvent, open_listen
 from engine.wire.messages import (
     ErrorEvent,
     Event,
@@ -270,8 +270,10 @@ async def test_a_host_that_does_not_exist_is_named() -> None:
             pass
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host", "ws://"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://host", "ws://", "ws://host:port", "ws://host:99999"]
+)
 async def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="is no WebSocket address: use ws://host:port"):
+    with pytest.raises(AddressError, match="is no WebSocket address: use ws://host:port"):
         async with open_listen(url):
             pass

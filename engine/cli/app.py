@@ -59,7 +59,7 @@ app.add_typer(token.app, name="token")
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Errors nobody foresaw come out as they are."""
     try:
-        app(None if arguments is None else list(arguments))
+        app(None if arguments is None else list(arguments), prog_name="listen")
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except BrokenPipeError:

@@ -31,6 +31,7 @@ class Failure(Exception):
 _FORESEEN = {
     "engine.cli.status.Failure": FAILED,
     "engine._config_load.ConfigError": USAGE,
+    "engine._client_connect.AddressError": USAGE,
     "engine._client_connect.ConnectFailed": UNREACHABLE,
     "engine._client_connect.ListenClosed": FAILED,
     "engine.store.errors.StoreError": FAILED,

@@ -19,7 +19,7 @@ class Transcript:
 
     def __init__(self) -> None:
         self._segments: dict[str, Segment] = {}
-        self._printed: set[str] = set()
+        self._printed: dict[str, str] = {}
         self.interim: tuple[Segment, ...] = ()
 
     def update(self, segments: Iterable[Segment]) -> None:
@@ -44,10 +44,10 @@ class Transcript:
         return " ".join(segment.text.strip() for segment in self.segments)
 
     def settled(self, *, all: bool = False) -> list[Segment]:
-        """Segments not returned before that will hardly change: not the last one, unless `all`."""
+        """Segments not returned before in this form that will hardly change: not the last, unless `all`."""
         segments = self.segments if all else self.segments[:-1]
-        fresh = [segment for segment in segments if segment.id not in self._printed]
-        self._printed.update(segment.id for segment in fresh)
+        fresh = [segment for segment in segments if self._printed.get(segment.id) != segment.text]
+        self._printed.update({segment.id: segment.text for segment in fresh})
         return fresh
 
     def tail(self, lines: int) -> RenderableType:

@@ -97,7 +97,10 @@ class JsonView(_Quiet):
 
 
 class PlainView(_Quiet):
-    """A line a segment once the next one has begun, for pipes and files; trouble goes to standard error."""
+    """For pipes and files: a line a segment once the next one has begun, and again if it changed after all.
+
+    Trouble goes to standard error.
+    """
 
     def __init__(self, transcript: Transcript, errors: Console) -> None:
         self._transcript = transcript

@@ -1,0 +1,112 @@
+"""engine.doctor and `listen doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.cli.app import run
+from engine.doctor import Check, examine
+
+
+def checks(environ: dict[str, str]) -> dict[str, Check]:
+    return {check.name: check for check in examine(None, environ)}
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"LISTEN_DATA_DIR": str(tmp_path / "data"), "LISTEN_PORT": "0"}
+
+
+def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> None:
+    found = checks(environ)
+    assert {name for name, check in found.items() if check.status == "fail"} == set()
+    assert found.keys() == {
+        "configuration",
+        "python",
+        "compiler",
+        "opus",
+        "lc3",
+        "aac",
+        "local model",
+        "data directory",
+        "kernel cache",
+        "open files",
+        "memory maps",
+        "memory",
+        "port",
+    }
+    assert "checksum right" in found["local model"].detail
+
+
+def test_what_is_not_ok_says_what_to_do(environ: dict[str, str]) -> None:
+    environ |= {"LISTEN_LIMITS_SESSIONS": "20000", "LISTEN_SESSION_RING_SECONDS": "60"}
+    for check in checks(environ).values():
+        assert bool(check.advice) == (check.status != "ok")
+
+
+def test_every_mistake_in_the_configuration_is_a_line_and_the_rest_is_looked_at_all_the_same(
+    environ: dict[str, str],
+) -> None:
+    found = examine(None, environ | {"LISTEN_PORT": "x", "LISTEN_PRT": "1"})
+    wrong = [check for check in found if check.name == "configuration"]
+    assert [check.status for check in wrong] == ["fail", "fail"]
+    assert "LISTEN_PORT" in wrong[0].detail
+    assert any(check.name == "port" for check in found)
+
+
+def test_a_data_directory_that_is_a_file_is_named(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    check = checks(environ)["data directory"]
+    assert check.status == "fail"
+    assert str(tmp_path / "data") in check.detail
+    assert "LISTEN_DATA_DIR" in check.advice
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_directory_that_cannot_be_written_is_named(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert checks(environ)["data directory"].status == "fail"
+
+
+def test_a_port_that_is_taken_is_a_warning(environ: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        check = checks(environ | {"LISTEN_PORT": str(port)})["port"]
+    assert check.status == "warn"
+    assert check.detail == f"something is listening on 127.0.0.1:{port} already"
+
+
+def test_an_address_that_is_not_this_machines_fails(environ: dict[str, str]) -> None:
+    check = checks(environ | {"LISTEN_HOST": "192.0.2.1"})["port"]
+    assert check.status == "fail"
+    assert "LISTEN_HOST" in check.advice
+
+
+def test_a_model_folder_without_a_model_fails(environ: dict[str, str], tmp_path: Path) -> None:
+    check = checks(environ | {"LISTEN_LOCAL_MODEL": str(tmp_path)})["local model"]
+    assert check.status == "fail"
+    assert "model.bin" in check.detail
+
+
+@pytest.mark.parametrize(("port", "status"), [("0", 0), ("x", 1)])
+def test_the_command_is_status_1_when_a_check_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    port: str,
+    status: int,
+) -> None:
+    monkeypatch.setenv("LISTEN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("LISTEN_PORT", port)
+    assert run(["doctor", "--json"]) == status
+    rows = json.loads(capsys.readouterr().out)
+    assert any(row["status"] == "fail" for row in rows) == bool(status)
+    assert run(["doctor"]) == status
+    assert "data directory" in capsys.readouterr().out
