@@ -1,7 +1,7 @@
 """A session's journal: what it has told its client, on the local disk before it is sent.
 
 File: a header (magic, version, time of creation in µs, CRC-32 of these), then records: length (u32), CRC-32
-of length and payload (u32), payload (MessagePack of a `JournalRecord`); all little-endian.
+of the payload (u32), payload (MessagePack of a `JournalRecord`); all little-endian.
 
 Operations: `append` (one `write(2)`), `sync`, `end`, `remove`. `engine.store.replay` reads journals back.
 Invariants: what was appended survives the process being killed at any point and, once synced, the machine. A
@@ -166,13 +166,7 @@ def encode_record(record: JournalRecord) -> bytes:
     payload = _encoder.encode(record)
     if len(payload) > RECORD_LIMIT:
         raise ValueError(f"record: {len(payload)} bytes given, at most {RECORD_LIMIT} accepted")
-    return FRAME.pack(len(payload), checksum(len(payload), payload)) + payload
-
-
-def checksum(length: int, payload: bytes) -> int:
-    """The CRC-32 in front of a record."""
-    # The length is part of it, so that a run of zero bytes is no record.
-    return crc32(payload, crc32(length.to_bytes(4, "little")))
+    return FRAME.pack(len(payload), crc32(payload)) + payload
 
 
 def encode_header(created_at: int) -> bytes:

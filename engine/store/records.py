@@ -118,7 +118,10 @@ class ConversationClosed(msgspec.Struct, frozen=True, tag="closed"):
 
 
 class UsageAdded(msgspec.Struct, frozen=True, tag="usage"):
-    """Something was used. `id` is unique per user; a second record with the same id adds nothing."""
+    """Something was used. `id` is unique per user; a second record with the same id adds nothing.
+
+    Its hour is not before the one in which its journal was opened: older ids are forgotten.
+    """
 
     id: str
     row: UsageRow

@@ -16,7 +16,7 @@ from zlib import crc32
 
 import msgspec
 
-from engine.store.journal import FRAME, HEADER, MAGIC, RECORD_LIMIT, SUFFIX, VERSION, checksum
+from engine.store.journal import FRAME, HEADER, MAGIC, RECORD_LIMIT, SUFFIX, VERSION
 from engine.store.records import JournalRecord
 
 _decoder: msgspec.msgpack.Decoder[JournalRecord] = msgspec.msgpack.Decoder(JournalRecord)
@@ -96,7 +96,7 @@ class JournalReader:
         return self._decode(crc, payload)
 
     def _decode(self, crc: int, payload: bytes) -> JournalRecord | None:
-        if crc != checksum(len(payload), payload):
+        if crc != crc32(payload):
             self.ending = Ending.CORRUPT
             return None
         try:

@@ -87,6 +87,10 @@ async def test_a_deleted_segment_does_not_come_back(store: Store) -> None:
     await store.conversations.apply([SegmentsDeleted("u1", "c1", ("a", "never-seen"))])
     await store.conversations.apply([changed(segment("a", revision=9), segment("never-seen"))])
     assert [s.id for s in await store.conversations.segments("u1", "c1")] == ["b"]
+    kept = await store._database.read(
+        lambda c: c.execute(text("SELECT text FROM segments ORDER BY id")).all()
+    )
+    assert [row.text for row in kept] == ["", "Text of b.", ""]
 
 
 async def test_times_never_move_back(store: Store) -> None:

@@ -1,4 +1,6 @@
+import fcntl
 import multiprocessing
+import os
 import sys
 from pathlib import Path
 
@@ -39,6 +41,25 @@ async def test_an_up_to_date_database_is_opened_without_alembic(
     await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
     monkeypatch.setitem(sys.modules, "alembic", None)  # importing it fails
     await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
+
+
+def test_processes_open_a_database_one_after_the_other(tmp_path: Path) -> None:
+    # SQLite does not wait for its lock when a file changes to WAL: two at once would fail.
+    receive, send = multiprocessing.Pipe(duplex=False)
+
+    def open_it() -> None:
+        database.open_engine(tmp_path, 60.0).dispose()
+        send.send("opened")
+
+    process = multiprocessing.get_context("fork").Process(target=open_it)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    process.start()
+    assert not receive.poll(0.5)
+    fcntl.flock(folder, fcntl.LOCK_UN)
+    os.close(folder)
+    assert receive.recv() == "opened"
+    process.join()
 
 
 def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:

@@ -429,7 +429,7 @@ async def test_marks_are_forgotten_when_no_journal_is_old_enough_to_need_them(
 
 def live_for_ever(folder: Path, acknowledge: Connection) -> None:
     async def main() -> None:
-        store = await Store.open(folder, trio.to_thread.run_sync)
+        store = await Store.open(folder, trio.to_thread.run_sync, now=Clock())
         writer = DatabaseWriter(store, trio.to_thread.run_sync, write_interval=0.001)
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
