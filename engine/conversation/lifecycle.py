@@ -278,7 +278,7 @@ class Lifecycle:
             for participant in told:
                 participant.notify(event(memory=document))
         conversation.completed.set()
-        log.info("conversation completed", conversation=id, segments=len(segments))
+        log.info("conversation.completed", conversation=id, segment_count=len(segments))
 
     def _counted(self, conversation: LiveConversation, status: str) -> tuple[UsageAdded, ...]:
         """A completed conversation is counted once: the entry bears its id."""

@@ -4,10 +4,10 @@
 """
 
 from engine.listen.embed import EmbeddedSession, open_session
-from engine.listen.pipeline import SttExhausted
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.listen.service import ListenService
 from engine.listen.session import SessionStatistics
+from engine.stt.failover import SttExhausted
 
 __all__ = [
     "ClientGone",

@@ -19,6 +19,7 @@ from engine.config import Config
 from engine.listen.opening import open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OffLoop
+from engine.stt.breaker import Breakers
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
@@ -73,8 +74,8 @@ class EmbeddedSession:
             raise RuntimeError("the session is not open: use `async with open_session(...)`")
         return self._pipeline
 
-    async def _run(self, pipeline: Pipeline, exhausted_after: float) -> None:
-        await pipeline.transcribe(self, exhausted_after)
+    async def _run(self, pipeline: Pipeline) -> None:
+        await pipeline.transcribe(self)
         self._over = True
         self._something.set()
 
@@ -103,7 +104,10 @@ class EmbeddedSession:
     def on_lag(self, seconds: float) -> None:
         """See `Listener`."""
 
-    def on_fault(self, vendor: Vendor, error: VendorError, retry_in: float) -> None:
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Listener`."""
+
+    def on_recovered(self, vendor: Vendor) -> None:
         """See `Listener`."""
 
     def on_silence(self, ended: int, began: int) -> None:
@@ -143,10 +147,11 @@ async def open_session(
         off_loop=off_loop,
         config=config,
         vendors=(vendor,),
+        breakers=Breakers(),
         options=options,
     ) as pipeline:
         session._pipeline = pipeline
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(session._run, pipeline, config.session.stt_exhausted_timeout)
+            nursery.start_soon(session._run, pipeline)
             yield session
             nursery.cancel_scope.cancel()

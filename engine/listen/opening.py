@@ -11,7 +11,8 @@ from engine.listen.backlog import Backlog
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OffLoop
 from engine.listen.spill import Spill
-from engine.stt.backoff import Backoff
+from engine.stt.breaker import Breakers
+from engine.stt.failover import Policy
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 
 IDLE_RINGS = 64
@@ -34,6 +35,7 @@ def open_pipeline(
     off_loop: OffLoop,
     config: Config,
     vendors: Sequence[Vendor],
+    breakers: Breakers,
     options: StreamOptions,
 ) -> Iterator[Pipeline]:
     """A pipeline whose ring goes back to the pool afterwards. ValueError when there is no such decoder."""
@@ -49,7 +51,8 @@ def open_pipeline(
         spill=spill,
         vendors=vendors,
         options=options,
-        backoff=Backoff(),
+        breakers=breakers,
+        policy=Policy(exhausted_after=config.session.stt_exhausted_timeout),
     )
     try:
         yield pipeline

@@ -19,11 +19,11 @@ from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill, SpillStatistics
-from engine.stt.backoff import Backoff
+from engine.stt.breaker import Breakers
+from engine.stt.failover import Failover, Policy
 from engine.stt.vendor import (
     SAMPLE_RATE,
     Activity,
-    Fault,
     Final,
     Interim,
     Lag,
@@ -60,8 +60,12 @@ class Listener(Protocol):
         """Transcription is this far behind; 0 when it has caught up."""
         ...
 
-    def on_fault(self, vendor: Vendor, error: VendorError, retry_in: float) -> None:
-        """A vendor failed; its audio is kept and it is tried again in `retry_in` seconds."""
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
+        """Transcription stopped; the audio is kept. Told once until `on_recovered`."""
+        ...
+
+    def on_recovered(self, vendor: Vendor) -> None:
+        """Transcription goes on, with `vendor`."""
         ...
 
     def on_silence(self, ended: int, began: int) -> None:
@@ -71,10 +75,6 @@ class Listener(Protocol):
     def on_progress(self) -> None:
         """Speech began or ended, or silence went on: the sample timeline moved."""
         ...
-
-
-class SttExhausted(Exception):
-    """No vendor worked for longer than the configured time."""
 
 
 class PipelineStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,8 @@ class Pipeline:
         spill: Spill,
         vendors: Sequence[Vendor],
         options: StreamOptions,
-        backoff: Backoff,
+        breakers: Breakers,
+        policy: Policy,
     ) -> None:
         """`vendors`: in order of preference; empty for a session that brings its own transcript."""
         self.ledger = Ledger()
@@ -115,7 +116,8 @@ class Pipeline:
         self._vendors = tuple(vendors)
         self._options = options
         self._listener: Listener
-        self._backoff = backoff
+        self._breakers = breakers
+        self._policy = policy
         self._speaking = False
         self._stopped = False
         self._speech_end = 0
@@ -213,40 +215,38 @@ class Pipeline:
             else:
                 await self.flush()
 
-    async def transcribe(self, listener: Listener, exhausted_after: float) -> None:
-        """Run vendors, telling `listener`, until all audio up to `finish` is covered.
+    async def transcribe(self, listener: Listener) -> None:
+        """Have vendors transcribe until all audio up to `finish` is covered, telling `listener`.
 
-        A vendor that fails is tried again after a backoff, from the last sample covered. Raises SttExhausted
-        when none covered anything for `exhausted_after` seconds.
+        Raises `SttExhausted` when nobody could be had for longer than the policy allows.
         """
         self._listener = listener
         if not self._vendors:
             await self._finished.wait()
             return
-        vendor = self._vendors[0]
-        failing_since: float | None = None
-        while True:
-            covered = self._backlog.covered
-            try:
-                await vendor.transcribe(
-                    self._backlog, lambda event: self._on_event(event, vendor), self._options
-                )
-                break
-            except VendorError as error:
-                failed = error
-            if failing_since is None or self._backlog.covered > covered:
-                failing_since = trio.current_time()
-                self._backoff.reset()
-            delay = failed.retry_after if failed.fault is Fault.RETRY_AFTER and failed.retry_after else None
-            delay = self._backoff.next() if delay is None else delay
-            if trio.current_time() + delay - failing_since > exhausted_after:
-                raise SttExhausted(f"{vendor.name} failed for {exhausted_after:g} s: {failed}") from failed
-            self._backlog.rewind()
-            self._speaking = False
-            self._listener.on_fault(vendor, failed, delay)
-            await trio.sleep(delay)
+        failover = Failover(
+            self._vendors,
+            self._backlog,
+            self,
+            self._options,
+            breakers=self._breakers,
+            policy=self._policy,
+        )
+        await failover.run()
 
-    def _on_event(self, event: SttEvent, vendor: Vendor) -> None:
+    # Audience of the failover
+
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Audience`."""
+        self._speaking = False
+        self._listener.on_degraded(vendor, error)
+
+    def on_recovered(self, vendor: Vendor) -> None:
+        """See `Audience`."""
+        self._listener.on_recovered(vendor)
+
+    def on_event(self, event: SttEvent, vendor: Vendor) -> None:
+        """See `Audience`."""
         match event:
             case Final():
                 self._on_final(event, vendor)

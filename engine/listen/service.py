@@ -24,6 +24,7 @@ from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.usage import UsageMeter
 from engine.metrics import Metrics
+from engine.stt.breaker import Breakers
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode
@@ -55,6 +56,7 @@ class ListenService:
         self._off_loop = off_loop
         self._wall_clock = wall_clock
         self._admission = Admission(config.limits)
+        self._breakers = Breakers()
         self._pool = ring_pool(config)
         self._sessions: dict[str, Session] = {}
         self._empty = trio.Event()
@@ -143,6 +145,7 @@ class ListenService:
             off_loop=self._off_loop,
             config=self._config,
             vendors=vendors,
+            breakers=self._breakers,
             options=StreamOptions(
                 session_id=session_id,
                 language=parameters.language,
@@ -153,7 +156,7 @@ class ListenService:
     async def _run(self, session: Session, pipeline: Pipeline, socket: ClientSocket) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""
         meter = _Meter(session, pipeline, self._conversations, self._metrics)
-        log.info("session began", codec=session.parameters.codec, language=session.parameters.language)
+        log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(meter.run, self._config.usage.interval)
@@ -209,10 +212,10 @@ def _log_end(session: Session) -> None:
     statistics = session.statistics()
     ledger = statistics.pipeline.ledger
     log.info(
-        "session ended",
+        "session.ended",
         code=session.ending.code if session.ending else None,
         reason=session.ending.reason if session.ending else None,
         seconds=round(statistics.seconds, 1),
-        segments=statistics.segments,
+        segment_count=statistics.segments,
         ledger=msgspec.to_builtins(ledger),
     )

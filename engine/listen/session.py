@@ -21,8 +21,9 @@ import trio
 
 from engine.config import Config
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
-from engine.listen.pipeline import Pipeline, PipelineStatistics, SttExhausted
+from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import ClientGone, ClientSocket, Conversations, OpenConversation, WallClock
+from engine.stt.failover import SttExhausted
 from engine.stt.vendor import SAMPLE_RATE, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
@@ -195,7 +196,7 @@ class Session:
 
     async def _transcribe(self) -> None:
         try:
-            await self._pipeline.transcribe(self, self._config.stt_exhausted_timeout)
+            await self._pipeline.transcribe(self)
         except SttExhausted as exhausted:
             log.error("speech to text unavailable", error=str(exhausted))
             reason = "transcription_service_unavailable"
@@ -381,13 +382,15 @@ class Session:
         elif was and not seconds:
             self._status("stt_caught_up")
 
-    def on_fault(self, vendor: Vendor, error: VendorError, retry_in: float) -> None:
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Listener`."""
-        log.warning("vendor failed", vendor=vendor.name, error=str(error), retry_in=round(retry_in, 2))
-        status = ServiceStatus(
-            status="stt_degraded", provider=vendor.provider, retry_after=round(retry_in, 2)
-        )
-        self.notify(status)
+        text = "Speech to text is interrupted; what is said is kept and will be transcribed"
+        reason, provider = error.fault.value, vendor.provider
+        self.notify(ServiceStatus("stt_degraded", text, provider=provider, retryable=True, reason=reason))
+
+    def on_recovered(self, vendor: Vendor) -> None:
+        """See `Listener`."""
+        self.notify(ServiceStatus("stt_recovered", provider=vendor.provider))
 
     def on_progress(self) -> None:
         """See `Listener`."""

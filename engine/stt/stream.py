@@ -126,7 +126,7 @@ class StreamingVendor:
                 raise VendorError(Fault.RETRY_NOW, f"{self.name}: {failed}") from failed
         if limit.cancelled_caught:
             text = f"{self.name}: no answer to the handshake within {self._limits.connect:g} s"
-            raise VendorError(Fault.RETRY_NOW, text)
+            raise VendorError(Fault.RETRY_AFTER, text)
 
 
 class _End:
@@ -157,13 +157,11 @@ class _Stream:
         self._emit = emit
         self._limits = limits
         self._first = first
-        self._base = first.position if first else audio.position
-        self._sent = self._base
-        self._covered = self._base
-        self._finalized = self._base
+        self._base = self._sent = self._covered = self._finalized = 0
         self._gate = EnergyGate()
         self._speech = 0
-        self._speech_until = self._base
+        self._speech_until = 0
+        self._heard_audio = False
         self._error: VendorError | None = None
         self._scope = trio.CancelScope()
         self._started = False
@@ -224,6 +222,8 @@ class _Stream:
             chunk = await self._next_chunk()
             if chunk is None:
                 return
+            if not self._heard_audio:
+                self._begin_at(chunk.position)
             if len(chunk.pcm):
                 await self._pace(len(chunk.pcm))
                 await self._wait_for_window()
@@ -239,13 +239,18 @@ class _Stream:
                 await self._finish(_End.DURATION)
                 return
 
+    def _begin_at(self, position: int) -> None:
+        """Only the first audio tells where this stream begins: another vendor may have gone on until now."""
+        self._heard_audio = True
+        self._base = self._sent = self._covered = self._finalized = self._speech_until = position
+
     async def _next_chunk(self) -> Chunk | None:
         """The next audio; None when the vendor would not wait for it any longer."""
         if self._first is not None:
             chunk, self._first = self._first, None
             return chunk
         patience = self.protocol.traits.first_audio
-        if patience is None or self._sent > self._base:
+        if patience is None or self._heard_audio:
             return await self._audio.read(self.chunk)
         with trio.move_on_after(patience * FIRST_AUDIO_MARGIN):
             return await self._audio.read(self.chunk)
@@ -390,4 +395,4 @@ class _Stream:
                 self._fail(self._late("any result for the speech it was sent", hang))
 
     def _late(self, what: str, seconds: float) -> VendorError:
-        return VendorError(Fault.RETRY_NOW, f"{self._name}: waited {seconds:g} s for {what}")
+        return VendorError(Fault.RETRY_AFTER, f"{self._name}: waited {seconds:g} s for {what}")

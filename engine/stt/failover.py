@@ -1,0 +1,314 @@
+"""Which vendor hears a session, from its first sample to its last.
+
+Operations: `run` keeps one vendor transcribing until all audio is covered.
+Invariants: at any time at most one vendor is given audio; each begins at the last sample covered by a final result,
+so nothing is lost and nothing is transcribed twice; audio that nobody transcribes yet stays in its source.
+
+What happens when a vendor fails (`RULES`):
+
+    elsewhere      this vendor will not serve this session: others first, it again after a long pause
+    retry after    others first, it again when it said
+    retry now      once more at once if it had been working, else others first, it again after a backoff
+
+"Others first" means the next in the order of preference whose breaker lets a try pass. When nobody is left the
+session waits for the first that may be tried again, up to `exhausted_after`.
+
+While a vendor that is not the preferred one transcribes, the better ones are tried in its shadow: a stream is opened
+to them that is given no audio yet. When it is ready, the current vendor is asked for its last results, and the
+better one goes on from there. If it does not get ready nobody notices.
+
+Known doubt: speakers keep the numbers their vendor gives them; two vendors may number the same people differently.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+import trio
+
+from engine.stt.backoff import Backoff
+from engine.stt.breaker import Breaker, Breakers
+from engine.stt.vendor import (
+    AudioSource,
+    Chunk,
+    Fault,
+    Final,
+    Ready,
+    StreamOptions,
+    SttEvent,
+    Vendor,
+    VendorError,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class SttExhausted(Exception):
+    """No vendor could be had for longer than the configured time."""
+
+
+class Rewindable(AudioSource, Protocol):
+    """A source that can go back to the last sample covered."""
+
+    def rewind(self) -> None: ...
+
+
+class Audience(Protocol):
+    """Who is told; called between two awaits."""
+
+    def on_event(self, event: SttEvent, vendor: Vendor) -> None:
+        """What the vendor that transcribes says."""
+        ...
+
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
+        """Transcription stopped; told once until `on_recovered`. Nothing is lost."""
+        ...
+
+    def on_recovered(self, vendor: Vendor) -> None:
+        """Transcription goes on, with `vendor`."""
+        ...
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds. `elsewhere_pause`: before a vendor that refused this session is asked again."""
+
+    exhausted_after: float = 300.0
+    elsewhere_pause: float = 60.0
+    backoff_first: float = 1.0
+    backoff_limit: float = 32.0
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    """What a fault means: `at_once` after it had been working; else the pause named."""
+
+    at_once: bool
+    pause: Callable[["_Candidate", VendorError, Policy], float]
+
+
+RULES = {
+    Fault.ELSEWHERE: _Rule(False, lambda candidate, error, policy: policy.elsewhere_pause),
+    Fault.RETRY_AFTER: _Rule(
+        False, lambda candidate, error, policy: error.retry_after or candidate.backoff.next()
+    ),
+    Fault.RETRY_NOW: _Rule(True, lambda candidate, error, policy: candidate.backoff.next()),
+}
+
+
+class _Candidate:
+    """A vendor as one session sees it."""
+
+    backoff: Backoff
+
+    def __init__(self, rank: int, vendor: Vendor, breaker: Breaker, policy: Policy) -> None:
+        self.rank = rank
+        self.vendor = vendor
+        self.breaker = breaker
+        self.backoff = Backoff(policy.backoff_first, policy.backoff_limit)
+        self.not_before = -math.inf
+
+    def wait(self) -> float:
+        """0 when it may be tried now (which then counts as a try), else seconds until it may be asked again."""
+        pause = self.not_before - trio.current_time()
+        return pause if pause > 0 else self.breaker.may_try()
+
+    def worked(self) -> None:
+        self.backoff.reset()
+        self.breaker.worked()
+
+    def failed(self, error: VendorError, had_worked: bool, policy: Policy) -> None:
+        rule = RULES[error.fault]
+        pause = 0.0 if rule.at_once and had_worked else rule.pause(self, error, policy)
+        self.not_before = trio.current_time() + pause
+        self.breaker.failed()
+
+
+class _Leg:
+    """One run of one vendor: the `AudioSource` it reads, and what became of it."""
+
+    def __init__(self, candidate: _Candidate, source: Rewindable) -> None:
+        self.candidate = candidate
+        self.begun = trio.Event()
+        self.ready = trio.Event()
+        self.over = trio.Event()
+        self.error: VendorError | None = None
+        self.stopped = False
+        self.worked = False
+        self.scope = trio.CancelScope()
+        self._source = source
+        self._reading = trio.CancelScope()
+
+    @property
+    def position(self) -> int:
+        """See `AudioSource.position`."""
+        return self._source.position
+
+    async def read(self, samples: int) -> Chunk:
+        """See `AudioSource.read`; waits until the leg has begun, ends when it is stopped."""
+        await self.begun.wait()
+        if not self.stopped:
+            with trio.CancelScope() as self._reading:
+                return await self._source.read(samples)
+        return Chunk(_NOTHING, self._source.position, end=True)
+
+    def stop(self) -> None:
+        """Another vendor goes on from here: ask for the last results."""
+        self.stopped = True
+        self._reading.cancel()
+
+
+class Failover:
+    """One session's vendors."""
+
+    def __init__(
+        self,
+        vendors: Sequence[Vendor],
+        source: Rewindable,
+        audience: Audience,
+        options: StreamOptions,
+        *,
+        breakers: Breakers,
+        policy: Policy,
+    ) -> None:
+        """`vendors`: in order of preference, at least one."""
+        self._candidates = [
+            _Candidate(rank, vendor, breakers.of(vendor.name), policy) for rank, vendor in enumerate(vendors)
+        ]
+        self._source = source
+        self._audience = audience
+        self._options = options
+        self._policy = policy
+        self._current: _Leg | None = None
+        self._successor: _Leg | None = None
+        self._degraded = False
+        self._idle_since: float | None = None
+
+    async def run(self) -> None:
+        """Return when all audio is covered. Raises `SttExhausted`; cancelled, it leaves nothing behind."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._recover, nursery)
+            leg = await self._next_leg(nursery)
+            while True:
+                self._begin(leg)
+                await leg.over.wait()
+                if leg.error is None and not leg.stopped:
+                    break
+                if leg.error is not None:
+                    self._failed(leg, leg.error)
+                leg = await self._next_leg(nursery)
+            nursery.cancel_scope.cancel()
+
+    def _begin(self, leg: _Leg) -> None:
+        self._current, self._successor = leg, None
+        leg.begun.set()
+        if leg.ready.is_set():
+            self._audience.on_event(Ready(), leg.candidate.vendor)
+
+    def _failed(self, leg: _Leg, error: VendorError) -> None:
+        """Note it, go back to the last sample covered, tell the client unless it knows already."""
+        candidate = leg.candidate
+        log.warning("vendor.failed", vendor=candidate.vendor.name, fault=error.fault.value, error=str(error))
+        candidate.failed(error, leg.worked, self._policy)
+        self._source.rewind()
+        self._current = None
+        if self._idle_since is None or leg.worked:
+            self._idle_since = trio.current_time()
+        if not self._degraded:
+            self._degraded = True
+            self._audience.on_degraded(candidate.vendor, error)
+
+    async def _next_leg(self, nursery: trio.Nursery) -> _Leg:
+        """The successor that is ready, or a new leg with the best vendor that may be tried, once one may."""
+        if self._successor is not None:
+            return self._successor
+        while True:
+            waits = []
+            for candidate in self._candidates:
+                wait = candidate.wait()
+                if wait == 0:
+                    return self._start(nursery, candidate)
+                waits.append(wait)
+            await self._pause(min(waits))
+
+    async def _pause(self, seconds: float) -> None:
+        if self._idle_since is None:
+            self._idle_since = trio.current_time()
+        left = self._idle_since + self._policy.exhausted_after - trio.current_time()
+        if left <= 0:
+            names = ", ".join(candidate.vendor.name for candidate in self._candidates)
+            raise SttExhausted(f"nobody transcribes: {names} failed for {self._policy.exhausted_after:g} s")
+        await trio.sleep(min(seconds, left))
+
+    def _start(self, nursery: trio.Nursery, candidate: _Candidate) -> _Leg:
+        leg = _Leg(candidate, self._source)
+        nursery.start_soon(self._run_leg, leg)
+        return leg
+
+    async def _run_leg(self, leg: _Leg) -> None:
+        try:
+            with leg.scope:
+                await leg.candidate.vendor.transcribe(
+                    leg, lambda event: self._on_event(event, leg), self._options
+                )
+        except VendorError as error:
+            leg.error = error
+        finally:
+            leg.over.set()
+
+    def _on_event(self, event: SttEvent, leg: _Leg) -> None:
+        if isinstance(event, Ready):
+            leg.ready.set()
+        if leg is not self._current:
+            return
+        self._audience.on_event(event, leg.candidate.vendor)
+        if isinstance(event, Final):
+            self._works(leg)
+
+    def _works(self, leg: _Leg) -> None:
+        """A result came: the vendor works."""
+        if not leg.worked:
+            leg.worked = True
+            leg.candidate.worked()
+        self._idle_since = None
+        if self._degraded:
+            self._degraded = False
+            self._audience.on_recovered(leg.candidate.vendor)
+
+    async def _recover(self, nursery: trio.Nursery) -> None:
+        """Try better vendors in the shadow of the one that transcribes."""
+        while True:
+            current = self._current
+            if current is None or current.candidate.rank == 0 or not current.worked:
+                await trio.sleep(self._policy.backoff_first)
+                continue
+            better = self._candidates[: current.candidate.rank]
+            waits = {candidate.rank: candidate.wait() for candidate in better}
+            ready = [candidate for candidate in better if waits[candidate.rank] == 0]
+            if ready:
+                await self._try(nursery, ready[0], current)
+            else:
+                await trio.sleep(min(min(waits.values()), self._policy.backoff_limit))
+
+    async def _try(self, nursery: trio.Nursery, candidate: _Candidate, current: _Leg) -> None:
+        leg = self._start(nursery, candidate)
+        async with trio.open_nursery() as first:
+            for event in (leg.ready, leg.over, current.over):
+                first.start_soon(_then_cancel, event, first.cancel_scope)
+        if leg.error is not None:
+            candidate.failed(leg.error, False, self._policy)
+        elif leg.ready.is_set() and not leg.over.is_set():
+            log.info("vendor.returns", vendor=candidate.vendor.name)
+            self._successor = leg
+            current.stop()
+            await leg.begun.wait()
+        else:
+            leg.scope.cancel()
+
+
+async def _then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+_NOTHING = memoryview(b"").cast("h").toreadonly()
