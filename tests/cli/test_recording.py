@@ -15,7 +15,8 @@ from engine.cli.recording import read
 def tone(rate: int) -> NDArray[np.int16]:
     """One second of 997 Hz."""
     times: NDArray[np.float64] = np.arange(rate) / rate
-    return np.rint(10_000 * np.sin(2 * np.pi * 997 * times)).astype(np.int16)
+    wave: NDArray[np.int16] = np.rint(10_000 * np.sin(2 * np.pi * 997 * times)).astype(np.int16)
+    return wave
 
 
 @pytest.mark.parametrize("source", [8000, 16000, 44100, 48000])

@@ -19,6 +19,7 @@ from engine.cli.status import FAILED, USAGE
 from engine.config import Config
 from tests.cli.conftest import AUDIO, Listen
 
+ROOT = Path(__file__).parents[2]
 ENTRY = "import sys; sys.argv[0] = 'listen'; from engine.cli import main; main()"
 BECKETT = "ever tried ever failed no matter try again fail again fail better"
 
@@ -48,7 +49,11 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def test_a_newcomer_types_the_command_that_serve_prints_and_reads_the_transcript() -> None:
+def test_a_newcomer_types_the_command_that_serve_prints_and_reads_the_transcript(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    # Compiling takes 10 s and more: once for all runs of the tests.
+    environment.setenv("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
     with serving() as (process, line):
         found = re.fullmatch(
             r"Listening on http://127\.0\.0\.1:(\d+) \(dev authentication\)\. "
