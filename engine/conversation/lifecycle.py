@@ -37,13 +37,14 @@ from engine.store import (
     Store,
     UsageAdded,
     UsageRow,
+    WriterFull,
 )
+from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
 
 log = structlog.get_logger(__name__)
 
 HOUR = 3600 * MICROSECONDS
-SAMPLE_RATE = 16_000
 
 
 class Lifecycle:
@@ -75,15 +76,23 @@ class Lifecycle:
     async def join(self, participant: Participant, request: JoinRequest) -> OpenConversation:
         """See `Conversations`."""
         self._journals[participant.id] = await self._writer.open_journal(participant.id)
-        conversation = self._current.get(participant.uid)
         timeout = request.conversation_timeout
+        conversation = self._current.get(participant.uid)
         if conversation is not None and conversation.row.timeout_seconds != timeout:
-            await self._store.conversations.resume(participant.uid, conversation.id, timeout)
-            conversation.row = replace(conversation.row, timeout_seconds=timeout)
-        if conversation is None or conversation.closed:
+            await self._retime(conversation, timeout)
+            conversation = self._current.get(participant.uid)
+        if conversation is None:
             conversation = self._begin(participant, request.language, request.source, timeout)
         conversation.join(participant)
         return conversation
+
+    async def _retime(self, conversation: LiveConversation, timeout: int) -> None:
+        """The latest session's timeout holds, also for a process that takes this conversation up again."""
+        conversation.row = replace(conversation.row, timeout_seconds=timeout)
+        conversation.changed.set()
+        with trio.move_on_after(self._retry_interval):
+            await self._writer.flush()  # the stub may not be there yet
+        await self._store.conversations.resume(conversation.row.uid, conversation.id, timeout)
 
     async def last_completed(self, uid: str) -> str | None:
         """See `Conversations`."""
@@ -193,22 +202,26 @@ class Lifecycle:
         try:
             journal.append(record)
         except JournalFull as error:
-            log.error("journal full", error=str(error))
+            log.error("journal.full", error=str(error))
         self._writer.submit(journal, (record,))
 
     async def _record(self, records: Sequence[JournalRecord]) -> None:
         """Keep what no session's journal takes any more; returns once the database has it."""
-        while True:
-            try:
-                journal = await self._writer.open_journal(f"lifecycle-{uuid4().hex}")
-                break
-            except JournalFull as error:
-                log.error("journal full", error=str(error))
-                await trio.sleep(self._retry_interval)
-        for record in records:
-            self._append(journal, record)
-        journal.end()
+        while not await self._recorded(records):
+            await trio.sleep(self._retry_interval)
         await self._writer.flush()
+
+    async def _recorded(self, records: Sequence[JournalRecord]) -> bool:
+        """False when neither disk nor memory has room."""
+        try:
+            journal = await self._writer.open_journal(f"lifecycle-{uuid4().hex}")
+            for record in records:
+                self._append(journal, record)
+        except (JournalFull, WriterFull) as error:
+            log.error("lifecycle.waiting_for_room", error=str(error))
+            return False
+        journal.end()
+        return True
 
     # Ending
 

@@ -11,10 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+from engine.transcript.timeline import SAMPLE_RATE as SAMPLE_RATE
 from engine.transcript.words import Word
-
-SAMPLE_RATE = 16_000
-"""Samples per second of all audio after decoding, and the unit of every position."""
 
 
 class Ready(msgspec.Struct, frozen=True):
