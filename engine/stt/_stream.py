@@ -148,11 +148,8 @@ class Stream:
         self._interim_results = interim_results
         self._voice = VoiceStream()
         self._share = parts.turns.join()
-        self._endpointer = Endpointer(
-            audio.position,
-            endpoint_silence=parts.endpoint_silence,
-            utterance_limit=parts.utterance_limit,
-        )
+        self._endpointer = self._endpointer_at(audio.position)
+        self._begun = False
         self._remainder = np.empty(0, np.int16)
         self._outbox = _Outbox()
         self._edge = _LiveEdge(audio.position)
@@ -185,7 +182,18 @@ class Stream:
             if chunk.end:
                 return
 
+    def _endpointer_at(self, position: int) -> Endpointer:
+        return Endpointer(
+            position,
+            endpoint_silence=self._parts.endpoint_silence,
+            utterance_limit=self._parts.utterance_limit,
+        )
+
     async def _take_chunk(self, chunk: Chunk, waited: float) -> None:
+        if not self._begun:
+            # Another vendor may have gone on while this stream was being opened.
+            self._begun = True
+            self._endpointer = self._endpointer_at(chunk.position)
         expected = self._endpointer.position + len(self._remainder)
         if chunk.position != expected:
             raise VendorError(
