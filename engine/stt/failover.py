@@ -186,18 +186,27 @@ class Failover:
 
     async def run(self) -> None:
         """Return when all audio is covered. Raises `SttExhausted`; cancelled, it leaves nothing behind."""
+        exhausted: SttExhausted | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._recover, nursery)
-            leg = await self._next_leg(nursery)
-            while True:
-                self._begin(leg)
-                await leg.over.wait()
-                if leg.error is None and not leg.stopped:
-                    break
-                if leg.error is not None:
-                    self._failed(leg, leg.error)
-                leg = await self._next_leg(nursery)
+            try:
+                await self._legs(nursery)
+            except SttExhausted as error:
+                exhausted = error  # raised below: the nursery would wrap it in a group
             nursery.cancel_scope.cancel()
+        if exhausted is not None:
+            raise exhausted
+
+    async def _legs(self, nursery: trio.Nursery) -> None:
+        """One leg after another, until one comes to the end of the audio."""
+        while True:
+            leg = await self._next_leg(nursery)
+            self._begin(leg)
+            await leg.over.wait()
+            if leg.error is not None:
+                self._failed(leg, leg.error)
+            elif not leg.stopped:
+                return
 
     def _begin(self, leg: _Leg) -> None:
         self._current, self._successor = leg, None
