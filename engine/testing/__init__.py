@@ -3,6 +3,31 @@
 Public; imports from any room below `web`, is imported by none.
 """
 
-from engine.testing.scripted import ScriptedVendor, counted_words, script_of
+from engine.testing.faults import Action, FaultPlan, Mishap, Refusal
+from engine.testing.hearing import Heard, Hearing, Intervals
+from engine.testing.line import Attempt, Ended, Line
+from engine.testing.marks import MarkReader, Span, mark
+from engine.testing.scripted import Script, ScriptedVendor, counted_words, script_of
+from engine.testing.standin import StandIn, StandInStatistics
 
-__all__ = ["ScriptedVendor", "counted_words", "script_of"]
+__all__ = [
+    "Action",
+    "Attempt",
+    "Ended",
+    "FaultPlan",
+    "Heard",
+    "Hearing",
+    "Intervals",
+    "Line",
+    "MarkReader",
+    "Mishap",
+    "Refusal",
+    "Script",
+    "ScriptedVendor",
+    "Span",
+    "StandIn",
+    "StandInStatistics",
+    "counted_words",
+    "mark",
+    "script_of",
+]

@@ -41,11 +41,11 @@ Bits = NDArray[np.uint8]
 
 
 class Span(NamedTuple):
-    """`count` samples that follow each other: vendor sample `vendor` is sample `session` of session `stream`."""
+    """`samples` that follow each other: vendor sample `vendor` is sample `session` of session `stream`."""
 
     vendor: int
     session: int
-    count: int
+    samples: int
     stream: int = 0
 
 
@@ -152,4 +152,5 @@ def _mix(words: Words) -> Words:
 def _unmix(words: Words) -> Words:
     words = (words ^ words >> np.uint64(31) ^ words >> np.uint64(62)) * np.uint64(_INVERSES[1])
     words = (words ^ words >> np.uint64(27) ^ words >> np.uint64(54)) * np.uint64(_INVERSES[0])
-    return words ^ words >> np.uint64(30) ^ words >> np.uint64(60)
+    unmixed: Words = words ^ words >> np.uint64(30) ^ words >> np.uint64(60)
+    return unmixed

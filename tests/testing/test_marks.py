@@ -17,11 +17,11 @@ def joined(spans: list[Span]) -> list[Span]:
     out: list[Span] = []
     for span in spans:
         if out and (
-            out[-1].vendor + out[-1].count == span.vendor
-            and out[-1].session + out[-1].count == span.session
+            out[-1].vendor + out[-1].samples == span.vendor
+            and out[-1].session + out[-1].samples == span.session
             and out[-1].stream == span.stream
         ):
-            out[-1] = out[-1]._replace(count=out[-1].count + span.count)
+            out[-1] = out[-1]._replace(samples=out[-1].samples + span.samples)
         else:
             out.append(span)
     return out
@@ -79,9 +79,9 @@ def test_gated_and_replayed_pieces_are_told_apart_to_less_than_a_block(
     truth = np.concatenate([np.arange(start, start + count) for start, count in cuts])
     wrong = 0
     for span in spans:
-        got = np.arange(span.session, span.session + span.count)
-        wrong += int((got != truth[span.vendor : span.vendor + span.count]).sum())
-    told = sum(span.count for span in spans)
+        got = np.arange(span.session, span.session + span.samples)
+        wrong += int((got != truth[span.vendor : span.vendor + span.samples]).sum())
+    told = sum(span.samples for span in spans)
     assert told + reader.unmarked == len(pcm) or len(pcm) - told - reader.unmarked < 2 * BLOCK
     assert len(pcm) - told <= BLOCK * len(cuts)
     assert wrong < BLOCK * len(cuts)
