@@ -63,7 +63,7 @@ def create_ffi() -> FFI:
         depends=[os.path.join(FOLDER, name) for name in HEADERS],
         extra_compile_args=compile_arguments(os.environ),
         extra_link_args=link_arguments(os.environ),
-        libraries=["dl"],
+        libraries=["dl", "m"],
     )
     return builder
 

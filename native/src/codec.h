@@ -65,6 +65,13 @@ int64_t codec_decode(codec *c, const uint8_t *payload, size_t bytes, int16_t *ou
 int64_t codec_decode_ring(codec *c, const uint8_t *payload, size_t bytes, ring *r, codec_result *result);
 
 /*
+ * Samples of decoders that put out float, -1 to 1, as 16 bits: rounded, clipped, NaN as 0
+ * plane           `samples` samples of one channel
+ * other           NULL, or a second channel to be averaged with it
+ */
+void pcm_from_float(const float *plane, const float *other, size_t samples, int16_t *out);
+
+/*
  * Open an encoder; NULL as above. bitrate in bit/s for opus (0: libopus decides), bytes a frame for lc3.
  */
 encoder *encoder_open_opus(int rate, int channels, int bitrate);

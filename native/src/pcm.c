@@ -2,6 +2,7 @@
 
 #include "codec.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,25 @@ static void convert(const pcm_codec *c, const uint8_t *in, size_t units, int16_t
     else
         for (size_t i = 0; i < units; i++)
             out[i] = downmix(sample8(in + 2 * i), sample8(in + 2 * i + 1));
+}
+
+static int16_t rounded(float v)
+{
+    if (v >= 32767.0f)
+        return 32767;
+    if (v <= -32768.0f)
+        return -32768;
+    return v == v ? (int16_t)lrintf(v) : 0;
+}
+
+void pcm_from_float(const float *plane, const float *other, size_t samples, int16_t *out)
+{
+    if (other == NULL)
+        for (size_t i = 0; i < samples; i++)
+            out[i] = rounded(plane[i] * 32768.0f);
+    else
+        for (size_t i = 0; i < samples; i++)
+            out[i] = rounded((plane[i] + other[i]) * 16384.0f);
 }
 
 static uint64_t pcm_bound(const codec *base, const uint8_t *payload, size_t bytes)

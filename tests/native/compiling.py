@@ -32,6 +32,6 @@ def compile_extension(command: list[str], environ: Mapping[str, str], into: Path
     own = shlex.split(sysconfig.get_config_var("CFLAGS") or "")
     sources = [str(generated), *(str(Path(build.FOLDER) / name) for name in build.SOURCES)]
     arguments = [*own, "-fPIC", "-shared", *INCLUDES, *build.compile_arguments(environ), *sources]
-    link = ["-o", str(target), "-ldl", *build.link_arguments(environ)]
+    link = ["-o", str(target), "-ldl", "-lm", *build.link_arguments(environ)]
     subprocess.run([*command, *arguments, *link], check=True, cwd=ROOT, capture_output=True, text=True)
     return target

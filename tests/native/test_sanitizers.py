@@ -15,8 +15,15 @@ import pytest
 from tests.native.compiling import ROOT, compile_extension, compiler
 
 ENVIRON = {"LISTEN_SANITIZE": "address,undefined"}
-TESTS = ("native/test_memory.py", "audio_room/test_ring.py", "audio_room/test_ring_model.py",
-         "audio_room/test_native_decoder.py", "audio_room/test_encoders.py", "audio_room/test_gate.py")  # fmt: skip
+TESTS = (
+    "native/test_memory.py",
+    "native/test_pcm.py",
+    "audio_room/test_ring.py",
+    "audio_room/test_ring_model.py",
+    "audio_room/test_native_decoder.py",
+    "audio_room/test_encoders.py",
+    "audio_room/test_gate.py",
+)
 SKIPPED_TESTS = "silero or aac"  # other people's native code
 HEAP_OVERFLOW = """
 from engine._native import ffi, lib

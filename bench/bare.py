@@ -1,0 +1,54 @@
+"""Codec libraries called from a loop in C: what decoding costs when nothing is around it."""
+
+import ctypes
+import shlex
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.audio.libraries import library_versions
+
+SOURCE = Path(__file__).with_name("bare.c")
+
+
+class BareLoop:
+    """`messages` through the library's own decode function. Needs a C compiler."""
+
+    _library: ctypes.CDLL | None = None
+
+    def __init__(self, codec: str, frames: Sequence[bytes]) -> None:
+        library = self._compiled()
+        name = {"opus": "opus", "opus_fs320": "opus", "lc3": "lc3", "lc3_fs1030": "lc3"}.get(codec, "")
+        if name:
+            path = library_versions()[name].path
+            assert path is not None
+            self._state = ctypes.c_void_p(getattr(library, f"bare_open_{name}")(path.encode()))
+        else:
+            self._state = ctypes.c_void_p(library.bare_open_pcm())
+        self._bits = 8 if codec == "pcm8" else 16
+        self._data = b"".join(frames)
+        self._lengths = (ctypes.c_int32 * len(frames))(*map(len, frames))
+
+    def nanoseconds(self) -> float:
+        """Time of one pass over all frames."""
+        time = self._compiled().bare_pass(
+            self._state, self._data, self._lengths, len(self._lengths), self._bits
+        )
+        return float(time)
+
+    @classmethod
+    def _compiled(cls) -> ctypes.CDLL:
+        if cls._library is None:
+            with tempfile.TemporaryDirectory() as folder:
+                target = Path(folder) / "bare.so"
+                compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+                flags = ["-O3", "-shared", "-fPIC", "-o", str(target), str(SOURCE), "-ldl"]
+                subprocess.run([*compiler, *flags], check=True)
+                library = ctypes.CDLL(str(target))
+            library.bare_open_opus.restype = library.bare_open_lc3.restype = ctypes.c_void_p
+            library.bare_open_pcm.restype = ctypes.c_void_p
+            library.bare_pass.restype = ctypes.c_double
+            cls._library = library
+        return cls._library
