@@ -63,12 +63,13 @@ $(READY): pyproject.toml setup.py $(wildcard native/*.py native/src/*.[ch])
 	@if [ -e $(VENV) ] && ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then rm -rf $(VENV); fi
 	@echo "Setting up $(VENV) (the first time a few hundred MB are downloaded; details in $(LOG))"
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --progress-bar off -e '.[local,dev]' 2>&1 | tee $(LOG) | while read -r line; do \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[local,dev]' 2>&1 | tee $(LOG) | while read -r line; do \
 	    case "$$line" in \
 	        Collecting*|Requirement*) printf . ;; \
 	        Installing\ collected*) printf ' installing' ;; \
 	        Building\ editable*) printf ' building' ;; \
-	    esac; done || { echo; grep -i -A4 error $(LOG) | tail -n 40 >&2; \
+	    esac; done || { echo; \
+	        { grep -E '^ *(ERROR|error|fatal error|.*: error):' $(LOG) || tail -n 5 $(LOG); } | sort -u | tail -n 8 >&2; \
 	        echo "Set-up failed; the whole story is in $(LOG)." >&2; exit 1; }
 	@echo " done"
 	@touch $@

@@ -111,7 +111,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10.0
     idle_flush: Annotated[
         float,
-        Meta(gt=0, le=60, description="When no audio came for this long, what came is transcribed to its end."),
+        Meta(
+            gt=0, le=60, description="When no audio came for this long, what came is transcribed to its end."
+        ),
     ] = 1.0
     close_timeout: Annotated[
         float, Meta(gt=0, le=60, description="Longest wait for the client's answer to a close frame.")
