@@ -37,6 +37,22 @@ gate = ffi.new("gate *")
 lib.gate_init(gate, 160, 100, 0x7FFFFFFF, 4, 250)
 lib.gate_process(gate, ffi.new("int16_t[]", [(n % 9) * 3000 for n in range(160)]), 160)
 """
+LIFETIMES = """
+from engine._native import ffi, lib
+from engine.audio.codecs import CODECS, create_decoder
+from engine.audio.encoders import create_encoder
+from engine.audio.ring import RingPool
+for codec in CODECS:
+    if codec != "aac":
+        for _ in range(10):
+            create_encoder(codec, 16000, 2)
+            create_decoder(codec, 16000, 2).close()
+            create_decoder(codec, 16000, 2)
+pool = RingPool(16000, 2)
+for ring in [pool.acquire() for _ in range(5)]:
+    pool.release(ring)
+"""
+LEAK = LIFETIMES + "lib.codec_open_pcm(16, 1)\n"
 
 
 @pytest.fixture(scope="module", name="tree")
@@ -60,7 +76,7 @@ def asan_library(command: list[str]) -> str:
     return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(tree: Path, *arguments: str, leaks: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the tree's Python under the sanitizers."""
     command = compiler()
     assert command is not None
@@ -68,7 +84,7 @@ def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "LD_PRELOAD": asan_library(command),
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0",
+        "ASAN_OPTIONS": "detect_leaks=1:exitcode=0" if leaks else "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONPATH": str(tree),
     }
@@ -96,3 +112,12 @@ def test_a_bug_would_be_found(tree: Path, bug: str, report: str) -> None:
     assert result.returncode != 0
     assert report in result.stderr
     assert "native/src" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "leaky"), [(LIFETIMES, False), (LEAK, True)], ids=["as it is", "with a leak"]
+)
+def test_everything_opened_is_freed(tree: Path, code: str, leaky: bool) -> None:
+    report = python(tree, "-c", code, leaks=True).stderr  # Python itself and NumPy have leaks of their own
+    assert "LeakSanitizer: detected memory leaks" in report
+    assert ("native/src" in report) == leaky
