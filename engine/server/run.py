@@ -8,10 +8,12 @@ One nursery holds every task; when `serve` returns or raises, nothing of it is l
 it at once: what was not written then is in the journals, for the next start.
 """
 
+import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TypeVar, TypeVarTuple
 
@@ -154,6 +156,7 @@ class _Server:
         self.vendors = vendors
         self.store = store
         self.off_loop = off_loop
+        self.deadline = math.inf
         self.metrics = Metrics()
         self.readiness = Readiness(config.limits.sessions)
         settings = msgspec.structs.asdict(config.store)
@@ -196,20 +199,33 @@ class _Server:
     ) -> None:
         """Start, serve until `stop`, drain."""
         try:
-            async with trio.open_nursery() as keeping:
-                await keeping.start(self.writer.run)
-                async with trio.open_nursery() as serving:
-                    await self._start_unless(stop, serving, listeners)
-                    if not stop.is_set():
-                        task_status.started(self._ready(listeners))
-                    await stop.wait()
-                    deadline = await self._drain()
-                    serving.cancel_scope.cancel()
-                await self._write_out(deadline)
-                keeping.cancel_scope.cancel()
+            async with self._keeping(), trio.open_nursery() as serving:
+                await self._start_unless(stop, serving, listeners)
+                if not stop.is_set():
+                    task_status.started(self._ready(listeners))
+                await stop.wait()
+                await self._drain()
+                serving.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await self.store.close()
+
+    @asynccontextmanager
+    async def _keeping(self) -> AsyncIterator[None]:
+        """The database writer, which outlives all who write, also when they are cancelled."""
+        scope = trio.CancelScope(shield=True)
+
+        async def write(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            with scope:
+                await self.writer.run(task_status=task_status)
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(write)
+            try:
+                yield
+                await self._write_out()
+            finally:
+                scope.cancel()
 
     def _ready(self, listeners: list[trio.SocketListener]) -> Bound:
         host, port = listeners[0].socket.getsockname()[:2]
@@ -248,9 +264,9 @@ class _Server:
             use_cache_dir(self.config.data_dir / "numba")
         warm()
 
-    async def _drain(self) -> float:
-        """Sessions end, then connections; returns when the process must have ended (Trio's clock)."""
-        deadline = trio.current_time() + self.config.drain_timeout
+    async def _drain(self) -> None:
+        """Sessions end, then connections; what is left of `drain_timeout` is for the journals."""
+        self.deadline = deadline = trio.current_time() + self.config.drain_timeout
         reserve = self.config.drain_timeout * DRAIN_RESERVE
         log.info("drain.began", sessions=len(self.sessions.live()))
         self.readiness.drain()
@@ -262,11 +278,10 @@ class _Server:
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)
         with trio.move_on_at(deadline - reserve / 4):
             await self.http.ended.wait()
-        return deadline
 
-    async def _write_out(self, deadline: float) -> None:
+    async def _write_out(self) -> None:
         """Bring the database up to date; what it does not take in time waits in journals."""
-        with trio.move_on_at(deadline) as limit:
+        with trio.move_on_at(self.deadline) as limit:
             await self.writer.flush()
         log.info("drain.ended", journals_kept=limit.cancelled_caught)
 

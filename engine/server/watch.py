@@ -21,7 +21,11 @@ STALL_INTERVAL = 0.5
 
 
 async def check_database(
-    store: Store, readiness: Readiness, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    store: Store,
+    readiness: Readiness,
+    interval: float = DATABASE_INTERVAL,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Tell `readiness` whether the database takes writes, for ever; `started` after the first check."""
     was_ok = True
@@ -40,13 +44,13 @@ async def check_database(
             readiness.database_writable()
         task_status.started()
         task_status = trio.TASK_STATUS_IGNORED
-        await trio.sleep(DATABASE_INTERVAL)
+        await trio.sleep(interval)
 
 
-async def measure_stalls(metrics: Metrics) -> None:
+async def measure_stalls(metrics: Metrics, interval: float = STALL_INTERVAL) -> None:
     """Measure how late the loop wakes a timer, for ever."""
     while True:
-        due = trio.current_time() + STALL_INTERVAL
+        due = trio.current_time() + interval
         await trio.sleep_until(due)
         metrics.loop_stall(trio.current_time() - due)
 

@@ -63,8 +63,10 @@ async def _serve(services: Services, identify: Identify) -> None:
             services.metrics.session_failed()
             log.exception("listen.failed")
             await client.close(CloseCode.INTERNAL_ERROR, "internal error")
-        else:
-            await client.close(CloseCode.GOING_AWAY)
+        finally:
+            # Nothing is sent where the socket is closed already; left are sessions that were cancelled.
+            with trio.move_on_after(services.config.session.close_timeout, shield=True):
+                await client.close(CloseCode.GOING_AWAY, "the server is shutting down")
 
 
 async def _session(services: Services, client: AsgiSocket, query_string: bytes, identify: Identify) -> None:

@@ -1,0 +1,30 @@
+"""What the process takes from the machine."""
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from engine.server.machine import DataDirInUse, hold_data_dir, raise_file_limit
+
+
+def test_the_soft_file_limit_becomes_the_hard_one() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        assert raise_file_limit() == hard
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_data_directory_is_made_and_held_by_one_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "down"
+    with hold_data_dir(folder):
+        with pytest.raises(DataDirInUse, match="LISTEN_DATA_DIR") as refused, hold_data_dir(folder):
+            pass
+        assert str(folder) in str(refused.value)
+        with hold_data_dir(tmp_path / "another"):
+            pass
+    with hold_data_dir(folder):
+        pass

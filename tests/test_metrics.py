@@ -1,0 +1,73 @@
+"""What /metrics says."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from engine.metrics import GAUGES, Metrics
+
+
+def test_what_happened_is_counted_under_its_label() -> None:
+    metrics = Metrics()
+    metrics.connected()
+    metrics.rejected("codec")
+    metrics.session_failed()
+    metrics.audio_in("opus", 1.5)
+    metrics.audio_in("opus", 0.5)
+    metrics.decode_errors("lc3", 3)
+    metrics.lost_samples(160)
+    metrics.segment_latency(0.3)
+    metrics.stage_latency("decode", 0.00002)
+    metrics.vendor_failures("local-whisper", "timeout")
+    metrics.loop_stall(0.002)
+    value = metrics.registry.get_sample_value
+    assert value("listen_connections_total") == 1
+    assert value("listen_connections_rejected_total", {"reason": "codec"}) == 1
+    assert value("listen_session_errors_total") == 1
+    assert value("listen_audio_in_seconds_total", {"codec": "opus"}) == 2
+    assert value("listen_decode_errors_total", {"codec": "lc3"}) == 3
+    assert value("listen_audio_lost_samples_total") == 160
+    assert value("listen_segment_latency_seconds_sum") == 0.3
+    assert value("listen_stage_latency_seconds_count", {"stage": "decode"}) == 1
+    labels = {"vendor": "local-whisper", "reason": "timeout"}
+    assert value("listen_vendor_failures_total", labels) == 1
+    assert value("listen_loop_stall_seconds_count") == 1
+
+
+def test_labels_nobody_foresaw_cannot_grow_the_series() -> None:
+    metrics = Metrics()
+    for n in range(1000):
+        metrics.rejected(f"reason {n}")
+        metrics.audio_in(f"codec {n}", 1)
+        metrics.decode_errors(f"codec {n}")
+        metrics.stage_latency(f"stage {n}", 1)
+        metrics.vendor_failures(f"vendor {n}", f"reason {n}")
+    metrics.rejected(None)
+    value = metrics.registry.get_sample_value
+    assert value("listen_connections_rejected_total", {"reason": "other"}) == 1001
+    assert value("listen_vendor_failures_total", {"vendor": "other", "reason": "other"}) == 1000
+    assert len(metrics.expose().splitlines()) < 250
+
+
+def test_gauges_are_read_when_somebody_looks() -> None:
+    metrics, live = Metrics(), [1, 2, 3]
+    metrics.watch(connections_active=lambda: len(live), capacity_ratio=lambda: 0.5)
+    assert metrics.registry.get_sample_value("listen_connections_active") == 3
+    live.clear()
+    assert metrics.registry.get_sample_value("listen_connections_active") == 0
+    assert metrics.registry.get_sample_value("listen_capacity_ratio") == 0.5
+
+
+def test_a_gauge_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'sessions' is not known: use one of connections_active"):
+        Metrics().watch(sessions=lambda: 1.0)
+
+
+def test_everything_of_ours_has_our_prefix_and_is_explained() -> None:
+    metrics = Metrics()
+    metrics.watch(**dict.fromkeys(GAUGES, lambda: 1.0))
+    families = list(text_string_to_metric_families(metrics.expose().decode()))
+    ours = [family for family in families if not family.name.startswith(("process_", "python_"))]
+    assert len(ours) > len(GAUGES)
+    for family in ours:
+        assert family.name.startswith("listen_")
+        assert family.documentation.endswith((".", "1)."))
