@@ -243,7 +243,8 @@ async def test_a_server_that_never_finishes_the_handshake_is_given_up() -> None:
         await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, silent, 0)
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, silent, listeners)
         port = listeners[0].socket.getsockname()[1]
         with pytest.raises(ConnectFailed, match=r"did not finish the WebSocket handshake within 0\.05 s"):
             async with open_listen(f"ws://127.0.0.1:{port}", connect_timeout=0.05):
@@ -256,7 +257,8 @@ async def test_a_server_that_speaks_no_tls_is_named_at_once() -> None:
         await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, plain, 0)
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, plain, listeners)
         port = listeners[0].socket.getsockname()[1]
         with pytest.raises(ConnectFailed, match="failed the TLS handshake"):
             async with open_listen(f"wss://127.0.0.1:{port}"):
