@@ -24,15 +24,19 @@ __all__ = [
     "Auth",
     "Config",
     "ConfigError",
+    "Deepgram",
     "Key",
     "Limits",
     "Local",
     "Problem",
     "Resolved",
     "Session",
+    "Soniox",
+    "Speechmatics",
     "Store",
     "Stt",
     "Usage",
+    "Vosk",
     "Web",
     "config_keys",
     "default_data_dir",
@@ -42,13 +46,22 @@ __all__ = [
 ]
 
 Auth = Literal["dev", "token"]
-ServiceModel = Literal["dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "local-whisper"]
+ServiceModel = Literal["dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "vosk", "local-whisper"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOCAL_MODELS = ("tiny.en", "base")
 
 # STT_SERVICE_MODELS is the Omi backend's name for this list; LISTEN_STT_SERVICE_MODELS is the same, and wins.
-_ALIASES = {"STT_SERVICE_MODELS": "stt.service_models"}
+_ALIASES = {
+    "STT_SERVICE_MODELS": "stt.service_models",
+    "DEEPGRAM_API_KEY": "deepgram.api_key",
+    "DEEPGRAM_URL": "deepgram.url",
+    "SONIOX_API_KEY": "soniox.api_key",
+    "SONIOX_URL": "soniox.url",
+    "SPEECHMATICS_API_KEY": "speechmatics.api_key",
+    "SPEECHMATICS_URL": "speechmatics.url",
+    "VOSK_URL": "vosk.url",
+}
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -156,7 +169,91 @@ class Stt(msgspec.Struct, frozen=True, kw_only=True):
             min_length=1,
             description="The order of preference; those without a key or a model are passed over.",
         ),
-    ] = ("dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "local-whisper")
+    ] = ("dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "vosk", "local-whisper")
+    connect_timeout: Annotated[
+        float, Meta(gt=0, le=60, description="A vendor must have answered the handshake within this.")
+    ] = 3.0
+    send_timeout: Annotated[
+        float, Meta(gt=0, le=60, description="A vendor that takes no audio for this long has failed.")
+    ] = 3.0
+    hang_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=120,
+            description="A vendor that is sent speech and says nothing for this long has failed.",
+        ),
+    ] = 6.0
+    finish_timeout: Annotated[
+        float, Meta(gt=0, le=120, description="Longest wait for a vendor's last results.")
+    ] = 10.0
+    backoff_first: Annotated[
+        float,
+        Meta(gt=0, le=60, description="Longest wait before the first retry; it doubles, with full jitter."),
+    ] = 1.0
+    backoff_limit: Annotated[float, Meta(gt=0, le=600, description="Longest wait between two retries.")] = (
+        32.0
+    )
+    refused_pause: Annotated[
+        float,
+        Meta(gt=0, le=86400, description="A vendor that refused a session is not asked again before this."),
+    ] = 60.0
+    breaker_failures: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="So many failures in a row, and all sessions leave a vendor alone."),
+    ] = 3
+    connects_per_second: Annotated[
+        float,
+        Meta(gt=0, le=10000, description="Most connections per second to one vendor, all sessions together."),
+    ] = 20.0
+    gate: Annotated[
+        Literal["off", "shadow", "on"],
+        Meta(description="Keep silence from the vendors; `shadow` only counts what would be kept."),
+    ] = "off"
+    gate_hangover: Annotated[
+        float, Meta(ge=0.3, le=30, description="Silence that is still sent after speech, in seconds.")
+    ] = 2.0
+
+
+ApiKey = Annotated[str, Meta(description="Without a key the service is not used.", extra={"secret": True})]
+
+
+class Deepgram(msgspec.Struct, frozen=True, kw_only=True):
+    """Deepgram, or a server that speaks its protocol."""
+
+    api_key: ApiKey = ""
+    url: Annotated[
+        str, Meta(pattern="^wss?://", description="WebSocket endpoint without query; ws:// is allowed.")
+    ] = "wss://api.deepgram.com/v1/listen"
+
+
+class Soniox(msgspec.Struct, frozen=True, kw_only=True):
+    """Soniox."""
+
+    api_key: ApiKey = ""
+    url: Annotated[str, Meta(pattern="^wss?://", description="WebSocket endpoint without query.")] = (
+        "wss://stt-rt.soniox.com/transcribe-websocket"
+    )
+    model: Annotated[str, Meta(min_length=1, description="The real-time model to ask for.")] = "stt-rt-v5"
+
+
+class Speechmatics(msgspec.Struct, frozen=True, kw_only=True):
+    """Speechmatics."""
+
+    api_key: ApiKey = ""
+    url: Annotated[str, Meta(pattern="^wss?://", description="WebSocket endpoint without query.")] = (
+        "wss://eu.rt.speechmatics.com/v2"
+    )
+    model: Annotated[str, Meta(min_length=1, description="The operating point to ask for.")] = "enhanced"
+
+
+class Vosk(msgspec.Struct, frozen=True, kw_only=True):
+    """A vosk-server."""
+
+    url: Annotated[
+        str, Meta(pattern="^(wss?://.*)?$", description="WebSocket endpoint; without one it is not used.")
+    ] = ""
+    languages: Annotated[tuple[str, ...], Meta(min_length=1, description="What its model speaks.")] = ("en",)
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,6 +366,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     session: Session = msgspec.field(default_factory=Session)
     limits: Limits = msgspec.field(default_factory=Limits)
     stt: Stt = msgspec.field(default_factory=Stt)
+    deepgram: Deepgram = msgspec.field(default_factory=Deepgram)
+    soniox: Soniox = msgspec.field(default_factory=Soniox)
+    speechmatics: Speechmatics = msgspec.field(default_factory=Speechmatics)
+    vosk: Vosk = msgspec.field(default_factory=Vosk)
     local: Local = msgspec.field(default_factory=Local)
     store: Store = msgspec.field(default_factory=Store)
     usage: Usage = msgspec.field(default_factory=Usage)

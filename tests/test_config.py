@@ -140,7 +140,7 @@ def test_an_unknown_section_and_a_section_given_a_value_are_named(tmp_path: Path
         (
             "stt.service_models = []",
             "must be a list of at least 1 of these: dg-nova-3, soniox-stt-rt, speechmatics-rt, dg-nova-2,"
-            " local-whisper",
+            " vosk, local-whisper",
         ),
     ],
 )

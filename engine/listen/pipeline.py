@@ -179,8 +179,13 @@ class Pipeline:
         """Seconds since the end of the last speech, on the audio's timeline and then the clock's; None before any."""
         if self.last_speech is None or self.last_audio_at is None:
             return None
-        behind = max(self.received - self.last_speech, 0) / SAMPLE_RATE
-        return behind + trio.current_time() - self.last_audio_at
+        return self.age(min(self.last_speech, self.received))
+
+    def age(self, position: int) -> float:
+        """Seconds since sample `position` was received, for audio that comes in real time."""
+        if self.last_audio_at is None:
+            return 0.0
+        return (self.received - position) / SAMPLE_RATE + trio.current_time() - self.last_audio_at
 
     def speech_now(self) -> None:
         """Somebody else heard speech just now (a client that transcribes by itself)."""
@@ -265,8 +270,7 @@ class Pipeline:
         words = [word for word in final.words if word.end > before]
         if end > before:
             samples = end - before
-            self.ledger.covered(samples, spoken=bool(words))
-            self._vendor_samples[vendor.provider] = self._vendor_samples.get(vendor.provider, 0) + samples
+            self._book(samples, final.gated, bool(words), vendor)
         if words:
             self.words += len(words)
             self._speech(words[0].start, words[-1].end)
@@ -274,6 +278,13 @@ class Pipeline:
         # Only now may the ring use the memory again: the words are in the journal.
         self._backlog.cover(end)
         self._listener.on_progress()
+
+    def _book(self, samples: int, gated: bool, spoken: bool, vendor: Vendor) -> None:
+        if gated:
+            self.ledger.gated(samples)
+            return
+        self.ledger.covered(samples, spoken=spoken)
+        self._vendor_samples[vendor.provider] = self._vendor_samples.get(vendor.provider, 0) + samples
 
     def _on_activity(self, activity: Activity) -> None:
         if activity.speaking or not self._speaking:

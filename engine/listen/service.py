@@ -110,6 +110,7 @@ class ListenService:
                 conversations=self._conversations,
                 config=self._config,
                 wall_clock=self._wall_clock,
+                latency=self._metrics.segment_latency,
             )
             self._sessions[session_id] = session
             try:

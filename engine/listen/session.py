@@ -13,7 +13,7 @@ short.
 
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -95,7 +95,9 @@ class Session:
         conversations: Conversations,
         config: Config,
         wall_clock: WallClock,
+        latency: Callable[[float], None],
     ) -> None:
+        """`latency` is told, for each result, the seconds from the end of its last word to its being sent."""
         self.id = session_id
         self.uid = uid
         self.parameters = parameters
@@ -106,6 +108,7 @@ class Session:
         self._conversations = conversations
         self._config = config.session
         self._wall_clock = wall_clock
+        self._latency = latency
         self._outbox = Outbox(socket, self._config.client_write_timeout)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._conversation: OpenConversation | None = None
@@ -402,6 +405,7 @@ class Session:
     def _publish_words(self, words: Sequence[Word], vendor: Vendor) -> None:
         if words:
             self._publish(self._to_segments(words, vendor))
+            self._latency(self._pipeline.age(words[-1].end))
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         return words_to_segments(

@@ -20,11 +20,15 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Final(msgspec.Struct, frozen=True):
-    """Samples `start` to `end` are done with. No words: the vendor's clock passed them without speech."""
+    """Samples `start` to `end` are done with. No words: the vendor's clock passed them without speech.
+
+    `gated`: they were kept from the vendor, because nobody spoke.
+    """
 
     start: int
     end: int
     words: tuple[Word, ...] = ()
+    gated: bool = False
 
 
 class Interim(msgspec.Struct, frozen=True):
