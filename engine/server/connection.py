@@ -73,7 +73,8 @@ class WebSocketStream(WSStream):
             offered = [(k, v) for k, v in event.headers if k.lower() != b"sec-websocket-extensions"]
             await super().handle(replace(event, headers=offered))
         else:
-            await self._answered.wait()
+            if not self._answered.is_set():
+                await self._answered.wait()
             if self.handshake.accepted:
                 await super().handle(event)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.log import get_logger
+from engine.store import StoreError
 
 __all__ = ["DataDirInUse", "hold_data_dir", "raise_file_limit"]
 
@@ -36,10 +37,17 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
     """Keep other servers off `data_dir` (commands that read or make tokens are not kept off).
 
     Two servers would each end the other's conversations. The lock goes with the process, however it ends.
-    Raises `DataDirInUse`, or OSError when the directory cannot be made or written.
+    Raises `DataDirInUse`, or `StoreError` when the directory cannot be made or written.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / LOCK_FILE).open("w") as file:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / LOCK_FILE).open("w")
+    except OSError as error:
+        raise StoreError(
+            f"data directory {str(data_dir)!r} cannot be used ({error.strerror}): "
+            "set LISTEN_DATA_DIR to a folder that can be written"
+        ) from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -58,7 +58,7 @@ def test_an_empty_structure_is_complete_and_what_is_known_replaces_it() -> None:
         "events": [],
     }
     titled = msgspec.structs.replace(ROW, structured={"title": "Lunch"})
-    assert conversation_document(titled, [])["structured"] == {**empty, "title": "Lunch"}  # type: ignore[dict-item]
+    assert conversation_document(titled, [])["structured"] == {**empty, "title": "Lunch"}
     assert conversation_document(ROW, [])["structured"] == empty
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.server.machine import DataDirInUse, hold_data_dir, raise_file_limit
+from engine.store import StoreError
 
 
 def test_the_soft_file_limit_becomes_the_hard_one() -> None:
@@ -16,6 +17,14 @@ def test_the_soft_file_limit_becomes_the_hard_one() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "below"
+    cause = r"file/below' cannot be used.*LISTEN_DATA_DIR"
+    with pytest.raises(StoreError, match=cause), hold_data_dir(folder):
+        pass
 
 
 def test_a_data_directory_is_made_and_held_by_one_at_a_time(tmp_path: Path) -> None:

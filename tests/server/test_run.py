@@ -155,7 +155,7 @@ async def running(config: Config, *vendors: Any) -> AsyncIterator[Process]:
 
 async def read_until_close(client: RawClient) -> tuple[list[Any], int, str]:
     """Everything that is sent as JSON before the close frame; its code and reason, answered."""
-    messages = []
+    messages: list[Any] = []
     while True:
         opcode, payload = await client.read_frame()
         if opcode == CLOSE:
