@@ -14,11 +14,11 @@ SOURCE = Path(__file__).with_name("bare.c")
 
 
 class BareLoop:
-    """`messages` through the library's own decode function. Needs a C compiler."""
+    """Frames through the library's own decode function, one stream. Needs a C compiler."""
 
     _library: ctypes.CDLL | None = None
 
-    def __init__(self, codec: str, frames: Sequence[bytes]) -> None:
+    def __init__(self, codec: str) -> None:
         library = self._compiled()
         name = {"opus": "opus", "opus_fs320": "opus", "lc3": "lc3", "lc3_fs1030": "lc3"}.get(codec, "")
         if name:
@@ -28,15 +28,12 @@ class BareLoop:
         else:
             self._state = ctypes.c_void_p(library.bare_open_pcm())
         self._bits = 8 if codec == "pcm8" else 16
-        self._data = b"".join(frames)
-        self._lengths = (ctypes.c_int32 * len(frames))(*map(len, frames))
 
-    def nanoseconds(self) -> float:
-        """Time of one pass over all frames."""
-        time = self._compiled().bare_pass(
-            self._state, self._data, self._lengths, len(self._lengths), self._bits
-        )
-        return float(time)
+    def nanoseconds(self, frames: Sequence[bytes]) -> float:
+        """Time of one pass over `frames`, measured in C."""
+        lengths = (ctypes.c_int32 * len(frames))(*map(len, frames))
+        data = b"".join(frames)
+        return float(self._compiled().bare_pass(self._state, data, lengths, len(frames), self._bits))
 
     @classmethod
     def _compiled(cls) -> ctypes.CDLL:

@@ -1,9 +1,10 @@
-"""Decoding through our Python API against the bare C call and against the usual Python packages, in the same run.
+"""Decoding through our Python API against the bare C call and against the usual Python packages, in the
+same run.
 
-`python -m bench.decode` prints µs per message: ours (`Decoder.decode` into a ring), the codec library's function in
-a C loop on the same frames, and opuslib_next, lc3py, PyAV or NumPy, which give bytes or an array and no ring. The
-three take turns, message streams whole; medians over the turns. "of C" is our time over the C loop's, "peer" the
-peer's time over ours: above 1 we are faster.
+`python -m bench.decode` prints µs per message: ours (`Decoder.decode` into a ring), the codec library's
+function in a C loop on the same frames, and opuslib_next, lc3py, PyAV or NumPy, which give bytes or an
+array and no ring. The three take turns; medians over the turns. "of C" is our time over the C loop's,
+"peer" the peer's time over ours: above 1 we are faster.
 """
 
 import importlib
@@ -16,15 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.bare import BareLoop
-from engine.audio.adts import split_adts
 from engine.audio.codecs import create_decoder
 from engine.audio.encoders import create_encoder
 from engine.audio.ring import Ring
 from engine.audio.wav import read_wav
 
 RATE = 16_000
-ROUNDS = 30
+ROUNDS = 10
+BATCH = 10  # messages
 RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
+
+
+Pass = Callable[[Sequence[bytes]], object]
+"""Decodes that many messages or frames."""
 
 
 class Case(NamedTuple):
@@ -71,44 +76,44 @@ def messages_of(case: Case, frames: Sequence[bytes]) -> list[bytes]:
     return [b"".join(frames[start : start + case.frames]) for start in range(0, len(frames), case.frames)]
 
 
-def ours(case: Case, messages: Sequence[bytes]) -> Callable[[], object]:
-    """One pass through our decoder, as a session does it: a reader is open, and keeps up."""
+def ours(case: Case) -> Pass:
+    """Our decoder, as a session uses it: a reader is open, and keeps up."""
     decoder = create_decoder(case.codec, RATE)
     ring = Ring(16 * RATE)
     reader = ring.cursor("reader")
-    assert not decoder.decode(messages[0], ring).rejected
 
-    def decode_all() -> None:
+    def decode_all(messages: Sequence[bytes]) -> None:
         decode = decoder.decode
         for message in messages:
             decode(message, ring)
         reader.seek(ring.write_position)
 
-    reader.seek(ring.write_position)
     return decode_all
 
 
-def peer(case: Case, messages: Sequence[bytes], frames: Sequence[bytes]) -> Callable[[], object]:
-    """One pass through the package named by the case, called as its documentation shows."""
+def peer(case: Case) -> Pass:
+    """The package named by the case, called as its documentation shows. It takes frames, not messages."""
     match case.peer:
         case "opuslib_next":
             opus = importlib.import_module("opuslib_next").Decoder(RATE, 1)
-            return lambda: [opus.decode(frame, 1920) for frame in frames]
+            return lambda frames: [opus.decode(frame, 1920) for frame in frames]
         case "lc3py":
             decoder = importlib.import_module("lc3").Decoder(10_000, RATE, 1)
-            return lambda: [decoder.decode(frame, bit_depth=16) for frame in frames]
+            return lambda frames: [decoder.decode(frame, bit_depth=16) for frame in frames]
         case "av":
-            return _av(frames)
+            return _av()
+        case _ if case.codec == "pcm16":
+            return lambda frames: [np.frombuffer(frame, "<i2").copy() for frame in frames]
         case _:
-            return _numpy(case.codec, messages)
+            return lambda frames: [(np.frombuffer(f, np.uint8).astype(np.int16) - 128) << 8 for f in frames]
 
 
-def _av(frames: Sequence[bytes]) -> Callable[[], object]:
+def _av() -> Pass:
     import av
 
     context: Any = av.CodecContext.create("aac", "r")
     converter = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-    return lambda: [
+    return lambda frames: [
         out.to_ndarray()
         for frame in frames
         for decoded in context.decode(av.Packet(frame))
@@ -116,36 +121,34 @@ def _av(frames: Sequence[bytes]) -> Callable[[], object]:
     ]
 
 
-def _numpy(codec: str, messages: Sequence[bytes]) -> Callable[[], object]:
-    if codec == "pcm16":
-        return lambda: [np.frombuffer(message, "<i2").copy() for message in messages]
-    return lambda: [(np.frombuffer(m, np.uint8).astype(np.int16) - 128) << 8 for m in messages]
-
-
-def _timed(run: Callable[[], object]) -> float:
+def _timed(run: Pass, batch: Sequence[bytes]) -> float:
     start = time.perf_counter_ns()
-    run()
+    run(batch)
     return time.perf_counter_ns() - start
 
 
 def measure(case: Case, rounds: int = ROUNDS) -> Result:
-    """All three on the same frames, in turn."""
+    """All three on the same frames, taking turns every few frames so that what disturbs one disturbs all."""
     frames = frames_of(case)
-    if case.codec == "aac":
-        assert all(entry.rate for frame in frames for entry in split_adts(memoryview(frame)))
-    messages = messages_of(case, frames)
-    our_pass, peer_pass = ours(case, messages), peer(case, messages, frames)
-    bare = BareLoop(case.codec, frames) if case.codec != "aac" else None
+    our_pass, peer_pass = ours(case), peer(case)
+    bare = BareLoop(case.codec) if case.codec != "aac" else None
+    size = BATCH * case.frames
+    whole = case.codec.startswith("pcm")  # of which a message's frames are no frames of their own
     times: list[tuple[float, float, float]] = []
     for _ in range(rounds):
-        times.append((_timed(our_pass), bare.nanoseconds() if bare else 0, _timed(peer_pass)))
-    median = [statistics.median(column) / len(messages) / 1000 for column in zip(*times, strict=True)]
+        for start in range(0, len(frames) - size + 1, size):
+            batch = frames[start : start + size]
+            messages = messages_of(case, batch)
+            apart = messages if whole else batch
+            bare_time = bare.nanoseconds(apart) if bare else 0
+            times.append((_timed(our_pass, messages), bare_time, _timed(peer_pass, apart)))
+    median = [statistics.median(column) / BATCH / 1000 for column in zip(*times, strict=True)]
     return Result(case, median[0], median[1] if bare else None, median[2])
 
 
 def main() -> None:
     """Print the table."""
-    print("Decoding, µs per message (medians of interleaved passes; 16 kHz mono)")
+    print("Decoding, µs per message (medians, taking turns; 16 kHz mono)")
     print(
         f"{'codec':<12}{'ms':>4}{'bytes':>7}{'ours':>9}{'bare C':>9}{'of C':>7}{'peer':>9}  {'peer/ours':<9}"
     )

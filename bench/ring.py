@@ -1,7 +1,7 @@
 """The ring and the gate in ns: writing, reading, mapping, and what a warm ring saves.
 
-`python -m bench.ring`. Beside ours the same done to a plain NumPy array with a split copy where it wraps, which has
-neither positions nor readers. Medians of interleaved passes.
+`python -m bench.ring`. Beside ours the same done to a plain NumPy array with a split copy where it wraps,
+which has neither positions nor readers. Medians of interleaved passes.
 """
 
 import statistics
@@ -14,8 +14,8 @@ import numpy as np
 from engine.audio.gate import EnergyGate
 from engine.audio.ring import Ring, RingPool
 
-ROUNDS = 30
-REPEATS = 2000
+ROUNDS = 100
+REPEATS = 200  # short turns, so that the median is one that nothing interrupted
 FRAME = 320  # samples: 20 ms
 CAPACITY = 16 * 16_000
 

@@ -9,7 +9,7 @@ from bench import decode
 @pytest.mark.parametrize("case", decode.CASES, ids=lambda case: f"{case.codec}-{case.milliseconds}ms")
 def test_decode_seven_seconds(benchmark: BenchmarkFixture, case: decode.Case) -> None:
     messages = decode.messages_of(case, decode.frames_of(case))
-    benchmark(decode.ours(case, messages))
+    benchmark(decode.ours(case), messages)
 
 
 @pytest.mark.parametrize("case", decode.CASES, ids=lambda case: f"{case.codec}-{case.milliseconds}ms")
