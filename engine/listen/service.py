@@ -6,8 +6,8 @@ Invariants: a session is in `live()` exactly while its nursery is open, so gauge
 Bounded by the configured limits.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from uuid import uuid4
 
 import msgspec
@@ -18,6 +18,7 @@ from structlog.contextvars import bound_contextvars
 
 from engine.config import Config
 from engine.listen.admission import Admission
+from engine.listen.channels import CallAudio
 from engine.listen.opening import open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
@@ -29,7 +30,7 @@ from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode
 from engine.wire.messages import ServiceStatus
-from engine.wire.parameters import ListenParameters
+from engine.wire.parameters import LONGEST_TIMEOUT, ListenParameters
 from engine.wire.refusal import Refusal
 
 log = structlog.get_logger(__name__)
@@ -95,11 +96,14 @@ class ListenService:
             raise Refusal(CloseCode.TRY_AGAIN_LATER, "draining", message=text, retry_after=retry)
         vendors, notices = self._vendors_for(parameters)
         parameters = replace(parameters, notices=(*parameters.notices, *notices))
+        if parameters.multi_channel:
+            # A call is one conversation, however long somebody listens.
+            parameters = replace(parameters, conversation_timeout=LONGEST_TIMEOUT)
         session_id = uuid4().hex
         with (
             self._admission.admit(uid),
             bound_contextvars(session=session_id),
-            self._pipeline(session_id, parameters, vendors) as pipeline,
+            self._audio(session_id, parameters, vendors) as pipeline,
         ):
             session = Session(
                 session_id=session_id,
@@ -134,13 +138,29 @@ class ListenService:
         notices = () if chosen.notice is None else (chosen.notice,)
         return tuple(self._vendors[name] for name in chosen.vendors), notices
 
-    def _pipeline(
+    @contextmanager
+    def _audio(
         self, session_id: str, parameters: ListenParameters, vendors: Sequence[Vendor]
+    ) -> Iterator[Pipeline | CallAudio]:
+        """What takes the session's audio: one pipeline, or for a call one per channel."""
+        if not parameters.multi_channel:
+            with self._pipeline(session_id, parameters, parameters.channels, vendors) as pipeline:
+                yield pipeline
+            return
+        with ExitStack() as stack:
+            pipelines = [
+                stack.enter_context(self._pipeline(session_id, parameters, 1, vendors))
+                for _ in range(parameters.channels)
+            ]
+            yield CallAudio(pipelines)
+
+    def _pipeline(
+        self, session_id: str, parameters: ListenParameters, channels: int, vendors: Sequence[Vendor]
     ) -> AbstractContextManager[Pipeline]:
         return open_pipeline(
             codec=parameters.codec,
             sample_rate=parameters.sample_rate,
-            channels=parameters.channels,
+            channels=channels,
             pool=self._pool,
             spill_folder=self._config.data_dir / "spill",
             off_loop=self._off_loop,
@@ -154,7 +174,7 @@ class ListenService:
             ),
         )
 
-    async def _run(self, session: Session, pipeline: Pipeline, socket: ClientSocket) -> None:
+    async def _run(self, session: Session, pipeline: Pipeline | CallAudio, socket: ClientSocket) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""
         meter = _Meter(session, pipeline, self._conversations, self._metrics)
         log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
@@ -178,7 +198,7 @@ class _Meter:
     """Usage and metrics of one session, read every so often and once more at its end."""
 
     def __init__(
-        self, session: Session, pipeline: Pipeline, conversations: Conversations, metrics: Metrics
+        self, session: Session, pipeline: Pipeline | CallAudio, conversations: Conversations, metrics: Metrics
     ) -> None:
         self._session = session
         self._pipeline = pipeline

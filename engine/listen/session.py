@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 import trio
+from msgspec.structs import replace
 
 from engine.config import Config
+from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import ClientGone, ClientSocket, Conversations, OpenConversation, WallClock
@@ -46,6 +48,9 @@ BAD_PACKET_RUN = 50
 """After so many undecodable packets in a row the client is told, once."""
 
 MICROSECONDS = 1_000_000
+
+OWN_CHANNEL = 0
+"""The channel of a call on which the user speaks."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -91,7 +96,7 @@ class Session:
         uid: str,
         parameters: ListenParameters,
         socket: ClientSocket,
-        pipeline: Pipeline,
+        pipeline: Pipeline | CallAudio,
         conversations: Conversations,
         config: Config,
         wall_clock: WallClock,
@@ -408,9 +413,12 @@ class Session:
             self._latency(self._pipeline.age(words[-1].end))
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
-        return words_to_segments(
+        segments = words_to_segments(
             words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
         )
+        if not self.parameters.multi_channel:
+            return segments
+        return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
 
     def _publish(self, new: tuple[Segment, ...]) -> None:
         """Merge into the conversation, keep, then send."""

@@ -175,3 +175,20 @@ async def test_packets_that_are_not_the_codec_are_counted_and_told_once(
         await socket.leave()
         await it.idle()
         assert len(socket.statuses("audio_undecodable")) == 1
+
+
+async def test_a_call_is_heard_channel_by_channel(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Byte 0 of each message is the channel; each has its own stream, label and owner flag."""
+    async with server(tmp_path, ScriptedVendor(script_of([word("Hello.", 0.2, 0.8)]))) as it:
+        socket = await it.connect(parameters(channels=2, multi_channel=True, source="phone_call"))
+        await socket.until_status("ready")
+        for channel in (0, 1, 7):
+            await socket.say(bytes([channel]) + silence(1.0))
+        await socket.leave()
+        await it.idle()
+        ((row, segments),) = await it.conversations()
+    assert sorted((s.speaker, s.is_user, s.text) for s in segments) == [
+        ("SPEAKER_00", True, "Hello."),
+        ("SPEAKER_01", False, "Hello."),
+    ]
+    assert row.timeout_seconds == 14400

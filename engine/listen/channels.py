@@ -1,0 +1,159 @@
+"""Phone calls: each message names its channel in its first byte, and each channel is heard by itself.
+
+`CallAudio` looks to a session like one `Pipeline` and is one per channel. The speaker of every word is the number
+of its channel: who speaks is known, nothing has to be told apart.
+"""
+
+from collections.abc import Sequence
+
+import trio
+
+from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
+from engine.listen.spill import SpillStatistics
+from engine.stt.failover import SttExhausted
+from engine.stt.vendor import Vendor, VendorError
+from engine.transcript.words import Word
+
+
+class _Channel:
+    """The listener of one channel: says whose words they are, passes everything else on."""
+
+    def __init__(self, number: int, listener: Listener) -> None:
+        self._number = number
+        self._listener = listener
+
+    def _mine(self, words: Sequence[Word]) -> list[Word]:
+        return [
+            Word(word.text, word.start, word.end, self._number, word.confidence, word.language)
+            for word in words
+        ]
+
+    def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """See `Listener`."""
+        self._listener.on_words(self._mine(words), vendor)
+
+    def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """See `Listener`."""
+        self._listener.on_interim(self._mine(words), vendor)
+
+    def on_ready(self, vendor: Vendor) -> None:
+        """See `Listener`."""
+        self._listener.on_ready(vendor)
+
+    def on_lag(self, seconds: float) -> None:
+        """See `Listener`."""
+        self._listener.on_lag(seconds)
+
+    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Listener`."""
+        self._listener.on_degraded(vendor, error)
+
+    def on_recovered(self, vendor: Vendor) -> None:
+        """See `Listener`."""
+        self._listener.on_recovered(vendor)
+
+    def on_silence(self, ended: int, began: int) -> None:
+        """One side of a call is often silent for long: that parts no conversation."""
+
+    def on_progress(self) -> None:
+        """See `Listener`."""
+        self._listener.on_progress()
+
+
+class CallAudio:
+    """The channels of one call. See `Pipeline` for what each method does."""
+
+    def __init__(self, channels: Sequence[Pipeline]) -> None:
+        self._channels = tuple(channels)
+
+    @property
+    def received(self) -> int:
+        """Samples on the longest channel's timeline."""
+        return max(channel.received for channel in self._channels)
+
+    @property
+    def speech_waiting(self) -> bool:
+        """Whether any channel has speech to be transcribed."""
+        return any(channel.speech_waiting for channel in self._channels)
+
+    async def feed(self, payload: bytes | memoryview) -> int:
+        """The message's first byte is the channel, from 0; one there is not counts as a bad packet."""
+        number = payload[0]
+        if number < len(self._channels):
+            return await self._channels[number].feed(memoryview(payload)[1:])
+        self._channels[0].ledger.received(packets=1, decoded=0, rejected=1)
+        return 1
+
+    async def finish(self) -> None:
+        """No audio follows on any channel."""
+        for channel in self._channels:
+            await channel.finish()
+
+    async def flush(self) -> None:
+        """Return when all channels are covered up to now."""
+        async with trio.open_nursery() as nursery:
+            for channel in self._channels:
+                nursery.start_soon(channel.flush)
+
+    async def flush_when_idle(self, seconds: float) -> None:
+        """See `Pipeline.flush_when_idle`."""
+        async with trio.open_nursery() as nursery:
+            for channel in self._channels:
+                nursery.start_soon(channel.flush_when_idle, seconds)
+
+    async def transcribe(self, listener: Listener) -> None:
+        """Raises `SttExhausted` as soon as one channel has nobody to transcribe it."""
+        exhausted: SttExhausted | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                for number, channel in enumerate(self._channels):
+                    nursery.start_soon(channel.transcribe, _Channel(number, listener))
+        except* SttExhausted as group:
+            exhausted = SttExhausted(str(group.exceptions[0]))
+        if exhausted is not None:
+            raise exhausted
+
+    def silence(self) -> float | None:
+        """Seconds since anybody spoke."""
+        return min((s for c in self._channels if (s := c.silence()) is not None), default=None)
+
+    def age(self, position: int) -> float:
+        """See `Pipeline.age`."""
+        return max(channel.age(position) for channel in self._channels)
+
+    def speech_now(self) -> None:
+        """See `Pipeline.speech_now`."""
+        self._channels[0].speech_now()
+
+    def forget_speech(self) -> None:
+        """See `Pipeline.forget_speech`."""
+        for channel in self._channels:
+            channel.forget_speech()
+
+    def stop(self) -> None:
+        """See `Pipeline.stop`."""
+        for channel in self._channels:
+            channel.stop()
+
+    def statistics(self) -> PipelineStatistics:
+        """Sums over the channels; of positions the furthest behind, of buffers the fullest."""
+        each = [channel.statistics() for channel in self._channels]
+        ledger = each[0].ledger
+        vendor_samples = dict(each[0].vendor_samples)
+        for other in each[1:]:
+            ledger = ledger + other.ledger
+            for name, samples in other.vendor_samples.items():
+                vendor_samples[name] = vendor_samples.get(name, 0) + samples
+        return PipelineStatistics(
+            ledger=ledger,
+            received=self.received,
+            covered=min(one.covered for one in each),
+            ring_fill=max(one.ring_fill for one in each),
+            spill=SpillStatistics(
+                held=sum(one.spill.held for one in each),
+                limit=sum(one.spill.limit for one in each),
+                total=sum(one.spill.total for one in each),
+            ),
+            words=sum(one.words for one in each),
+            vendor_samples=vendor_samples,
+        )
