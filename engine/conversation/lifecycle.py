@@ -207,7 +207,9 @@ class Lifecycle:
 
     async def _record(self, records: Sequence[JournalRecord]) -> None:
         """Keep what no session's journal takes any more; returns once the database has it."""
-        while not await self._recorded(records):
+        while True:
+            if await self._recorded(records):
+                break
             await trio.sleep(self._retry_interval)
         await self._writer.flush()
 
