@@ -1,0 +1,1 @@
+"""The whole server on real sockets, in this process or in one of its own."""

@@ -1,0 +1,204 @@
+"""Real servers for end-to-end tests, the clients that talk to them, and what is asked of them over HTTP."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import trio
+
+from engine.client import ListenClient, open_listen
+from engine.config import Config, Limits, Session, Store, Usage
+from engine.server import serve
+from engine.stt.vendor import Vendor
+from engine.wire.messages import Event, Segment, SegmentsDeleted, ServiceStatus
+from tests.e2e.watching import ServerLog, captured
+
+PATIENCE = 60.0
+"""Seconds after which a wait for a server has failed, however busy the machine is."""
+
+LIVE_GAUGES = ("connections_active", "capacity_ratio", "ring_fill_ratio", "stt_lag_seconds")
+
+
+class Api:
+    """A server as its REST clients see it."""
+
+    def __init__(self, port: int, http: httpx2.AsyncClient) -> None:
+        self.port = port
+        self._http = http
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """The JSON of an answer that must be 200."""
+        answer = await self._http.get(path, params=query)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    async def conversations(self, uid: str) -> list[dict[str, Any]]:
+        """All conversations of a user, newest first."""
+        statuses = "in_progress,processing,completed"
+        found: list[dict[str, Any]] = await self.get(
+            "/v1/conversations", uid=uid, limit=100, statuses=statuses
+        )
+        return found
+
+    async def usage(self, uid: str) -> dict[str, Any]:
+        """What a user used, all hours added up."""
+        total: dict[str, Any] = {}
+        for hour in (await self.get("/v1/usage", uid=uid))["hours"]:
+            for name, value in hour.items():
+                if isinstance(value, dict):
+                    sums = total.setdefault(name, {})
+                    sums.update({key: sums.get(key, 0.0) + part for key, part in value.items()})
+                elif name != "hour":
+                    total[name] = total.get(name, 0) + value
+        return total
+
+    async def gauges(self) -> dict[str, float]:
+        """The metrics without labels."""
+        text = (await self._http.get("/metrics")).text
+        return {
+            name: float(value)
+            for name, value in re.findall(r"^listen_(\w+) (\S+)$", text, flags=re.MULTILINE)
+        }
+
+
+@asynccontextmanager
+async def api(port: int) -> AsyncIterator[Api]:
+    """Ask a server that listens on `port`."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
+        yield Api(port, http)
+
+
+class Running(Api):
+    """A server in this process."""
+
+    def __init__(self, port: int, http: httpx2.AsyncClient, log: ServerLog, stop: trio.Event) -> None:
+        super().__init__(port, http)
+        self.log = log
+        self._stop = stop
+
+    def drain(self) -> None:
+        """What SIGTERM does."""
+        self._stop.set()
+
+    async def all_ended(self, sessions: int) -> None:
+        """Wait until so many sessions have ended, then see that nobody is counted as live."""
+        with trio.fail_after(PATIENCE):
+            await self.log.until("session.ended", count=sessions)
+        gauges = await self.gauges()
+        assert {name: gauges[name] for name in LIVE_GAUGES} == dict.fromkeys(LIVE_GAUGES, 0.0)
+
+
+def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: Any) -> Config:
+    """A free port, many connects allowed, short waits for peers that do not answer."""
+    return Config(
+        port=0,
+        data_dir=data_dir,
+        drain_timeout=10.0,
+        session=Session(**{"close_timeout": 0.5, **session}),
+        limits=Limits(
+            **{"sessions": 1000, "sessions_per_user": 1000, "connects_per_minute": 10_000, **(limits or {})}
+        ),
+        store=Store(write_interval=0.02),
+        usage=Usage(interval=1.0),
+    )
+
+
+@asynccontextmanager
+async def running(settings: Config, *vendors: Vendor) -> AsyncIterator[Running]:
+    """A server that drains when the block ends."""
+    stop = trio.Event()
+    with captured() as log:
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(PATIENCE):
+                bound = await nursery.start(partial(serve, settings, vendors=vendors, shutdown=stop))
+            async with api(bound.port) as asking:
+                yield Running(bound.port, asking._http, log, stop)
+            stop.set()
+
+
+class Shown:
+    """What a client shows: segments upserted by id, deleted ones gone; and the events it was told."""
+
+    def __init__(self) -> None:
+        self.segments: dict[str, Segment] = {}
+        self.events: list[Event] = []
+        self.over = trio.Event()
+        self._news = trio.Event()
+
+    async def read(self, client: ListenClient) -> None:
+        """Until the connection is closed."""
+        async for message in client.events():
+            if isinstance(message, tuple):
+                self.segments.update((segment.id, segment) for segment in message)
+            elif isinstance(message, SegmentsDeleted):
+                for gone in message.segment_ids:
+                    self.segments.pop(gone)
+            elif isinstance(message, Event):
+                self.events.append(message)
+            self._news.set()
+        self.over.set()
+
+    async def until(self, seen: Callable[["Shown"], object]) -> None:
+        """Wait until `seen(self)` is true."""
+        with trio.fail_after(PATIENCE):
+            while not seen(self):
+                self._news = trio.Event()
+                await self._news.wait()
+
+    async def until_status(self, status: str, count: int = 1) -> None:
+        await self.until(lambda shown: shown.statuses().count(status) >= count)
+
+    async def until_over(self) -> None:
+        """Wait until the server has closed."""
+        with trio.fail_after(PATIENCE):
+            await self.over.wait()
+
+    def statuses(self) -> list[str]:
+        return [event.status for event in self.events if isinstance(event, ServiceStatus)]
+
+    @property
+    def text(self) -> str:
+        ordered = sorted(self.segments.values(), key=lambda segment: (segment.start, segment.end))
+        return " ".join(segment.text for segment in ordered)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """The segments as REST should show them."""
+        ordered = sorted(self.segments.values(), key=lambda segment: (segment.start, segment.end))
+        found: list[dict[str, Any]] = msgspec.to_builtins(ordered)
+        return found
+
+
+@asynccontextmanager
+async def talking(url: str, uid: str, **parameters: Any) -> AsyncIterator[tuple[ListenClient, Shown]]:
+    """A client that reads all it is sent."""
+    shown = Shown()
+    parameters = {"codec": "pcm16", "sample_rate": 16_000, **parameters}
+    async with trio.open_nursery() as nursery:
+        async with open_listen(url, uid=uid, connect_timeout=PATIENCE, **parameters) as client:
+            nursery.start_soon(shown.read, client)
+            yield client, shown
+        with trio.fail_after(PATIENCE):
+            await shown.over.wait()
+
+
+async def send_all(client: ListenClient, packets: Iterable[bytes]) -> None:
+    """As fast as TCP takes them."""
+    with trio.fail_after(PATIENCE):
+        for packet in packets:
+            await client.send_audio(packet)
+
+
+async def hear_all(client: ListenClient, shown: Shown, packets: Sequence[bytes]) -> None:
+    """Send, and wait until all of it has been transcribed."""
+    await send_all(client, packets)
+    await client.flush()
+    await shown.until_status("flushed")
