@@ -17,7 +17,9 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
+from engine.stt._live_edge import LiveEdge
 from engine.stt._off_loop import OffLoop
+from engine.stt._outbox import Outbox
 from engine.stt._silero import SileroPool, VoiceStream
 from engine.stt._whisper import Heard, Whisper
 from engine.stt._words import HeardWord
@@ -46,9 +48,6 @@ LAG_THRESHOLD = 3.0
 LAG_INTERVAL = 3.0
 """Seconds between two reports of a lag that lasts."""
 
-_AT_LIVE_EDGE = 0.005
-"""A read that waits this long (seconds) has caught up with the client."""
-
 
 class Gate(Protocol):
     """The cheap gate in front of voice activity detection."""
@@ -68,61 +67,6 @@ class Parts(msgspec.Struct, frozen=True):
     endpoint_silence: float
     utterance_limit: float
     interim_interval: float
-
-
-class _Outbox:
-    """What the reader has decided and the decoder has not yet emitted; silence in a row is one span."""
-
-    def __init__(self) -> None:
-        self._items: list[Silence | Utterance] = []
-        self._changed = trio.Condition()
-        self._closed = False
-
-    async def put(self, item: Silence | Utterance) -> None:
-        """Add `item`; an utterance waits until no other one is queued."""
-        async with self._changed:
-            last = self._items[-1] if self._items else None
-            if isinstance(item, Silence) and isinstance(last, Silence):
-                self._items[-1] = Silence(last.start, item.end)
-            else:
-                while isinstance(item, Utterance) and any(isinstance(i, Utterance) for i in self._items):
-                    await self._changed.wait()
-                self._items.append(item)
-            self._changed.notify_all()
-
-    async def take(self) -> Silence | Utterance | None:
-        """The next item; None once closed and empty."""
-        async with self._changed:
-            while not self._items:
-                if self._closed:
-                    return None
-                await self._changed.wait()
-            item = self._items.pop(0)
-            self._changed.notify_all()
-            return item
-
-    async def close(self) -> None:
-        async with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-
-class _LiveEdge:
-    """Estimates how far reading is behind the client: known when a read had to wait, then by the clock."""
-
-    def __init__(self, position: int) -> None:
-        self._time = trio.current_time()
-        self._position = position
-
-    def note(self, position: int, waited: float) -> None:
-        """A read ended at `position` after `waited` seconds."""
-        if waited >= _AT_LIVE_EDGE or self.behind(position) <= 0:
-            self._time = trio.current_time()
-            self._position = position
-
-    def behind(self, position: int) -> float:
-        """Seconds by which audio read up to `position` is older than what a live client has sent."""
-        return trio.current_time() - self._time - (position - self._position) / SAMPLE_RATE
 
 
 class Stream:
@@ -151,8 +95,8 @@ class Stream:
         self._endpointer = self._endpointer_at(audio.position)
         self._begun = False
         self._remainder = np.empty(0, np.int16)
-        self._outbox = _Outbox()
-        self._edge = _LiveEdge(audio.position)
+        self._outbox = Outbox()
+        self._edge = LiveEdge(audio.position)
         self._spoken = trio.Event()
         self._waiting_since: list[float] = []
         self._waiting = trio.Event()
@@ -301,7 +245,8 @@ class Stream:
                 self._emit(Lag(0.0))
                 told = False
             elif self._waiting_since:
-                await trio.sleep(LAG_THRESHOLD - lag)
+                # The margin: a rest of time too short for the clock to count would be waited for without end.
+                await trio.sleep(LAG_THRESHOLD - lag + 0.01)
             else:
                 self._waiting = trio.Event()
                 await self._waiting.wait()

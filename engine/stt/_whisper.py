@@ -40,6 +40,9 @@ _SECOND_BEAM = 5
 _UNSURE = -0.3
 """Mean log probability below which an utterance is looked at again (`bench/local_stt.py` has the figures)."""
 
+_SPARSE = 1.3
+"""Tokens per second of speech below which words are thought missing, and the utterance is looked at again."""
+
 _NO_SPEECH = 0.6
 _NOISE = -1.0
 """Whisper's own rule: no speech probability above one and mean log probability below the other is silence."""
@@ -70,9 +73,15 @@ class _Guess(msgspec.Struct, frozen=True):
     loop: int | None
     encoded: Any
 
+    def doubtful(self, seconds: float) -> bool:
+        """Whether this, for `seconds` of speech, should be looked at again."""
+        sparse = len(self.tokens) < _SPARSE * seconds
+        return not self.silence and (self.loop is not None or self.score < _UNSURE or sparse)
+
     @property
-    def doubtful(self) -> bool:
-        return self.loop is not None or self.score < _UNSURE
+    def silence(self) -> bool:
+        """Whether this is taken for no speech at all."""
+        return self.score < _HOPELESS or (self.no_speech > _NO_SPEECH and self.score < _NOISE)
 
 
 class Whisper:
@@ -140,7 +149,7 @@ class Whisper:
         context = self._context(vocabulary)
         guess = self._guess(encoded, len(pcm), language, context, beam=1)
         looks = 1
-        if guess.doubtful and not quick:
+        if not quick and guess.doubtful((span[1] - span[0]) / SAMPLE_RATE):
             looks = 2
             guess = self._second_look(guess, pcm, language, context)
         tokens = _believed(guess)
@@ -230,10 +239,14 @@ class Whisper:
         return [self._start, self._token(f"<|{language}|>"), self._transcribe, self._plain]
 
     def _context(self, vocabulary: tuple[str, ...]) -> list[int]:
-        """The vocabulary as text that came before: Whisper prefers words it has just written."""
+        """The vocabulary as text that came before: Whisper prefers words it has just written.
+
+        Between ellipses it is taken for speech already underway; written as a sentence or a heading, it
+        made tiny.en leave out the beginning of what follows.
+        """
         if not vocabulary:
             return []
-        text = " Glossary: " + ", ".join(vocabulary) + "."
+        text = " ... " + ", ".join(vocabulary) + " ..."
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return [self._previous, *tokens[:_PROMPT_TOKENS]]
 
@@ -252,8 +265,6 @@ class Whisper:
 
 def _believed(guess: _Guess) -> list[int]:
     """The tokens kept of `guess`: none when it is silence, and no more than the first round of a loop."""
-    if guess.no_speech > _NO_SPEECH and guess.score < _NOISE:
-        return []
-    if guess.score < _HOPELESS:
+    if guess.silence:
         return []
     return guess.tokens if guess.loop is None else guess.tokens[: guess.loop]

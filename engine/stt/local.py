@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from engine.audio.gate import EnergyGate
 from engine.config import Local
-from engine.stt._off_loop import OffLoop, T, Ts
+from engine.stt._local_stream import Gate, Parts, Stream
+from engine.stt._off_loop import OffLoop, T
 from engine.stt._silero import SileroPool, SileroStatistics
-from engine.stt._stream import Gate, Parts, Stream
 from engine.stt._whisper import Whisper
 from engine.stt.languages import DETECT, ENGLISH, WHISPER
 from engine.stt.models import ModelFiles, locate
 from engine.stt.turns import Turns, TurnStatistics
 from engine.stt.vendor import SAMPLE_RATE, AudioSource, Fault, Ready, StreamOptions, SttEvent, VendorError
 
-_INSTANCES_PER_WORKER = 4
+_INSTANCES_PER_WORKER = 8
 """Voice activity instances (9 MB each): more streams than these may speak, at the price of replays."""
 
 
@@ -49,11 +49,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _threads(count: int) -> OffLoop:
+def worker_threads(count: int) -> OffLoop:
+    """An `OffLoop` of at most `count` threads; further callers wait."""
     limiter = trio.CapacityLimiter(count)
 
-    async def off_loop(fn: Callable[[*Ts], T], /, *args: *Ts) -> T:
-        return await trio.to_thread.run_sync(fn, *args, limiter=limiter)
+    async def off_loop(function: Callable[..., T], /, *args: object) -> T:
+        return await trio.to_thread.run_sync(function, *args, limiter=limiter)
 
     return off_loop
 
@@ -79,7 +80,7 @@ class LocalWhisper:
         self._config = config
         self._data_dir = data_dir
         workers = config.threads or cores()
-        self._off_loop: OffLoop = off_loop or _threads(2 * workers)
+        self._off_loop: OffLoop = off_loop or worker_threads(2 * workers)
         self._gate = gate
         self._turns = Turns(workers)
         self._silero = SileroPool(_INSTANCES_PER_WORKER * workers, self._off_loop)

@@ -14,8 +14,9 @@ most one piece waiting or running, so one that never pauses holds one worker at 
 
 Bounded: one waiting piece a session, so by the number of sessions. Cost: O(log waiting) a turn.
 
-Known doubt: work that has begun is not interrupted, so with a single worker a short utterance can wait for
-the rest of a long one, or of an interim, before its turn.
+Known doubts: a session asks for its next piece only when the last is done, so among sessions that always want
+more the turns alternate and audio is not shared out evenly. Work that has begun is not interrupted, so with a
+single worker a short utterance can wait for the rest of a long one, or of an interim, before its turn.
 """
 
 import heapq
