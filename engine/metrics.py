@@ -49,7 +49,7 @@ REJECTIONS = frozenset(
     )
 )  # fmt: skip
 STAGES = frozenset(("decode", "stt", "merge", "journal", "send"))
-VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "local-whisper"))
+VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "vosk", "local-whisper"))
 VENDOR_FAILURES = frozenset(("connect", "closed", "timeout", "rejected", "overloaded", "error"))
 
 _LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
@@ -85,6 +85,12 @@ class Metrics:
         self._lost = self._counter("audio_lost_samples", "Samples at 16 kHz lost; must stay 0.")
         self._vendor_failures = self._counter(
             "vendor_failures", "Failures of a speech-to-text service.", "vendor", "reason"
+        )
+        self._failovers = self._counter(
+            "vendor_failover", "Sessions that went on with another service.", "from", "to"
+        )
+        self._replayed = self._counter(
+            "replayed_audio_seconds", "Audio given to a service again because another had failed."
         )
         self._segment_latency = self._histogram(
             "segment_latency_seconds", "From the end of a word's audio to its segment being sent.", _LATENCY
@@ -140,6 +146,11 @@ class Metrics:
     def vendor_failures(self, vendor: str, reason: str) -> None:
         """`vendor` as in `STT_SERVICE_MODELS`; `reason`: one of `VENDOR_FAILURES`."""
         self._vendor_failures.labels(_bounded(vendor, VENDORS), _bounded(reason, VENDOR_FAILURES)).inc()
+
+    def vendor_failover(self, before: str, after: str, replayed_seconds: float) -> None:
+        """A session went on with another vendor, which was given this much audio again."""
+        self._failovers.labels(_bounded(before, VENDORS), _bounded(after, VENDORS)).inc()
+        self._replayed.inc(replayed_seconds)
 
     def loop_stall(self, seconds: float) -> None:
         self._stall.observe(seconds)

@@ -16,13 +16,13 @@ Known doubts: two sessions of one user at the same moment share a conversation, 
 from collections.abc import Sequence
 from uuid import uuid4
 
-import structlog
 import trio
 from msgspec.structs import replace
 
 from engine.conversation.document import conversation_document
 from engine.conversation.live import MICROSECONDS, LiveConversation
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
+from engine.log import get_logger
 from engine.store import (
     COMPLETED,
     IN_PROGRESS,
@@ -42,7 +42,7 @@ from engine.store import (
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HOUR = 3600 * MICROSECONDS
 

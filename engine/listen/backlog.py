@@ -10,14 +10,14 @@ Cost: a read inside the ring is a view, no copy. The reader is woken when what i
 each packet.
 """
 
-import structlog
 import trio
 
 from engine.audio.ring import Ring
 from engine.listen.spill import Spill
+from engine.log import get_logger
 from engine.stt.vendor import Chunk
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Backlog:

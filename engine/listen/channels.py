@@ -44,6 +44,14 @@ class _Channel:
         """See `Listener`."""
         self._listener.on_lag(seconds)
 
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Listener`."""
+        self._listener.on_failed(vendor, error)
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """See `Listener`."""
+        self._listener.on_switched(before, after, replayed)
+
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Listener`."""
         self._listener.on_degraded(vendor, error)

@@ -104,6 +104,12 @@ class EmbeddedSession:
     def on_lag(self, seconds: float) -> None:
         """See `Listener`."""
 
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Listener`."""
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """See `Listener`."""
+
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Listener`."""
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-import structlog
 import trio
 
 from engine.audio.codecs import Decoder
@@ -19,6 +18,7 @@ from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill, SpillStatistics
+from engine.log import get_logger
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
 from engine.stt.vendor import (
@@ -35,7 +35,7 @@ from engine.stt.vendor import (
 )
 from engine.transcript.words import Word
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 UNHEARD_TOLERANCE = SAMPLE_RATE
 """Audio the vendor has not read counts as possible speech from this many samples on (vendors read in chunks)."""
@@ -58,6 +58,14 @@ class Listener(Protocol):
 
     def on_lag(self, seconds: float) -> None:
         """Transcription is this far behind; 0 when it has caught up."""
+        ...
+
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """A try to connect, or a stream, failed."""
+        ...
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """Another vendor goes on, `replayed` samples back from what had been read."""
         ...
 
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
@@ -240,6 +248,14 @@ class Pipeline:
         await failover.run()
 
     # Audience of the failover
+
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Audience`."""
+        self._listener.on_failed(vendor, error)
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """See `Audience`."""
+        self._listener.on_switched(before, after, replayed)
 
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Audience`."""

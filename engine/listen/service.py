@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from uuid import uuid4
 
 import msgspec
-import structlog
 import trio
 from msgspec.structs import replace
 from structlog.contextvars import bound_contextvars
@@ -24,6 +23,7 @@ from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.usage import UsageMeter
+from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.stt.breaker import Breakers
 from engine.stt.selection import UnsupportedLanguage, choose
@@ -33,7 +33,7 @@ from engine.wire.messages import ServiceStatus
 from engine.wire.parameters import LONGEST_TIMEOUT, ListenParameters
 from engine.wire.refusal import Refusal
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class ListenService:
@@ -88,7 +88,7 @@ class ListenService:
         """One session of `uid`; returns when the client is gone and all it said is transcribed and kept.
 
         Raises `Refusal` before anything is sent: 1013 when full or draining, 1008 for a language nobody
-        speaks. Cancellation closes the socket with 1001 and counts what was not transcribed as lost.
+        speaks. Cancellation counts what was not transcribed as lost.
         """
         if self.draining:
             retry = self._config.limits.retry_after
@@ -114,11 +114,11 @@ class ListenService:
                 conversations=self._conversations,
                 config=self._config,
                 wall_clock=self._wall_clock,
-                latency=self._metrics.segment_latency,
+                metrics=self._metrics,
             )
             self._sessions[session_id] = session
             try:
-                await self._run(session, pipeline, socket)
+                await self._run(session, pipeline)
             finally:
                 del self._sessions[session_id]
                 if not self._sessions:
@@ -174,7 +174,7 @@ class ListenService:
             ),
         )
 
-    async def _run(self, session: Session, pipeline: Pipeline | CallAudio, socket: ClientSocket) -> None:
+    async def _run(self, session: Session, pipeline: Pipeline | CallAudio) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""
         meter = _Meter(session, pipeline, self._conversations, self._metrics)
         log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
@@ -183,9 +183,8 @@ class ListenService:
                 nursery.start_soon(meter.run, self._config.usage.interval)
                 await session.run()
                 nursery.cancel_scope.cancel()
-        except trio.Cancelled:
-            with trio.move_on_after(self._config.session.close_timeout, shield=True):
-                await socket.close(CloseCode.GOING_AWAY, "the server is shutting down")
+        except Exception as error:
+            error.add_note(f"session {session.id}")
             raise
         finally:
             pipeline.stop()

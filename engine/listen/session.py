@@ -13,10 +13,9 @@ short.
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
-import structlog
 import trio
 from msgspec.structs import replace
 
@@ -25,8 +24,10 @@ from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import ClientGone, ClientSocket, Conversations, OpenConversation, WallClock
+from engine.log import get_logger
+from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
-from engine.stt.vendor import SAMPLE_RATE, Vendor, VendorError
+from engine.stt.vendor import SAMPLE_RATE, Fault, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
 from engine.wire.client_messages import KEEPALIVE_BYTES, Flush, Ignored, SuggestedTranscript, decode_client
@@ -42,7 +43,7 @@ from engine.wire.messages import (
 from engine.wire.parameters import ListenParameters
 from engine.wire.states import TAKES_AUDIO, SessionEvent, State, advance
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BAD_PACKET_RUN = 50
 """After so many undecodable packets in a row the client is told, once."""
@@ -51,6 +52,14 @@ MICROSECONDS = 1_000_000
 
 OWN_CHANNEL = 0
 """The channel of a call on which the user speaks."""
+
+
+FAILURE_REASONS = {
+    Fault.ELSEWHERE: "rejected",
+    Fault.RETRY_AFTER: "overloaded",
+    Fault.RETRY_NOW: "closed",
+}
+"""What a failure is called in the metrics."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -100,9 +109,8 @@ class Session:
         conversations: Conversations,
         config: Config,
         wall_clock: WallClock,
-        latency: Callable[[float], None],
+        metrics: Metrics,
     ) -> None:
-        """`latency` is told, for each result, the seconds from the end of its last word to its being sent."""
         self.id = session_id
         self.uid = uid
         self.parameters = parameters
@@ -113,7 +121,7 @@ class Session:
         self._conversations = conversations
         self._config = config.session
         self._wall_clock = wall_clock
-        self._latency = latency
+        self._metrics = metrics
         self._outbox = Outbox(socket, self._config.client_write_timeout)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._conversation: OpenConversation | None = None
@@ -390,6 +398,14 @@ class Session:
         elif was and not seconds:
             self._status("stt_caught_up")
 
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """See `Listener`."""
+        self._metrics.vendor_failures(vendor.name, FAILURE_REASONS[error.fault])
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """See `Listener`."""
+        self._metrics.vendor_failover(before.name, after.name, replayed / SAMPLE_RATE)
+
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Listener`."""
         text = "Speech to text is interrupted; what is said is kept and will be transcribed"
@@ -410,7 +426,7 @@ class Session:
     def _publish_words(self, words: Sequence[Word], vendor: Vendor) -> None:
         if words:
             self._publish(self._to_segments(words, vendor))
-            self._latency(self._pipeline.age(words[-1].end))
+            self._metrics.segment_latency(self._pipeline.age(words[-1].end))
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         segments = words_to_segments(

@@ -8,15 +8,15 @@ Cost: between two tries `retry_initial` to `retry_limit` seconds, doubling.
 
 from collections.abc import Awaitable, Callable
 
-import structlog
 import trio
 from sqlalchemy import exc
 
+from engine.log import get_logger
 from engine.store.batch import Batch
 from engine.store.database import OffLoop
 from engine.store.replay import JournalReader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Applier:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from engine.log import get_logger
 from engine.store.applier import Applier
 from engine.store.database import OffLoop
 from engine.store.replay import Ending, replay
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Recovery(msgspec.Struct, frozen=True):

@@ -10,9 +10,9 @@ import hmac
 import secrets
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, exc, insert, select, update
 
+from engine.log import get_logger
 from engine.store.database import Database, WallClock
 from engine.store.records import TokenRow
 from engine.store.tables import tokens
@@ -21,7 +21,7 @@ PREFIX = "omi_dev_"
 TOUCH_INTERVAL = 60_000_000
 """Microseconds: `last_used_at` is no more exact than this, so that not every connect is a write."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Tokens:

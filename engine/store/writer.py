@@ -16,10 +16,10 @@ import math
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 import trio
 from sqlalchemy import exc
 
+from engine.log import get_logger
 from engine.store.applier import Applier
 from engine.store.batch import Batch
 from engine.store.database import OffLoop
@@ -35,7 +35,7 @@ FORGET_INTERVAL = 600.0
 CLOCK_MARGIN = 3_600_000_000
 """Microseconds by which the wall clock may have been set back since a journal was opened."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class WriterStatistics(msgspec.Struct, frozen=True):

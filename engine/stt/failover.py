@@ -25,9 +25,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
-import structlog
 import trio
 
+from engine.log import get_logger
 from engine.stt.backoff import Backoff
 from engine.stt.breaker import Breaker, Breakers
 from engine.stt.vendor import (
@@ -42,7 +42,7 @@ from engine.stt.vendor import (
     VendorError,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class SttExhausted(Exception):
@@ -60,6 +60,14 @@ class Audience(Protocol):
 
     def on_event(self, event: SttEvent, vendor: Vendor) -> None:
         """What the vendor that transcribes says."""
+        ...
+
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        """A try to connect, or a stream, failed."""
+        ...
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        """Another vendor goes on, `replayed` samples back from what had been read."""
         ...
 
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
@@ -183,6 +191,8 @@ class Failover:
         self._successor: _Leg | None = None
         self._degraded = False
         self._idle_since: float | None = None
+        self._last: Vendor | None = None
+        self._replay = 0
 
     async def run(self) -> None:
         """Return when all audio is covered. Raises `SttExhausted`; cancelled, it leaves nothing behind."""
@@ -211,6 +221,10 @@ class Failover:
     def _begin(self, leg: _Leg) -> None:
         self._current, self._successor = leg, None
         leg.begun.set()
+        vendor, before = leg.candidate.vendor, self._last
+        if before is not None and before is not vendor:
+            self._audience.on_switched(before, vendor, self._replay)
+        self._last, self._replay = vendor, 0
         if leg.ready.is_set():
             self._audience.on_event(Ready(), leg.candidate.vendor)
 
@@ -219,7 +233,10 @@ class Failover:
         candidate = leg.candidate
         log.warning("vendor.failed", vendor=candidate.vendor.name, fault=error.fault.value, error=str(error))
         candidate.failed(error, leg.worked, self._policy)
+        self._audience.on_failed(candidate.vendor, error)
+        read_to = self._source.position
         self._source.rewind()
+        self._replay += read_to - self._source.position
         self._current = None
         if self._idle_since is None or leg.worked:
             self._idle_since = trio.current_time()
@@ -306,6 +323,7 @@ class Failover:
                 first.start_soon(_then_cancel, event, first.cancel_scope)
         if leg.error is not None:
             candidate.failed(leg.error, False, self._policy)
+            self._audience.on_failed(candidate.vendor, leg.error)
         elif leg.ready.is_set() and not leg.over.is_set():
             log.info("vendor.returns", vendor=candidate.vendor.name)
             self._successor = leg

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
-import structlog
 import trio
 from msgspec.structs import replace
 
 from engine.audio.gate import EnergyGate
+from engine.log import get_logger
 from engine.stt.protocol import (
     Event,
     Failed,
@@ -49,7 +49,7 @@ from engine.stt.vendor import (
 )
 from engine.transcript.words import Word
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Emit = Callable[[SttEvent], None]
 

@@ -53,6 +53,8 @@ class Heard:
     def __init__(self, source: Source) -> None:
         self.spans: list[tuple[str, int, int]] = []
         self.told: list[str] = []
+        self.failures = 0
+        self.switches: list[tuple[str, str]] = []
         self._source = source
 
     def on_event(self, event: SttEvent, vendor: Vendor) -> None:
@@ -60,6 +62,12 @@ class Heard:
             assert event.start == self._source.covered, "finals tile the timeline"
             self._source.covered = event.end
             self.spans.append((vendor.name, event.start, event.end))
+
+    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
+        self.failures += 1
+
+    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
+        self.switches.append((before.name, after.name))
 
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         self.told.append(f"degraded {vendor.name}")
@@ -143,6 +151,8 @@ async def test_the_next_vendor_goes_on_where_results_ended_and_the_preferred_one
     assert tiles(heard, 120)
     assert heard.by() == ["first", "second", "first"]
     assert heard.told == ["degraded first", "recovered second"]
+    assert heard.switches == [("first", "second"), ("second", "first")]
+    assert heard.failures >= 1
 
 
 async def test_from_fault_to_the_next_vendor_takes_no_time_but_its_handshake(
