@@ -3,6 +3,7 @@
 Public; imports from any room below `web`, is imported by none.
 """
 
+from engine.testing.deepgram_standin import DeepgramStandIn
 from engine.testing.faults import Action, FaultPlan, Mishap, Refusal
 from engine.testing.hearing import Heard, Hearing, Intervals
 from engine.testing.line import Attempt, Ended, Line
@@ -13,6 +14,7 @@ from engine.testing.standin import StandIn, StandInStatistics
 __all__ = [
     "Action",
     "Attempt",
+    "DeepgramStandIn",
     "Ended",
     "FaultPlan",
     "Heard",

@@ -126,14 +126,17 @@ class Line:
             await self._suffer(mishap)
         return heard
 
-    async def say(self, text: str, *, final: bool = False, words: Sequence[Heard] = ()) -> None:
-        """Send a message after all those before it. `final`: a result that the plan may delay or double.
+    async def say(
+        self, text: str, *, final: bool = False, words: Sequence[Heard] = (), after: float = 0.0
+    ) -> None:
+        """Send a message after all those before it, and `after` seconds from now at the soonest.
 
-        `words` are the words that are final with this message. Silenced, or with the client gone, it is lost.
+        `final`: a result that the plan may delay or double. `words`: those that are final with this message.
+        Silenced, or with the client gone, it is lost.
         """
         if self._silent:
             return
-        due = trio.current_time() + (self.plan.late_finals if final else 0.0)
+        due = trio.current_time() + after + (self.plan.late_finals if final else 0.0)
         copies = 2 if final and self.plan.duplicate_finals else 1
         await self._queue.send(_Said(text, due, copies, tuple(words)))
 
