@@ -54,6 +54,7 @@ class Outbox:
         self._something = trio.Event()
         self._finished = False
         self._overflowed = False
+        self._abandoned = False
         self._sent = 0
 
     def event(self, event: Event) -> None:
@@ -64,7 +65,7 @@ class Outbox:
 
     def segments(self, segments: Sequence[Segment]) -> None:
         """Queue new and changed segments."""
-        if not segments:
+        if not segments or self._abandoned:
             return
         last = self._queue[-1] if self._queue else None
         if isinstance(last, dict):
@@ -83,7 +84,8 @@ class Outbox:
         self._add(PING)
 
     def abandon(self) -> None:
-        """Nobody reads any more: forget what waits and let `run` return."""
+        """Nobody reads any more: forget what waits and what is to come, and let `run` return."""
+        self._abandoned = True
         self._queue.clear()
         self.finish()
 
@@ -110,6 +112,8 @@ class Outbox:
         return OutboxStatistics(waiting=len(self._queue), sent=self._sent)
 
     def _add(self, item: Event | str) -> None:
+        if self._abandoned:
+            return
         if len(self._queue) >= EVENT_LIMIT:
             self._overflowed = True
         else:

@@ -11,33 +11,27 @@ still there, sent; then the socket is closed. Only cancellation (the end of the 
 short.
 """
 
-import uuid
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import ClientGone, ClientSocket, Conversations, OpenConversation, WallClock
+from engine.listen.record import Record
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
 from engine.stt.vendor import SAMPLE_RATE, Fault, Vendor, VendorError
-from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
 from engine.wire.client_messages import KEEPALIVE_BYTES, Flush, Ignored, SuggestedTranscript, decode_client
 from engine.wire.codes import CloseCode
 from engine.wire.messages import (
-    ConversationSession,
     Event,
-    InterimSegments,
     LastMemory,
-    Segment,
     ServiceStatus,
 )
 from engine.wire.parameters import ListenParameters
@@ -47,11 +41,6 @@ log = get_logger(__name__)
 
 BAD_PACKET_RUN = 50
 """After so many undecodable packets in a row the client is told, once."""
-
-MICROSECONDS = 1_000_000
-
-OWN_CHANNEL = 0
-"""The channel of a call on which the user speaks."""
 
 
 FAILURE_REASONS = {
@@ -84,17 +73,6 @@ class SessionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxStatistics
 
 
-class _Break(msgspec.Struct, frozen=True):
-    """A silence as long as the conversation timeout, in samples: speech ended, speech began."""
-
-    ended: int
-    began: int
-
-
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
 class Session:
     """A client that is being listened to. Is a `Participant` in its conversation and the pipeline's `Listener`."""
 
@@ -114,25 +92,19 @@ class Session:
         self.id = session_id
         self.uid = uid
         self.parameters = parameters
-        self.segments = 0
         self.ending: Ending | None = None
         self._socket = socket
         self._pipeline = pipeline
         self._conversations = conversations
         self._config = config.session
-        self._wall_clock = wall_clock
         self._metrics = metrics
         self._outbox = Outbox(socket, self._config.client_write_timeout)
+        self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
-        self._conversation: OpenConversation | None = None
-        self._origin: int | None = None
-        self._breaks: deque[_Break] = deque()
         self._began = trio.current_time()
         self._last_message = self._began
-        self._audio_began_at: int | None = None
         self._receiving = trio.CancelScope()
         self._flush_asked = trio.Event()
-        self._client_gone = False
         self._bad_run = 0
         self._lag = 0.0
 
@@ -156,13 +128,17 @@ class Session:
                 nursery.cancel_scope.cancel()
         finally:
             self._state = State.CLOSED
-            if self._conversation is not None:
-                self._conversation.leave(self)
+            self._record.leave()
 
     @property
     def joined(self) -> bool:
         """Whether it has a conversation, and with it a journal."""
-        return self._conversation is not None
+        return self._record.joined.is_set()
+
+    @property
+    def segments(self) -> int:
+        """Segments it has added, less those that merging swallowed."""
+        return self._record.segments
 
     def end(self, code: int, reason: str) -> None:
         """Send the client away once what it said is transcribed. The first call decides the code."""
@@ -180,7 +156,7 @@ class Session:
         if last is not None:
             self.notify(LastMemory(memory_id=last))
         self._status("in_progress_conversations_processing", "Processing Conversations")
-        self._enter(await self._conversations.join(self, self.parameters))
+        self._record.enter(await self._conversations.join(self, self.parameters))
         if self.parameters.custom_stt:
             self._take_audio()
         else:
@@ -194,7 +170,7 @@ class Session:
                     message = await self._socket.receive()
                     self._last_message = trio.current_time()
                     if isinstance(message, str):
-                        self._on_text(message)
+                        await self._on_text(message)
                     elif len(message) > KEEPALIVE_BYTES:
                         await self._on_audio(message)
             except ClientGone as gone:
@@ -254,7 +230,6 @@ class Session:
         """Nobody reads any more: stop receiving; what was received is still transcribed and kept."""
         if self.ending is None:
             self.ending = ending
-        self._client_gone = True
         self._outbox.abandon()
         self._advance(SessionEvent.CLIENT_GONE)
         self._receiving.cancel()
@@ -270,8 +245,7 @@ class Session:
     # What the client says
 
     async def _on_audio(self, packet: bytes) -> None:
-        if self._audio_began_at is None:
-            self._audio_began_at = self._wall_clock()
+        self._record.begin()
         bad = await self._pipeline.feed(packet)
         if not bad:
             self._bad_run = 0
@@ -284,25 +258,20 @@ class Session:
                 "audio_undecodable", f"{self._bad_run} packets in a row are not {codec}: check codec"
             )
 
-    def _on_text(self, text: str) -> None:
+    async def _on_text(self, text: str) -> None:
         message = decode_client(text)
         match message:
             case Flush():
                 self._flush_asked.set()
             case SuggestedTranscript() if self.parameters.custom_stt:
-                self._on_suggested(message)
+                await self._record.joined.wait()
+                self._record.suggested(message)
             case SuggestedTranscript():
                 self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
             case Ignored():
                 log.info("client message ignored", reason=message.reason)
             case _:
                 log.debug("client message without effect yet", type=type(message).__name__)
-
-    def _on_suggested(self, message: SuggestedTranscript) -> None:
-        if self._audio_began_at is None:
-            self._audio_began_at = self._wall_clock()
-        self._pipeline.speech_now()
-        self._publish(message.to_segments(_new_id, offset_seconds=self._offset_seconds()))
 
     # Participant
 
@@ -324,44 +293,11 @@ class Session:
 
     def notify(self, event: Event) -> None:
         """See `Participant`."""
-        if not self._client_gone:
-            self._outbox.event(event)
+        self._outbox.event(event)
 
     def move_to(self, conversation: OpenConversation) -> None:
         """See `Participant`."""
-        self._breaks.clear()
-        self._begin_at(conversation, self._pipeline.received)
-
-    def _enter(self, conversation: OpenConversation) -> None:
-        if conversation is self._conversation:
-            return
-        self._conversation = conversation
-        self.notify(
-            ConversationSession(
-                conversation_id=conversation.id,
-                status="in_progress",
-                recording_session_id=self.id,
-                lifecycle_version=1,
-                lifecycle_phase="recording",
-                lifecycle_sequence=len(conversation.revisions),
-            )
-        )
-
-    def _begin_at(self, conversation: OpenConversation, position: int) -> None:
-        """A new conversation whose time 0 is sample `position` of this session."""
-        self._origin = position
-        self._pipeline.forget_speech()
-        self._enter(conversation)
-
-    def _offset_seconds(self) -> float:
-        """What is added to this session's times to have the conversation's."""
-        assert self._conversation is not None
-        if self._origin is not None:
-            return -self._origin / SAMPLE_RATE
-        began = self._audio_began_at or self._wall_clock()
-        if not self._conversation.revisions:
-            self._conversation.start_at(self, began)
-        return (began - self._conversation.started_at) / MICROSECONDS
+        self._record.move_to(conversation)
 
     # Listener
 
@@ -370,24 +306,17 @@ class Session:
         self._take_audio()
 
     def on_silence(self, ended: int, began: int) -> None:
-        """See `Listener`. Audio may come faster than the clock: silences are also measured in samples."""
-        if began - ended >= self.parameters.conversation_timeout * SAMPLE_RATE:
-            self._breaks.append(_Break(ended, began))
+        """See `Listener`."""
+        self._record.silence_passed(ended, began)
 
     def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
         """See `Listener`."""
-        while self._breaks and words[-1].end > self._breaks[0].began:
-            pause = self._breaks.popleft()
-            before = [word for word in words if word.end <= pause.began]
-            self._publish_words(before, vendor)
-            words = words[len(before) :]
-            self._split(pause)
-        self._publish_words(words, vendor)
+        self._record.words(words, vendor)
 
     def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
         """See `Listener`."""
         if self.parameters.interim_results:
-            self.notify(InterimSegments(segments=self._to_segments(words, vendor)))
+            self._record.interim(words, vendor)
 
     def on_lag(self, seconds: float) -> None:
         """See `Listener`."""
@@ -418,54 +347,20 @@ class Session:
 
     def on_progress(self) -> None:
         """See `Listener`."""
-        if self._conversation is not None:
-            self._conversation.heard()
-
-    # Keeping and sending
-
-    def _publish_words(self, words: Sequence[Word], vendor: Vendor) -> None:
-        if words:
-            self._publish(self._to_segments(words, vendor))
-            self._metrics.segment_latency(self._pipeline.age(words[-1].end))
-
-    def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
-        segments = words_to_segments(
-            words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
-        )
-        if not self.parameters.multi_channel:
-            return segments
-        return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
-
-    def _publish(self, new: tuple[Segment, ...]) -> None:
-        """Merge into the conversation, keep, then send."""
-        conversation = self._conversation
-        assert conversation is not None
-        merged = merge(conversation.tail, new, sent=conversation.revisions)
-        before = len(conversation.revisions)
-        speech_at = self._wall_clock() - int((self.silence() or 0.0) * MICROSECONDS)
-        conversation.publish(self, merged, speech_at)
-        self.segments += len(conversation.revisions) - before
-        if not self._client_gone:
-            self._outbox.deleted(merged.deleted)
-            self._outbox.segments(merged.changed)
-
-    def _split(self, pause: _Break) -> None:
-        """The conversation's timeout passed inside the audio: what follows is another conversation."""
-        assert self._conversation is not None
-        position = pause.ended + self.parameters.conversation_timeout * SAMPLE_RATE
-        self._begin_at(self._conversation.split(self), position)
+        self._record.heard()
 
     def _status(self, status: str, text: str | None = None) -> None:
         self.notify(ServiceStatus(status=status, status_text=text))
 
     def statistics(self) -> SessionStatistics:
         """How the session is doing."""
+        conversation = self._record.conversation
         return SessionStatistics(
             id=self.id,
             uid=self.uid,
             codec=self.parameters.codec,
             state=self._state.name.lower(),
-            conversation_id=self._conversation.id if self._conversation else None,
+            conversation_id=conversation.id if conversation else None,
             seconds=trio.current_time() - self._began,
             segments=self.segments,
             lag=self._lag,

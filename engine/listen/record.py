@@ -1,0 +1,194 @@
+"""What a session adds to its conversation: words become segments that are merged, kept, and then sent.
+
+Operations: `enter` the conversation joined, `move_to` the one that follows it; `words`, `interim` and `suggested`
+bring what was said; `silence_passed` tells of silences on the audio's timeline.
+Invariants: a segment is in the journal before it is queued for the client. Times are the conversation's: the
+session's own, plus where the session's audio began in it.
+Bounded: it keeps no segments, only silences as long as the conversation timeout that no word has passed yet.
+"""
+
+import math
+import uuid
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from engine.listen.channels import CallAudio
+from engine.listen.outbox import Outbox
+from engine.listen.pipeline import Pipeline
+from engine.listen.ports import OpenConversation, Participant, WallClock
+from engine.metrics import Metrics
+from engine.stt.vendor import SAMPLE_RATE, Vendor
+from engine.transcript import merge, words_to_segments
+from engine.transcript.words import Word
+from engine.wire.client_messages import SuggestedTranscript
+from engine.wire.messages import ConversationSession, InterimSegments, Segment
+from engine.wire.parameters import ListenParameters
+
+MICROSECONDS = 1_000_000
+
+INTERIM_SPACING = 0.2
+"""Seconds between two interim results; those in between are not worth sending."""
+
+OWN_CHANNEL = 0
+"""The channel of a call on which the user speaks."""
+
+
+class _Break(msgspec.Struct, frozen=True):
+    """A silence as long as the conversation timeout, in samples: speech ended, speech began."""
+
+    ended: int
+    began: int
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+class Record:
+    """One session's part in its conversations."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        parameters: ListenParameters,
+        audio: Pipeline | CallAudio,
+        outbox: Outbox,
+        wall_clock: WallClock,
+        metrics: Metrics,
+    ) -> None:
+        self.conversation: OpenConversation | None = None
+        self.joined = trio.Event()
+        self.segments = 0
+        self._participant = participant
+        self._parameters = parameters
+        self._audio = audio
+        self._outbox = outbox
+        self._wall_clock = wall_clock
+        self._metrics = metrics
+        self._origin: int | None = None
+        self._began_at: int | None = None
+        self._breaks: deque[_Break] = deque()
+        self._next_interim = -math.inf
+
+    def begin(self) -> None:
+        """The client's first audio or transcript is here: its timeline begins now."""
+        if self._began_at is None:
+            self._began_at = self._wall_clock()
+
+    # The conversation
+
+    def enter(self, conversation: OpenConversation) -> None:
+        """From now on this is the session's conversation."""
+        if conversation is self.conversation:
+            return
+        self.conversation = conversation
+        self.joined.set()
+        self._outbox.event(
+            ConversationSession(
+                conversation_id=conversation.id,
+                status="in_progress",
+                recording_session_id=self._participant.id,
+                lifecycle_version=1,
+                lifecycle_phase="recording",
+                lifecycle_sequence=len(conversation.revisions),
+            )
+        )
+
+    def move_to(self, conversation: OpenConversation) -> None:
+        """The last one ended now, by the clock or because somebody asked."""
+        self._breaks.clear()
+        self._begin_at(conversation, self._audio.received)
+
+    def leave(self) -> None:
+        """The session is over."""
+        if self.conversation is not None:
+            self.conversation.leave(self._participant)
+
+    def heard(self) -> None:
+        """Speech or silence went on."""
+        if self.conversation is not None:
+            self.conversation.heard()
+
+    def _begin_at(self, conversation: OpenConversation, position: int) -> None:
+        """A new conversation, whose time 0 is sample `position` of this session."""
+        self._origin = position
+        self._audio.forget_speech()
+        self.enter(conversation)
+
+    def _current(self) -> OpenConversation:
+        assert self.conversation is not None, "nothing is said before the session has joined"
+        return self.conversation
+
+    def _offset_seconds(self) -> float:
+        """What is added to this session's times to have the conversation's."""
+        if self._origin is not None:
+            return -self._origin / SAMPLE_RATE
+        conversation = self._current()
+        began = self._began_at or self._wall_clock()
+        if not conversation.revisions:
+            conversation.start_at(self._participant, began)
+        return (began - conversation.started_at) / MICROSECONDS
+
+    # What is said
+
+    def silence_passed(self, ended: int, began: int) -> None:
+        """Audio may come faster than the clock, so silences are measured in samples, too."""
+        if began - ended >= self._parameters.conversation_timeout * SAMPLE_RATE:
+            self._breaks.append(_Break(ended, began))
+
+    def words(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """Final words; those after a long silence belong to another conversation."""
+        while words and self._breaks and words[-1].end > self._breaks[0].began:
+            pause = self._breaks.popleft()
+            before = [word for word in words if word.end <= pause.began]
+            self._publish_words(before, vendor)
+            words = words[len(before) :]
+            self._split(pause)
+        self._publish_words(words, vendor)
+
+    def interim(self, words: Sequence[Word], vendor: Vendor) -> None:
+        """The open utterance so far; sent, but not more often than every `INTERIM_SPACING`, and never kept."""
+        now = trio.current_time()
+        if now < self._next_interim:
+            return
+        self._next_interim = now + INTERIM_SPACING
+        self._outbox.event(InterimSegments(segments=self._to_segments(words, vendor)))
+
+    def suggested(self, message: SuggestedTranscript) -> None:
+        """What the client transcribed itself."""
+        self.begin()
+        self._audio.speech_now()
+        self._publish(message.to_segments(_new_id, offset_seconds=self._offset_seconds()))
+
+    def _split(self, pause: _Break) -> None:
+        """The conversation's timeout passed inside the audio: what follows is another conversation."""
+        position = pause.ended + self._parameters.conversation_timeout * SAMPLE_RATE
+        self._begin_at(self._current().split(self._participant), position)
+
+    def _publish_words(self, words: Sequence[Word], vendor: Vendor) -> None:
+        if words:
+            self._publish(self._to_segments(words, vendor))
+            self._metrics.segment_latency(self._audio.age(words[-1].end))
+
+    def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
+        segments = words_to_segments(
+            words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
+        )
+        if not self._parameters.multi_channel:
+            return segments
+        return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
+
+    def _publish(self, new: tuple[Segment, ...]) -> None:
+        """Merge into the conversation, keep, then send."""
+        conversation = self._current()
+        merged = merge(conversation.tail, new, sent=conversation.revisions)
+        before = len(conversation.revisions)
+        speech_at = self._wall_clock() - int((self._audio.silence() or 0.0) * MICROSECONDS)
+        conversation.publish(self._participant, merged, speech_at)
+        self.segments += len(conversation.revisions) - before
+        self._outbox.deleted(merged.deleted)
+        self._outbox.segments(merged.changed)
