@@ -10,7 +10,7 @@ from engine.wire.refusal import Refusal
 
 
 def admission(**limits: int) -> Admission:
-    return Admission(Limits(retry_after=5.0, **limits))  # type: ignore[arg-type]
+    return Admission(Limits(retry_after=5.0, **limits))
 
 
 async def test_a_full_server_refuses_and_takes_the_next_when_one_has_left(autojump_clock: MockClock) -> None:
@@ -27,9 +27,13 @@ async def test_a_full_server_refuses_and_takes_the_next_when_one_has_left(autoju
 
 async def test_one_user_s_limit_is_not_another_s(autojump_clock: MockClock) -> None:
     door = admission(sessions_per_user=1)
-    with door.admit("ada"), door.admit("bob"):
-        with pytest.raises(Refusal, match="this user has 1 sessions already"), door.admit("ada"):
-            pass
+    with (
+        door.admit("ada"),
+        door.admit("bob"),
+        pytest.raises(Refusal, match="this user has 1 sessions already"),
+        door.admit("ada"),
+    ):
+        pass
 
 
 async def test_connects_per_minute_are_counted_in_a_sliding_minute(autojump_clock: MockClock) -> None:
