@@ -7,12 +7,13 @@ at each token that can begin a word. It is complete once the next one has begun,
 any number of messages. Punctuation belongs to the word before it, also across a space (`Bonjour` ` !`); what opens
 a quotation or a bracket belongs to the one after it. Punctuation with no word beside it is left out.
 Bounded: one open word of at most `LONGEST` characters and one that waits for punctuation, besides what was not
-taken yet, and `SEEN` tokens to know one that is said again. Cost: linear in the text.
+taken yet, and the final tokens of `SEEN` messages, to know one that comes again. Cost: linear in the text.
 """
 
 import math
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -26,8 +27,8 @@ from engine.transcript.words import Word
 LONGEST = 200
 """Characters at which a word is complete, whatever follows: nobody says such a word."""
 
-SEEN = 512
-"""Final tokens remembered."""
+SEEN = 16
+"""Messages whose final tokens are remembered."""
 
 CONTROL = frozenset({"<end>", "<fin>"})
 """Tokens that are no text: an utterance ended; everything asked for by `finalize` was said."""
@@ -60,10 +61,10 @@ class TokenReader:
 
     def __init__(self) -> None:
         self._start = self._end = 0
-        self._seen: dict[tuple[object, ...], None] = {}
+        self._seen: deque[tuple[object, ...]] = deque(maxlen=SEEN)
 
     def read(self, listed: object, covered: int, sent: int, processed: int | None) -> list[Token]:
-        """The tokens of a message, less translations and final ones that were said before.
+        """The tokens of a message, less translations, and less final ones that came before.
 
         Times are in order, from `covered` to `sent`. A missing start is the end before, a missing end the next
         start, or `processed` where none is told.
@@ -75,11 +76,12 @@ class TokenReader:
         ]
         starts = [samples(item.get("start_ms"), sent) for item in spoken]
         follows = [processed if start is None else start for start in starts[1:]] + [processed]
+        repeated = self._said_before(spoken)
         tokens: list[Token] = []
         latest = self._start, self._end
         for item, start, next_start in zip(spoken, starts, follows, strict=False):
             final = item.get("is_final") is True
-            if (item["text"] in CONTROL and not final) or (final and self._is_repeated(item)):
+            if repeated if final else item["text"] in CONTROL:
                 continue
             end = samples(item.get("end_ms"), sent)
             token = _token(
@@ -95,17 +97,18 @@ class TokenReader:
                     self._start, self._end = latest
         return tokens
 
-    def _is_repeated(self, item: Mapping[str, object]) -> bool:
-        """Whether this very token was final before. Without a time span there is no telling."""
-        start, end = number(item.get("start_ms")), number(item.get("end_ms"))
-        if start is None or end is None or end <= start or item["text"] in CONTROL:
+    def _said_before(self, spoken: Sequence[Mapping[str, object]]) -> bool:
+        """Whether a message had these very final tokens; without times there is no telling."""
+        finals = tuple(
+            (item["text"], number(item.get("start_ms")), number(item.get("end_ms")))
+            for item in spoken
+            if item.get("is_final") is True
+        )
+        if not any(end for _, _, end in finals):
             return False
-        key = (start, end, item["text"])
-        if key in self._seen:
+        if finals in self._seen:
             return True
-        self._seen[key] = None
-        if len(self._seen) > SEEN:
-            del self._seen[next(iter(self._seen))]
+        self._seen.append(finals)
         return False
 
 

@@ -7,7 +7,7 @@ then all tokens that may still change. The vendor closes with 1000 whatever happ
 
 Operations: see `VendorProtocol`. Invariants: `covered` never goes back, never passes the beginning of a word that is
 not complete (its later tokens may not be final yet), nor the audio sent; every word begins at or after what was
-covered before it. Bounded: one open word, the last tokens.
+covered before it. Bounded: as `_soniox_words`, which holds all that is kept of tokens.
 Known doubts: whether a stream that gets keepalives but no audio at all is ended (then 408); whether `<fin>` answers
 each `finalize` or several at once, so both are taken.
 """

@@ -412,6 +412,15 @@ def test_the_fin_of_an_earlier_finalize_does_not_answer_the_later_one() -> None:
     assert Flushed() in say(made, token("<fin>"), final=2000)
 
 
+def test_a_fin_that_comes_again_with_its_words_answers_nothing() -> None:
+    made = protocol()
+    made.finalize()
+    tokens = (token("ok", 0, 100), token("<fin>"))
+    assert Flushed() in say(made, *tokens, final=200)
+    made.finalize()
+    assert Flushed() not in say(made, *tokens, final=200)
+
+
 def test_one_fin_may_answer_two() -> None:
     made = protocol(1.0)
     made.finalize()
