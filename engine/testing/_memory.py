@@ -3,7 +3,28 @@
 (`trio.testing.memory_stream_pair` holds any amount, so that nobody ever notices a peer that stopped reading.)
 """
 
+import operator
+from types import TracebackType
+
 import trio
+
+
+class _Alone:
+    """A block that one task may be in; the second gets BusyResourceError."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._taken = False
+
+    def __enter__(self) -> None:
+        if self._taken:
+            raise trio.BusyResourceError(f"another task is {self._what} on this stream")
+        self._taken = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._taken = False
 
 
 class _Pipe:
@@ -14,11 +35,14 @@ class _Pipe:
         self.data = bytearray()
         self.ended = False
         self.broken = False
-        self.changed = trio.Event()
+        self._changed = trio.Event()
 
     def notify(self) -> None:
-        self.changed.set()
-        self.changed = trio.Event()
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def changed(self) -> None:
+        await self._changed.wait()
 
 
 class BoundedStream(trio.abc.Stream):
@@ -27,44 +51,50 @@ class BoundedStream(trio.abc.Stream):
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
+        self._sending = _Alone("sending")
+        self._receiving = _Alone("receiving")
         self._closed = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Raises BrokenResourceError once the peer has closed."""
         pipe, rest = self._outgoing, memoryview(data)
-        await trio.lowlevel.checkpoint()
-        while True:
-            self._check_open()
-            if pipe.broken:
-                raise trio.BrokenResourceError("the peer has closed")
-            room = pipe.capacity - len(pipe.data)
-            if room and rest:
-                pipe.data += rest[:room]
-                rest = rest[room:]
-                pipe.notify()
-            if not rest:
-                return
-            await pipe.changed.wait()
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            while True:
+                self._check_sending()
+                room = min(pipe.capacity - len(pipe.data), len(rest))
+                if room:
+                    pipe.data += rest[:room]
+                    rest = rest[room:]
+                    pipe.notify()
+                if not rest:
+                    return
+                await pipe.changed()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Waits for room for a byte."""
-        await trio.lowlevel.checkpoint()
-        while len(self._outgoing.data) >= self._outgoing.capacity and not self._outgoing.broken:
-            self._check_open()
-            await self._outgoing.changed.wait()
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            self._check_sending()
+            while len(self._outgoing.data) >= self._outgoing.capacity:
+                await self._outgoing.changed()
+                self._check_sending()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Empty at the end."""
         pipe = self._incoming
-        await trio.lowlevel.checkpoint()
-        while not pipe.data and not pipe.ended:
+        with self._receiving:
+            await trio.lowlevel.checkpoint()
+            if max_bytes is not None and operator.index(max_bytes) < 1:
+                raise ValueError(f"max_bytes is {max_bytes}; accepted are 1 and more")
             self._check_open()
-            await pipe.changed.wait()
-        self._check_open()
-        taken = bytes(pipe.data[:max_bytes])
-        del pipe.data[: len(taken)]
-        pipe.notify()
-        return taken
+            while not pipe.data and not pipe.ended:
+                await pipe.changed()
+                self._check_open()
+            taken = bytes(pipe.data[:max_bytes])
+            del pipe.data[: len(taken)]
+            pipe.notify()
+            return taken
 
     async def aclose(self) -> None:
         """Idempotent."""
@@ -78,6 +108,11 @@ class BoundedStream(trio.abc.Stream):
     def _check_open(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError("this end was closed")
+
+    def _check_sending(self) -> None:
+        self._check_open()
+        if self._outgoing.broken:
+            raise trio.BrokenResourceError("the peer has closed")
 
 
 def bounded_stream_pair(capacity: int = 65_536) -> tuple[BoundedStream, BoundedStream]:
