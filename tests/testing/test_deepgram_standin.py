@@ -382,6 +382,17 @@ async def test_the_engine_gets_every_word_at_its_place_with_its_speaker(
     assert finals[-1].end == deepgram.received().total() == 10 * SECOND
 
 
+async def test_with_several_languages_each_word_says_its_own(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    words = (Word("Hola", 4000, 8000, 0, language="es"), Word("friend.", 9000, 14_000, 0, language="en"))
+    deepgram = DeepgramStandIn(script_of(words))
+    events = await transcribed(deepgram, language="auto")
+    heard = [word for event in events if isinstance(event, Final) for word in event.words]
+    assert [(word.text, word.language) for word in heard] == [("Hola", "es"), ("friend.", "en")]
+    assert "language=multi" in deepgram.attempts[0].target
+
+
 @pytest.mark.parametrize("plan", [FaultPlan(duplicate_finals=True), FaultPlan(late_finals=2.0)])
 async def test_results_that_come_twice_or_late_are_kept_once(
     autojump_clock: trio.testing.MockClock, plan: FaultPlan
