@@ -16,10 +16,9 @@ import trio
 
 from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
-from engine.listen.opening import open_pipeline, ring_pool
+from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OffLoop
-from engine.stt.breaker import Breakers
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
@@ -153,7 +152,7 @@ async def open_session(
         off_loop=off_loop,
         config=config,
         vendors=(vendor,),
-        breakers=Breakers(),
+        breakers=breakers_for(config),
         options=options,
     ) as pipeline:
         session._pipeline = pipeline

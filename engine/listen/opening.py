@@ -11,7 +11,8 @@ from engine.listen.backlog import Backlog
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OffLoop
 from engine.listen.spill import Spill
-from engine.stt.breaker import Breakers
+from engine.stt.backoff import Backoff
+from engine.stt.breaker import Breaker, Breakers
 from engine.stt.failover import Policy
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 
@@ -22,6 +23,27 @@ IDLE_RINGS = 64
 def ring_pool(config: Config) -> RingPool:
     """A pool of rings as deep as configured."""
     return RingPool(config.session.ring_seconds * SAMPLE_RATE, IDLE_RINGS)
+
+
+def breakers_for(config: Config) -> Breakers:
+    """The breakers that all sessions of a process share, as configured."""
+    stt = config.stt
+    return Breakers(
+        lambda: Breaker(
+            failures=stt.breaker_failures,
+            per_second=stt.connects_per_second,
+            backoff=Backoff(stt.backoff_first, stt.backoff_limit),
+        )
+    )
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        exhausted_after=config.session.stt_exhausted_timeout,
+        elsewhere_pause=config.stt.refused_pause,
+        backoff_first=config.stt.backoff_first,
+        backoff_limit=config.stt.backoff_limit,
+    )
 
 
 @contextmanager
@@ -52,7 +74,7 @@ def open_pipeline(
         vendors=vendors,
         options=options,
         breakers=breakers,
-        policy=Policy(exhausted_after=config.session.stt_exhausted_timeout),
+        policy=_policy(config),
     )
     try:
         yield pipeline

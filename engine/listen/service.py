@@ -18,14 +18,13 @@ from structlog.contextvars import bound_contextvars
 from engine.config import Config
 from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
-from engine.listen.opening import open_pipeline, ring_pool
+from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.usage import UsageMeter
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.stt.breaker import Breakers
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode
@@ -57,7 +56,7 @@ class ListenService:
         self._off_loop = off_loop
         self._wall_clock = wall_clock
         self._admission = Admission(config.limits)
-        self._breakers = Breakers()
+        self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
         self._sessions: dict[str, Session] = {}
         self._empty = trio.Event()

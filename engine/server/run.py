@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from typing import TypeVar, TypeVarTuple
 
 import msgspec
@@ -31,7 +30,8 @@ from engine.server.machine import hold_data_dir, raise_file_limit
 from engine.server.watch import check_database, measure_stalls, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import OffLoop, wall_clock
-from engine.stt import LocalWhisper, Vendor
+from engine.stt import Vendor
+from engine.stt.vendors import configured_vendors
 from engine.web import Readiness, Services, create_app
 
 __all__ = ["Bound", "DrainForced", "configured_vendors", "serve"]
@@ -129,14 +129,6 @@ async def _watch_signals(
             if stop.is_set():
                 raise DrainForced("a second stop signal came before the drain was over")
             stop.set()
-
-
-def configured_vendors(config: Config) -> list[Vendor]:
-    """The vendors in `stt.service_models` that can be used here."""
-    vendors: list[Vendor] = []
-    if "local-whisper" in config.stt.service_models and find_spec("ctranslate2") is not None:
-        vendors.append(LocalWhisper(config.local, data_dir=config.data_dir))
-    return vendors
 
 
 def _threads(count: int) -> OffLoop:

@@ -1,31 +1,34 @@
 """Keeps silence from a vendor: speech goes through with 300 ms before it, the rest is accounted for as gated.
 
 `GatedVendor` stands in front of any other vendor. To that one the audio is shorter than it was; what it says is put
-back on the session's timeline here.
-Operations: the vendor reads the gated source; `emit` of the vendor's events goes through `_Ledger`-like tables.
-Invariants: `Final`s to the session still tile its timeline: spans the vendor covered, and between them spans marked
-`gated`. Audio is passed to the vendor in order, each sample once at most.
-Bounded: held back are the pre-roll and one chunk; the offset table is bounded by itself; gaps that nobody has
-covered yet are as many as there were pauses in the audio in flight.
-Cost: the energy gate on all audio; Silero (4 ms a second) only where that one says maybe.
+back on the session's timeline (`_gated_timeline.py`).
+Operations: the vendor `read`s the gated source; its events come back through `on_event`.
+Invariants: every sample is passed to the vendor or given up, once and in order; a cancelled `read` loses nothing.
+When the gate closes, the vendor is asked for its results, once (a chunk with `flush`), and is sent nothing until
+somebody speaks; its own keepalive goes on. A new gate is open: after a fault the audio may begin inside a word.
+At a flush or the end nothing stays undecided: what is held goes to the vendor if there is anything in it at all.
+Bounded: held back and queued are the pre-roll and one chunk each; the rest is the timeline's.
+Cost: the energy gate on all audio; Silero (4 ms a second) where that one says maybe, and while the gate is open.
 
-When the gate closes, the vendor is asked for its results (`flush`), and after that nothing is sent but what the
-vendor's protocol wants for keepalive. In `shadow` everything is sent, and what would not have been is counted.
-Known doubt: speech that Silero does not hear is not transcribed; `shadow` tells how much that would be.
+In `shadow` the vendor gets everything, and what would have been kept from it is counted. A gate logs at its end how
+much it heard and kept; audio that is heard again after a fault counts again.
+Known doubts: speech that neither gate hears is not transcribed; `shadow` tells how much that would be at most.
 """
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
+import trio
 from numpy.typing import NDArray
 
 from engine.audio.gate import EnergyGate
+from engine.log import get_logger
+from engine.stt._gated_timeline import GatedTimeline
+from engine.stt._hangover import Hangover, Leaving
 from engine.stt._silero import SileroPool, VoiceStream
-from engine.stt.endpoint import WINDOW
+from engine.stt.endpoint import SUSTAIN, WINDOW
 from engine.stt.vendor import (
     SAMPLE_RATE,
     Activity,
@@ -37,17 +40,19 @@ from engine.stt.vendor import (
     SttEvent,
     Vendor,
 )
-from engine.transcript.timeline import OffsetTable
-from engine.transcript.words import Word
+
+log = get_logger(__name__)
 
 Samples = NDArray[np.int16]
 
-CHUNK = 3 * WINDOW
-"""Samples looked at together (96 ms)."""
+LONGEST_CHUNK = SAMPLE_RATE // 8
+"""Samples looked at together, at most; the gate opens and closes between two of these."""
 
-PRE_ROLL = SAMPLE_RATE * 3 // 10
-SPEECH = 0.5
-"""Silero's probability from which a window is speech."""
+SPEECH = SUSTAIN
+"""Silero's probability from which a window is speech: the lower one, as what is kept back is lost."""
+
+PAUSE = SAMPLE_RATE // 2
+"""Silence after which the session is told that nobody speaks, as after `endpoint_silence` of the local engine."""
 
 
 class GateMode(Enum):
@@ -59,43 +64,24 @@ class GateMode(Enum):
 
 
 class GateStatistics(msgspec.Struct, frozen=True):
-    """Samples over all streams: heard, and of them kept from the vendor (or, in shadow, that would have been)."""
+    """Samples heard, and of them kept from the vendor (or, in shadow, that would have been)."""
 
     heard: int
     gated: int
 
 
-class GateCounts:
-    """What all gates of a process did together."""
-
-    def __init__(self) -> None:
-        self.heard = 0
-        self.gated = 0
-
-    def statistics(self) -> GateStatistics:
-        """The counts now."""
-        return GateStatistics(self.heard, self.gated)
-
-
 class GatedVendor:
     """A `Vendor` whose audio goes through a gate first. `hangover`: seconds of silence before the gate closes."""
 
-    def __init__(
-        self,
-        vendor: Vendor,
-        *,
-        mode: GateMode,
-        voices: SileroPool,
-        hangover: float,
-        counts: GateCounts,
-    ) -> None:
+    def __init__(self, vendor: Vendor, *, mode: GateMode, voices: SileroPool, hangover: float) -> None:
         self.name = vendor.name
         self.provider = vendor.provider
         self._vendor = vendor
         self._mode = mode
         self._voices = voices
         self._hangover = int(hangover * SAMPLE_RATE)
-        self._counts = counts
+        self._live: set[_Gate] = set()
+        self._heard = self._gated = 0  # by gates that have ended
 
     def speaks(self, language: str) -> bool:
         """See `Vendor.speaks`."""
@@ -110,12 +96,41 @@ class GatedVendor:
         self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
     ) -> None:
         """See `Vendor.transcribe`."""
-        gate = _Gate(audio, emit, self._voices, self._hangover, self._mode, self._counts)
+        if self._mode is GateMode.OFF:
+            await self._vendor.transcribe(audio, emit, options)
+            return
+        gate = _Gate(audio, emit, self._voices, self._hangover, shadow=self._mode is GateMode.SHADOW)
+        self._live.add(gate)
         try:
             await self._vendor.transcribe(gate, gate.on_event, options)
-            gate.finish()
         finally:
             gate.close()
+            self._live.remove(gate)
+            self._heard += gate.heard
+            self._gated += gate.gated
+            log.info(
+                "gate.ended",
+                vendor=self.name,
+                mode=self._mode.value,
+                heard_seconds=round(gate.heard / SAMPLE_RATE, 1),
+                gated_seconds=round(gate.gated / SAMPLE_RATE, 1),
+            )
+
+    def statistics(self) -> GateStatistics:
+        """Over all streams so far."""
+        return GateStatistics(
+            self._heard + sum(gate.heard for gate in self._live),
+            self._gated + sum(gate.gated for gate in self._live),
+        )
+
+
+class _Undecided(msgspec.Struct, frozen=True):
+    """What was read and has not been decided: a read that was cancelled goes on with it."""
+
+    pcm: Samples
+    maybe: bool
+    flush: bool
+    end: bool
 
 
 class _Gate:
@@ -127,121 +142,137 @@ class _Gate:
         emit: Callable[[SttEvent], None],
         voices: SileroPool,
         hangover: int,
-        mode: GateMode,
-        counts: GateCounts,
+        *,
+        shadow: bool,
     ) -> None:
-        self.position = 0  # of the next sample the vendor reads, in its shortened time
+        self.heard = self.gated = 0
         self._source = source
         self._emit = emit
         self._voices = voices
-        self._hangover = hangover
-        self._shadow = mode is GateMode.SHADOW
-        self._counts = counts
+        self._shadow = shadow
         self._energy = EnergyGate()
         self._voice = VoiceStream()
-        self._remainder: Samples = _NONE
-        self._open = False
-        self._quiet = 0
-        self._speaking = False
+        self._undecided: _Undecided | None = None
+        self._remainder: Samples = _NONE  # less than a window, which Silero has not heard
+        self._speech = False
+        self._speaking = False  # as the session was told
+        self._maybe_until = 0  # session position before which the energy gate last heard anything
+        self._hangover = hangover
         self._begun = False
-        self._held: deque[Samples] = deque()  # pre-roll: not passed on, not given up
-        self._held_samples = 0
-        self._heard_to = 0  # session position up to which audio is decided or held
-        self._passed = 0  # samples passed on, in the vendor's time
-        self._acknowledged = 0  # of those, covered by the vendor
-        self._covered = 0  # session position up to which the session was told
-        self._table = OffsetTable()
-        self._gaps: deque[tuple[int, int]] = deque()  # session spans kept from the vendor, not told yet
+        self._begin_at(source.position)
+        self._held: Samples = _NONE
+        self._queue: Samples = _NONE  # passed on, for the vendor to read
+        self._flush = self._end = False  # with the last of the queue
+
+    def _begin_at(self, position: int) -> None:
+        """Only the first audio tells where this stream begins: another vendor may have gone on until now."""
+        self._door = Hangover(position, self._hangover)
+        self._timeline = GatedTimeline(position, self._emit)
 
     # What the vendor reads
 
+    @property
+    def position(self) -> int:
+        """See `AudioSource.position`; in the vendor's shortened time."""
+        if not self._begun:
+            return self._source.position
+        return self._timeline.passed - len(self._queue)
+
     async def read(self, samples: int) -> Chunk:
-        """See `AudioSource.read`. A chunk may be shorter than asked for: speech is passed on as it is decided."""
-        while True:
-            chunk = await self._source.read(min(samples, CHUNK))
+        """See `AudioSource.read`. The chunk with which the gate closes is marked `flush`."""
+        await trio.lowlevel.checkpoint()
+        while len(self._queue) < samples and not (self._flush or self._end):
+            await self._hear(samples - len(self._queue))
+        position = self.position
+        pcm, self._queue = self._queue[:samples], self._queue[samples:]
+        if len(self._queue):
+            return Chunk(pcm.data.toreadonly(), position)
+        flush, self._flush = self._flush, False
+        return Chunk(pcm.data.toreadonly(), position, flush=flush and not self._end, end=self._end)
+
+    async def _hear(self, wanted: int) -> None:
+        """Read and decide up to `wanted` samples. Cancelled, it leaves what it read to the next call."""
+        if self._undecided is None:
+            chunk = await self._source.read(min(wanted, LONGEST_CHUNK))
             if not self._begun:
                 self._begun = True
-                self._heard_to = self._covered = chunk.position
-            pcm = np.frombuffer(chunk.pcm, np.int16)
-            passed, closed = await self._decide(pcm)
-            if len(passed) or chunk.flush or chunk.end or closed:
-                out = Chunk(
-                    memoryview(passed.tobytes()).cast("h"),
-                    self.position,
-                    flush=chunk.flush or (closed and not chunk.end),
-                    end=chunk.end,
-                )
-                self.position += len(passed)
-                return out
+                self._begin_at(chunk.position)
+            pcm = np.array(chunk.pcm, np.int16)
+            maybe = self._energy.process(pcm) if len(pcm) else False
+            self._undecided = _Undecided(pcm, maybe, chunk.flush, chunk.end)
+        new = self._undecided
+        if len(new.pcm):
+            self._speech = await self._is_speech(new)
+            self._decide(new)
+        self._undecided = None
+        if new.flush or new.end:
+            self._decide_all(new)
 
-    async def _decide(self, pcm: Samples) -> tuple[Samples, bool]:
-        """What of `pcm` (and of what was held before it) goes to the vendor, and whether the gate closed now."""
-        if not len(pcm):
-            return _NONE, False
-        speech = await self._is_speech(pcm)
-        was_open = self._open
-        self._quiet = 0 if speech else self._quiet + len(pcm)
-        self._open = speech or (was_open and self._quiet < self._hangover)
-        self._counts.heard += len(pcm)
-        self._tell_activity(speech, self._heard_to + (0 if speech else len(pcm)))
-        if self._shadow:
-            self._counts.gated += 0 if self._open else len(pcm)
-            return self._pass([pcm]), False
-        if not self._open:
-            self._hold(pcm)
-            return _NONE, was_open
-        return self._pass([*self._take_held(), pcm]), False
-
-    async def _is_speech(self, pcm: Samples) -> bool:
-        maybe = self._energy.process(pcm)
-        held = np.concatenate([self._remainder, pcm])
-        whole = len(held) // WINDOW * WINDOW
-        self._remainder = held[whole:]
-        windows = held[:whole].reshape(-1, WINDOW)
-        if not whole:
-            return self._open and self._quiet == 0
-        if not maybe and not self._open:
+    async def _is_speech(self, new: _Undecided) -> bool:
+        audio = np.concatenate([self._remainder, new.pcm])
+        whole = len(audio) // WINDOW * WINDOW
+        windows = audio[:whole].reshape(-1, WINDOW)
+        speech = self._speech
+        if not new.maybe and not self._door.open:
             self._voice.skip(windows)
-            return False
-        return max(await self._voices.probabilities(self._voice, windows)) >= SPEECH
+            speech = False
+        elif whole:
+            speech = max(await self._voices.probabilities(self._voice, windows)) >= SPEECH
+        self._remainder = audio[whole:]
+        return speech
 
-    def _tell_activity(self, speech: bool, position: int) -> None:
-        if speech != self._speaking:
-            self._speaking = speech
-            self._emit(Activity(position, speech))
-
-    def _pass(self, pieces: list[Samples]) -> Samples:
-        passed = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        held = len(passed) - len(pieces[-1])
-        self._table.add(self._passed, self._heard_to - held)
-        self._passed += len(passed)
-        self._heard_to += len(pieces[-1])
-        return passed
-
-    def _hold(self, pcm: Samples) -> None:
-        """Keep the last `PRE_ROLL` samples; what is older will not be passed on any more."""
-        self._held.append(pcm.copy())
-        self._held_samples += len(pcm)
-        self._heard_to += len(pcm)
-        while self._held_samples - len(self._held[0]) >= PRE_ROLL:
-            gone = len(self._held.popleft())
-            start = self._heard_to - self._held_samples
-            self._held_samples -= gone
-            self._give_up(start, start + gone)
-
-    def _take_held(self) -> list[Samples]:
-        held = list(self._held)
-        self._held.clear()
-        self._held_samples = 0
-        return held
-
-    def _give_up(self, start: int, end: int) -> None:
-        self._counts.gated += end - start
-        if self._gaps and self._gaps[-1][1] == start:
-            self._gaps[-1] = (self._gaps[-1][0], end)
+    def _decide(self, new: _Undecided) -> None:
+        """What leaves now that `new` was heard."""
+        position = self._door.heard
+        self.heard += len(new.pcm)
+        if new.maybe:
+            self._maybe_until = position + len(new.pcm)
+        if self._shadow:
+            self._pass_on(new.pcm, position)
         else:
-            self._gaps.append((start, end))
-        self._settle()
+            self._held = np.concatenate([self._held, new.pcm])
+        if self._speech and not self._speaking:
+            self._speaking = True
+            self._emit(Activity(position, speaking=True))
+        leaving = self._door.hear(len(new.pcm), self._speech)
+        if leaving.closed and not self._shadow:
+            self._flush = True
+        if self._door.quiet >= PAUSE or leaving.closed:
+            self._tell_quiet()
+        self._let_go(leaving)
+
+    def _decide_all(self, new: _Undecided) -> None:
+        """A flush or the end: all that was heard is to be covered."""
+        self._tell_quiet()
+        if not self._door.open:
+            # Speech may have begun where Silero is not sure yet, though never where the energy gate hears nothing.
+            self._let_go(self._door.release(passed=self._maybe_until > self._door.held_from))
+        self._timeline.settle()
+        self._flush |= new.flush and (self._shadow or self._timeline.in_flight > 0)
+        self._end = new.end
+
+    def _let_go(self, leaving: Leaving) -> None:
+        if not leaving.passed:
+            self.gated += leaving.samples
+        if self._shadow:
+            return
+        end = self._door.held_from
+        start = end - leaving.samples
+        gone, self._held = self._held[: leaving.samples], self._held[leaving.samples :]
+        if leaving.passed:
+            self._pass_on(gone, start)
+        else:
+            self._timeline.given_up(start, end)
+
+    def _pass_on(self, pcm: Samples, start: int) -> None:
+        self._queue = np.concatenate([self._queue, pcm])
+        self._timeline.passed_on(start, start + len(pcm))
+        self._timeline.settle()
+
+    def _tell_quiet(self) -> None:
+        if self._speaking:
+            self._speaking = False
+            self._emit(Activity(self._door.speech_end, speaking=False))
 
     # The way back
 
@@ -249,61 +280,17 @@ class _Gate:
         """Put the vendor's event on the session's timeline."""
         match event:
             case Final():
-                self._acknowledged = event.end
-                self._cover(self._table.to_session(event.end, end=True), self._moved(event.words))
-                self._settle()
+                self._timeline.on_final(event)
             case Interim():
-                self._emit(Interim(self._moved(event.words)))
+                self._timeline.on_interim(event)
             case Activity():
                 pass  # the gate's own says the same of the whole timeline
             case _:
                 self._emit(event)
 
-    def finish(self) -> None:
-        """The vendor has come to its end: what is held was silence."""
-        self._take_all_held_as_gap()
-        self._acknowledged = self._passed
-        self._settle()
-
     def close(self) -> None:
         """Give the voice activity instance back."""
         self._voice.give_up()
-
-    def _take_all_held_as_gap(self) -> None:
-        start = self._heard_to - self._held_samples
-        self._take_held()
-        if start < self._heard_to:
-            self._give_up(start, self._heard_to)
-
-    def _moved(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
-        spans = [self._table.span(word.start, word.end) for word in words]
-        return tuple(
-            replace(word, start=start, end=end) for word, (start, end) in zip(words, spans, strict=True)
-        )
-
-    def _cover(self, position: int, words: tuple[Word, ...]) -> None:
-        """Up to `position` by the vendor, with the gaps before it told as such."""
-        while self._gaps and self._gaps[0][0] < position:
-            start, end = self._gaps.popleft()
-            before = tuple(word for word in words if word.start < start)
-            self._tell(start, before)
-            words = words[len(before) :]
-            self._emit(Final(start, end, gated=True))
-            self._covered = end
-        self._tell(position, words)
-
-    def _tell(self, position: int, words: tuple[Word, ...]) -> None:
-        if position > self._covered or words:
-            start, self._covered = self._covered, max(position, self._covered)
-            self._emit(Final(start, self._covered, words))
-
-    def _settle(self) -> None:
-        """A gap is told as soon as all that came before it is covered."""
-        while self._gaps and self._gaps[0][0] <= self._covered:
-            start, end = self._gaps.popleft()
-            if end > self._covered:
-                self._emit(Final(max(start, self._covered), end, gated=True))
-                self._covered = end
 
 
 _NONE: Samples = np.empty(0, np.int16)
