@@ -51,9 +51,9 @@ PAUSE = 5.0
 """Seconds; the vendor asks for 5 to 10 before another try."""
 
 TRAITS = Traits(
-    pace=4.0,
+    pace=4.0,  # the vendor names no limit: it reads, and acknowledges, as fast as it can
     ping=30.0,  # the vendor ends a stream that had neither audio nor pings for 3 minutes
-    window=50,
+    window=50,  # messages: 5 s
     max_duration=47 * 3600.0,  # the vendor's limit is 48 h
     finalize_gap=0.5,
 )

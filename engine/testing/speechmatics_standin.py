@@ -11,7 +11,8 @@ The audio's clock decides, not Trio's: a word is final once `max_delay` of audio
 arriving, a forced end is answered when it is complete: the answer says that nothing before it is still to come.
 
 Left out: other formats of audio than what the marks survive (s16le, mono, 16 kHz), channels, translation, audio
-events, speaker identifiers, changing the configuration.
+events, speaker identifiers, changing the configuration; the end after three minutes without audio and pings,
+because pings are answered below this.
 """
 
 from typing import Any
