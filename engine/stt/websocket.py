@@ -74,6 +74,11 @@ class _mapped:
             raise ConnectionLost(reason.code if reason else 1006, (reason.reason or "") if reason else "")
 
 
+def _refused(rejected: ws.ConnectionRejected) -> Refused:
+    headers = tuple((k.decode().lower(), v.decode("latin-1")) for k, v in rejected.headers or ())
+    return Refused(rejected.status_code, headers, bytes(rejected.body or b""))
+
+
 class WebSocketTransport:
     """A `Transport`. `close_timeout` in seconds."""
 
@@ -98,6 +103,10 @@ class WebSocketTransport:
                 except BaseException as raised:  # noqa: BLE001 (raised again below; the nursery would wrap it)
                     error = raised
                 nursery.cancel_scope.cancel()
+        except* ws.ConnectionRejected as group:  # a refusal with a body is raised by the reading task
+            rejected = group.exceptions[0]
+            assert isinstance(rejected, ws.ConnectionRejected)
+            error = _refused(rejected)
         finally:
             await trio.aclose_forcefully(stream)
         if error is not None:
@@ -129,7 +138,6 @@ class WebSocketTransport:
                 max_message_size=MESSAGE_LIMIT,
             )
         except ws.ConnectionRejected as error:
-            headers = tuple((k.decode().lower(), v.decode("latin-1")) for k, v in error.headers or ())
-            raise Refused(error.status_code, headers, bytes(error.body or b"")) from error
+            raise _refused(error) from error
         except (ws.HandshakeError, ws.ConnectionClosed, trio.BrokenResourceError) as error:
             raise ConnectFailed(f"the WebSocket handshake with {parts.netloc} failed: {error!r}") from error
