@@ -166,21 +166,26 @@ class Shown:
         return [event.status for event in self.events if isinstance(event, ServiceStatus)]
 
     @property
-    def text(self) -> str:
-        ordered = sorted(self.segments.values(), key=lambda segment: (segment.start, segment.end))
-        return " ".join(segment.text for segment in ordered)
+    def ordered(self) -> list[Segment]:
+        """By time, as REST shows them."""
+        return sorted(self.segments.values(), key=lambda segment: (segment.start, segment.end))
 
-    def kept(self) -> list[dict[str, Any]]:
-        """The segments as REST should show them."""
-        ordered = sorted(self.segments.values(), key=lambda segment: (segment.start, segment.end))
-        found: list[dict[str, Any]] = msgspec.to_builtins(ordered)
-        return found
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.ordered)
+
+
+def segments_of(conversation: dict[str, Any]) -> list[Segment]:
+    """A conversation's transcript in an answer of REST."""
+    return msgspec.convert(conversation["transcript_segments"], list[Segment])
 
 
 @asynccontextmanager
-async def talking(url: str, uid: str, **parameters: Any) -> AsyncIterator[tuple[ListenClient, Shown]]:
+async def talking(
+    url: str, uid: str, shown: Shown | None = None, **parameters: Any
+) -> AsyncIterator[tuple[ListenClient, Shown]]:
     """A client that reads all it is sent."""
-    shown = Shown()
+    shown = shown or Shown()
     parameters = {"codec": "pcm16", "sample_rate": 16_000, **parameters}
     async with trio.open_nursery() as nursery:
         async with open_listen(url, uid=uid, connect_timeout=PATIENCE, **parameters) as client:

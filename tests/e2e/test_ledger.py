@@ -12,7 +12,7 @@ from engine.audio.encoders import create_encoder
 from engine.audio.ledger import LedgerSnapshot
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words
-from tests.e2e.running import Running, config, hear_all, running, talking
+from tests.e2e.running import Running, config, hear_all, running, segments_of, talking
 from tests.stt.streams import load
 
 WORD = 0.5
@@ -113,3 +113,18 @@ async def test_with_one_frame_in_twenty_damaged_the_books_balance_and_the_timeli
     assert (ledger.lost, ledger.pending) == (0, 0)
     assert vendor.samples == {session: ledger.samples_in}
     assert shown.text.split() == vendor.words[session] == counted(ledger.samples_in)
+
+
+async def test_times_count_from_the_first_sample_also_of_audio_that_came_before_the_session_was_ready(
+    tmp_path: Path,
+) -> None:
+    packets = create_encoder("pcm16", SAMPLE_RATE).encode(speech(2.0))
+    async with (
+        running(config(tmp_path), ScriptedVendor(counted_words(WORD))) as server,
+        talking(server.url, "early") as (client, shown),
+    ):
+        await hear_all(client, shown, packets)
+        (conversation,) = await server.conversations("early")
+        await client.close()
+    assert shown.ordered[0].start == WORD / 4
+    assert segments_of(conversation) == shown.ordered

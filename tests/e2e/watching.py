@@ -1,14 +1,16 @@
 """What a server logs, as events to wait for: its own account of sessions, ledgers and conversations."""
 
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+import io
+import logging
+from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
 import msgspec
-import structlog
 import trio
 
 from engine.audio.ledger import LedgerSnapshot
+from engine.log import configure_logging
 
 Entry = dict[str, Any]
 
@@ -25,11 +27,11 @@ class ServerLog:
         self.entries.append(entry)
         self._news.set()
 
-    async def read(self, lines: AsyncIterator[bytes]) -> None:
+    async def read(self, lines: AsyncIterable[bytes | bytearray]) -> None:
         """Take JSON lines from a process until it ends; other lines are kept under `text`."""
         rest = b""
         async for data in lines:
-            *whole, rest = (rest + data).split(b"\n")
+            *whole, rest = (rest + bytes(data)).split(b"\n")
             for line in whole:
                 try:
                     self.add(msgspec.json.decode(line, type=Entry))
@@ -60,24 +62,31 @@ class ServerLog:
 
     def troubles(self) -> list[Entry]:
         """Lines that say the server itself is at fault."""
-        return [entry for entry in self.entries if entry.get("level") == "error" or "exc_info" in entry]
+        return [entry for entry in self.entries if entry.get("level") == "error" or "exception" in entry]
+
+
+class _Lines(io.TextIOBase):
+    """Where the process's log is written, from any thread."""
+
+    def __init__(self, log: ServerLog) -> None:
+        self._log = log
+        self._token = trio.lowlevel.current_trio_token()
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            self._token.run_sync_soon(self._log.add, msgspec.json.decode(line, type=Entry))
+        return len(text)
 
 
 @contextmanager
 def captured() -> Iterator[ServerLog]:
-    """What this process logs through structlog while the block runs, from any thread."""
+    """What this process logs while the block runs."""
     log = ServerLog()
-    token = trio.lowlevel.current_trio_token()
-
-    def capture(_logger: object, level: str, entry: MutableMapping[str, Any]) -> Any:
-        token.run_sync_soon(log.add, {**entry, "level": level})
-        raise structlog.DropEvent
-
-    # The list itself is changed: loggers that were used before hold on to it.
-    processors = structlog.get_config()["processors"]
-    before = processors.copy()
-    processors[:] = [structlog.contextvars.merge_contextvars, capture]
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging("json", "info", cast(IO[str], _Lines(log)))
     try:
         yield log
     finally:
-        processors[:] = before
+        root.handlers[:] = handlers
+        root.setLevel(level)

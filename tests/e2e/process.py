@@ -1,0 +1,100 @@
+"""Servers in a process of their own, to be stopped, killed and measured."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import trio
+
+from tests.e2e.running import PATIENCE, Api, api
+from tests.e2e.watching import ServerLog
+
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = {
+    "LISTEN_PORT": "0",
+    "LISTEN_LIMITS_CONNECTS_PER_MINUTE": "10000",
+    "LISTEN_LIMITS_SESSIONS_PER_USER": "1000",
+    "LISTEN_USAGE_INTERVAL": "1",
+}
+
+
+class Process(Api):
+    """A server that was started and is ready."""
+
+    def __init__(self, process: trio.Process, log: ServerLog, port: int, http: httpx2.AsyncClient) -> None:
+        super().__init__(port, http)
+        self.log = log
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def terminate(self) -> int:
+        """SIGTERM; the exit status."""
+        self._process.terminate()
+        return await self._ended()
+
+    async def kill(self) -> None:
+        """SIGKILL, as by the kernel when memory runs out."""
+        self._process.kill()
+        assert await self._ended() == -signal.SIGKILL
+
+    async def _ended(self) -> int:
+        with trio.fail_after(PATIENCE):
+            return await self._process.wait()
+
+    def memory(self) -> int:
+        """Bytes resident, shared pages by their share: the ring's double mapping would count twice else."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("the kernel says nothing of this process's memory")
+
+
+async def _first_line(stream: trio.abc.ReceiveStream) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        more = await stream.receive_some()
+        assert more, "the server ended before it was ready"
+        line += more
+    return line
+
+
+@asynccontextmanager
+async def started(data_dir: Path, **environ: Any) -> AsyncIterator[Process]:
+    """`tests.e2e.scripted_server` on `data_dir`, killed when the block ends if it is still there."""
+    settings = {"LISTEN_DATA_DIR": str(data_dir), **SETTINGS, **{name: str(v) for name, v in environ.items()}}
+    log = ServerLog()
+    async with trio.open_nursery() as nursery:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "tests.e2e.scripted_server"],
+            cwd=ROOT,
+            env={**os.environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            nursery.start_soon(log.read, process.stderr)
+            try:
+                with trio.fail_after(PATIENCE):
+                    port = int(await _first_line(process.stdout))
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {log.entries}") from None
+            async with api(port) as asking:
+                yield Process(process, log, port, asking._http)
+        finally:
+            with trio.CancelScope(shield=True):
+                if process.poll() is None:
+                    process.kill()
+                await process.wait()
+        nursery.cancel_scope.cancel()
