@@ -9,7 +9,10 @@ from engine.testing.hearing import Heard, Hearing, Intervals
 from engine.testing.line import Attempt, Ended, Line
 from engine.testing.marks import MarkReader, Span, mark
 from engine.testing.scripted import Script, ScriptedVendor, counted_words, script_of
+from engine.testing.soniox_standin import SonioxStandIn
+from engine.testing.speechmatics_standin import SpeechmaticsStandIn
 from engine.testing.standin import StandIn, StandInStatistics
+from engine.testing.vosk_standin import VoskStandIn
 
 __all__ = [
     "Action",
@@ -26,9 +29,12 @@ __all__ = [
     "Refusal",
     "Script",
     "ScriptedVendor",
+    "SonioxStandIn",
     "Span",
+    "SpeechmaticsStandIn",
     "StandIn",
     "StandInStatistics",
+    "VoskStandIn",
     "counted_words",
     "mark",
     "script_of",
