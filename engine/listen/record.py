@@ -131,7 +131,8 @@ class Record:
         began = self._began_at or self._wall_clock()
         if not conversation.revisions:
             conversation.start_at(self._participant, began)
-        return (began - conversation.started_at) / MICROSECONDS
+        # Audio may come before its conversation was made: then its first sample is the conversation's time 0.
+        return max(began - conversation.started_at, 0) / MICROSECONDS
 
     # What is said
 
@@ -178,6 +179,8 @@ class Record:
         segments = words_to_segments(
             words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
         )
+        # A word may have begun before its conversation did.
+        segments = tuple(replace(s, start=max(s.start, 0.0), end=max(s.end, 0.0)) for s in segments)
         if not self._parameters.multi_channel:
             return segments
         return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
