@@ -11,6 +11,7 @@ still there, sent; then the socket is closed. Only cancellation (the end of the 
 short.
 """
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -168,11 +169,12 @@ class Session:
             try:
                 while self._state in TAKES_AUDIO:
                     message = await self._socket.receive()
-                    self._last_message = trio.current_time()
+                    self._last_message = math.inf  # a client that we keep waiting is not inactive
                     if isinstance(message, str):
                         await self._on_text(message)
                     elif len(message) > KEEPALIVE_BYTES:
                         await self._on_audio(message)
+                    self._last_message = trio.current_time()
             except ClientGone as gone:
                 self._gone(Ending(gone.code, "the client closed"))
         await self._pipeline.finish()
@@ -206,11 +208,11 @@ class Session:
     async def _watch_inactivity(self) -> None:
         """End the session when nothing at all came from the client for the configured time."""
         while True:
-            deadline = self._last_message + self._config.inactivity_timeout
-            if deadline <= trio.current_time():
-                self.end(CloseCode.GOING_AWAY, f"no message for {self._config.inactivity_timeout:g} s")
+            limit, now = self._config.inactivity_timeout, trio.current_time()
+            if self._last_message + limit <= now:
+                self.end(CloseCode.GOING_AWAY, f"no message for {limit:g} s")
                 return
-            await trio.sleep_until(deadline)
+            await trio.sleep_until(min(self._last_message, now) + limit)
 
     async def _serve_flushes(self) -> None:
         """Answer the client's `flush` messages; several that come together are one."""

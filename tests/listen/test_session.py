@@ -192,3 +192,20 @@ async def test_a_call_is_heard_channel_by_channel(tmp_path: Path, autojump_clock
         ("SPEAKER_01", False, "Hello."),
     ]
     assert row.timeout_seconds == 14400
+
+
+async def test_a_client_that_the_server_keeps_waiting_is_not_taken_for_inactive(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    vendor = ScriptedVendor(counted_words(0.5), ready_after=200.0)
+    async with server(tmp_path, vendor, session={"spill_minutes": 0}) as it:
+        socket = await it.connect()
+        with trio.move_on_after(190):
+            await talk(socket, 60)
+        assert socket.closed is None
+        await socket.leave()
+        await it.idle()
+        ((_, segments),) = await it.conversations()
+    words = " ".join(s.text for s in segments).split()
+    assert words == [f"w{n}." for n in range(len(words))]
+    assert len(words) > 25
