@@ -126,6 +126,7 @@ class Pipeline:
         self._listener: Listener
         self._breakers = breakers
         self._policy = policy
+        self._at_the_door = False
         self._speaking = False
         self._stopped = False
         self._speech_end = 0
@@ -143,12 +144,14 @@ class Pipeline:
     async def feed(self, payload: bytes | memoryview) -> int:
         """Decode one message into the ring; waits for room. Returns how many of its packets were bad."""
         bad = 0
+        self._at_the_door = True
         for piece in self._decoder.pieces(payload):
             if self._vendors:
                 await self._backlog.make_room(self._decoder.max_samples(len(piece)))
             done = self._decoder.decode(piece, self._ring)
             bad += done.bad_packets
             self._count(done.samples, done.concealed, done.packets, done.bad_packets)
+        self._at_the_door = False
         self.last_audio_at = trio.current_time()
         self._audio_came.set()
         return bad
@@ -178,7 +181,8 @@ class Pipeline:
         if not self._vendors:
             return False
         return (
-            self._speaking
+            self._at_the_door
+            or self._speaking
             or self._speech_end > self._backlog.covered
             or self._backlog.unread > UNHEARD_TOLERANCE
         )
