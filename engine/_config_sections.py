@@ -105,7 +105,7 @@ class Stt(msgspec.Struct, frozen=True, kw_only=True):
     ] = ("dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "vosk", "local-whisper")
     connect_timeout: Annotated[
         float, Meta(gt=0, le=60, description="A vendor must have answered the handshake within this.")
-    ] = 3.0
+    ] = 3.5
     send_timeout: Annotated[
         float, Meta(gt=0, le=60, description="A vendor that takes no audio for this long has failed.")
     ] = 3.0

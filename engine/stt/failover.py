@@ -8,14 +8,18 @@ What happens when a vendor fails (`RULES`):
 
     elsewhere      this vendor will not serve this session: others first, it again after a long pause
     retry after    others first, it again when it said
-    retry now      once more at once if it had been working, else others first, it again after a backoff
+    retry now      once more at once if it had been working for long, else others first, it again after a backoff
+
+"For long" is `backoff_limit`: then the backoff begins anew, too, so that a vendor which works for moments only is
+tried less and less.
 
 "Others first" means the next in the order of preference whose breaker lets a try pass. When nobody is left the
 session waits for the first that may be tried again, up to `exhausted_after`.
 
 While a vendor that is not the preferred one transcribes, the better ones are tried in its shadow: a stream is opened
-to them that is given no audio yet. When it is ready, the current vendor is asked for its last results, and the
-better one goes on from there. If it does not get ready nobody notices.
+to them that is given no audio yet. When it is ready and has stood for `proof` seconds (some vendors let everybody in
+and refuse a moment later), the current vendor is asked for its last results, and the better one goes on from there.
+If it does not get so far nobody notices; if it fails then before it gave a result, it gets a long pause.
 
 Known doubt: speakers keep the numbers their vendor gives them; two vendors may number the same people differently.
 """
@@ -84,12 +88,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     exhausted_after: float = 300.0
     elsewhere_pause: float = 60.0
+    proof: float = 2.0
     backoff_first: float = 1.0
     backoff_limit: float = 32.0
 
 
 class _Rule(msgspec.Struct, frozen=True):
-    """What a fault means: `at_once` after it had been working; else the pause named."""
+    """What a fault means: `at_once` after it had been working for long; else the pause named."""
 
     at_once: bool
     pause: Callable[["_Candidate", VendorError, Policy], float]
@@ -115,6 +120,8 @@ class _Candidate:
         self.breaker = breaker
         self.backoff = Backoff(policy.backoff_first, policy.backoff_limit)
         self.not_before = -math.inf
+        self.works_since = math.inf
+        self.has_failed = False
 
     def wait(self) -> float:
         """0 when it may be tried now (which then counts as a try), else seconds until it may be asked again."""
@@ -122,13 +129,24 @@ class _Candidate:
         return pause if pause > 0 else self.breaker.may_try()
 
     def worked(self) -> None:
-        self.backoff.reset()
+        """It gave the first result of a stream."""
+        self.works_since = trio.current_time()
         self.breaker.worked()
 
-    def failed(self, error: VendorError, had_worked: bool, policy: Policy) -> None:
+    def failed(self, error: VendorError, policy: Policy, *, worked: bool, took_over: bool) -> None:
+        """A try, or a stream; whether that one had `worked`, and whether a vendor that did gave way to it."""
+        now = trio.current_time()
+        steady = worked and now - self.works_since >= policy.backoff_limit
+        if steady:
+            self.backoff.reset()
         rule = RULES[error.fault]
-        pause = 0.0 if rule.at_once and had_worked else rule.pause(self, error, policy)
-        self.not_before = trio.current_time() + pause
+        pause = rule.pause(self, error, policy)
+        if rule.at_once and worked and (steady or not self.has_failed):
+            pause = 0.0
+        if took_over and not worked:
+            pause = max(pause, policy.elsewhere_pause)
+        self.has_failed = True
+        self.not_before = now + pause
         self.breaker.failed()
 
 
@@ -143,6 +161,7 @@ class _Leg:
         self.error: VendorError | None = None
         self.stopped = False
         self.worked = False
+        self.took_over = False
         self.scope = trio.CancelScope()
         self._source = source
         self._reading = trio.CancelScope()
@@ -217,6 +236,8 @@ class Failover:
                 self._failed(leg, leg.error)
             elif not leg.stopped:
                 return
+            else:
+                self._source.rewind()  # what it left uncovered, if anything, is the next one's
 
     def _begin(self, leg: _Leg) -> None:
         self._current, self._successor = leg, None
@@ -232,7 +253,7 @@ class Failover:
         """Note it, go back to the last sample covered, tell the client unless it knows already."""
         candidate = leg.candidate
         log.warning("vendor.failed", vendor=candidate.vendor.name, fault=error.fault.value, error=str(error))
-        candidate.failed(error, leg.worked, self._policy)
+        candidate.failed(error, self._policy, worked=leg.worked, took_over=leg.took_over)
         self._audience.on_failed(candidate.vendor, error)
         read_to = self._source.position
         self._source.rewind()
@@ -264,7 +285,8 @@ class Failover:
         if left <= 0:
             names = ", ".join(candidate.vendor.name for candidate in self._candidates)
             raise SttExhausted(f"nobody transcribes: {names} failed for {self._policy.exhausted_after:g} s")
-        await trio.sleep(min(seconds, left))
+        # Another session may find out sooner that a vendor is back.
+        await trio.sleep(min(seconds, left, self._policy.proof))
 
     def _start(self, nursery: trio.Nursery, candidate: _Candidate) -> _Leg:
         leg = _Leg(candidate, self._source)
@@ -288,7 +310,7 @@ class Failover:
         if leg is not self._current:
             return
         self._audience.on_event(event, leg.candidate.vendor)
-        if isinstance(event, Final):
+        if isinstance(event, Final) and not event.gated and not event.assumed:
             self._works(leg)
 
     def _works(self, leg: _Leg) -> None:
@@ -308,29 +330,40 @@ class Failover:
             if current is None or current.candidate.rank == 0 or not current.worked:
                 await trio.sleep(self._policy.backoff_first)
                 continue
-            better = self._candidates[: current.candidate.rank]
-            waits = {candidate.rank: candidate.wait() for candidate in better}
-            ready = [candidate for candidate in better if waits[candidate.rank] == 0]
-            if ready:
-                await self._try(nursery, ready[0], current)
+            waits = []
+            for candidate in self._candidates[: current.candidate.rank]:
+                wait = candidate.wait()
+                if wait == 0:
+                    await self._try(nursery, candidate, current)
+                    break
+                waits.append(wait)
             else:
-                await trio.sleep(min(min(waits.values()), self._policy.backoff_limit))
+                await trio.sleep(min(*waits, self._policy.backoff_limit))
 
     async def _try(self, nursery: trio.Nursery, candidate: _Candidate, current: _Leg) -> None:
         leg = self._start(nursery, candidate)
-        async with trio.open_nursery() as first:
-            for event in (leg.ready, leg.over, current.over):
-                first.start_soon(_then_cancel, event, first.cancel_scope)
+        await _first_of(leg.ready, leg.over, current.over)
+        if leg.ready.is_set():
+            with trio.move_on_after(self._policy.proof):
+                await _first_of(leg.over, current.over)
         if leg.error is not None:
-            candidate.failed(leg.error, False, self._policy)
+            candidate.failed(leg.error, self._policy, worked=False, took_over=False)
             self._audience.on_failed(candidate.vendor, leg.error)
-        elif leg.ready.is_set() and not leg.over.is_set():
+        elif leg.ready.is_set() and not leg.over.is_set() and self._current is current:
             log.info("vendor.returns", vendor=candidate.vendor.name)
+            leg.took_over = True
             self._successor = leg
             current.stop()
             await leg.begun.wait()
         else:
             leg.scope.cancel()
+
+
+async def _first_of(*events: trio.Event) -> None:
+    """Return when one of them has happened."""
+    async with trio.open_nursery() as nursery:
+        for event in events:
+            nursery.start_soon(_then_cancel, event, nursery.cancel_scope)
 
 
 async def _then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -40,7 +40,7 @@ class Tentative(msgspec.Struct, frozen=True):
 
 
 class Flushed(msgspec.Struct, frozen=True):
-    """The answer to `finalize`: nothing sent before it is still to come. Vendors that never say so omit it."""
+    """The answer to the last `finalize`: nothing sent before that is still to come. Not every vendor says so."""
 
 
 class Finished(msgspec.Struct, frozen=True):

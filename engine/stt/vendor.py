@@ -22,13 +22,15 @@ class Ready(msgspec.Struct, frozen=True):
 class Final(msgspec.Struct, frozen=True):
     """Samples `start` to `end` are done with. No words: the vendor's clock passed them without speech.
 
-    `gated`: they were kept from the vendor, because nobody spoke.
+    `gated`: they were kept from the vendor, because nobody spoke. `assumed`: the vendor was sent them and has not
+    answered, but results were asked for and nobody spoke; so it is no sign that the vendor works.
     """
 
     start: int
     end: int
     words: tuple[Word, ...] = ()
     gated: bool = False
+    assumed: bool = False
 
 
 class Interim(msgspec.Struct, frozen=True):

@@ -129,7 +129,7 @@ class VoskProtocol:
         else:
             passed = reply.end if reply.is_pad else reply.end - MARGIN
             event = self._recognized((), 0 if self._heard else passed)
-        last_pad = reply.is_pad and not (self._waiting and self._waiting[0].is_pad)
+        last_pad = reply.is_pad and not any(sent.is_pad for sent in self._waiting)
         return (event, Flushed()) if last_pad and not self._heard else (event,)
 
     def _last(self, said: dict[str, object]) -> Sequence[Event]:

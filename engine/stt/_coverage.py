@@ -1,0 +1,83 @@
+"""What one stream was sent, and how much of it the vendor has answered for; all in session positions.
+
+Invariants: covered <= sent; the `Final`s that are emitted tile the timeline from `base` on; a word that lies before
+what is covered is left out, so finals that a vendor repeats yield no word twice. A word belongs to the side on
+which its middle lies.
+Cost: the energy gate on all audio sent.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import trio
+from msgspec.structs import replace
+
+from engine.audio.gate import EnergyGate
+from engine.stt.vendor import Final, Interim, SttEvent
+from engine.transcript.words import Word
+
+Emit = Callable[[SttEvent], None]
+
+
+class Coverage:
+    """One stream's books. Positions of vendor and session differ by `base`: a source gives audio without gaps."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.base = self.sent = self.covered = 0
+        self.begun = False
+        self.heard_at = trio.current_time()
+        """When the vendor last said anything about its audio."""
+        self.due_since: float | None = None
+        """Since when it owes a result: speech was sent and nothing heard. None: nothing is due."""
+        self._emit = emit
+        self._gate = EnergyGate()
+        self._speech_until = 0
+
+    @property
+    def speech_waits(self) -> bool:
+        """Whether what was sent and is not covered may hold speech."""
+        return self._speech_until > self.covered
+
+    def begin(self, position: int) -> None:
+        """The stream's first sample is the session's `position`. Further calls change nothing."""
+        if not self.begun:
+            self.begun = True
+            self.base = self.sent = self.covered = self._speech_until = position
+
+    def send(self, pcm: bytes) -> None:
+        """These samples go out now, after all before them."""
+        self.sent += len(pcm) // 2
+        if self._gate.process(np.frombuffer(pcm, np.int16)):
+            self._speech_until = self.sent
+            if self.due_since is None:
+                self.due_since = trio.current_time()
+
+    def recognized(self, words: Sequence[Word], covered: int) -> None:
+        """Final words, and the vendor's position before which it is done."""
+        self.cover(self.base + covered, self._on_timeline(words))
+        self._heard()
+
+    def tentative(self, words: Sequence[Word]) -> None:
+        """Interim words."""
+        self._emit(Interim(self._on_timeline(words)))
+        self._heard()
+
+    def answered(self, position: int) -> None:
+        """The vendor says that no result is to come for anything before `position`."""
+        self.cover(position)
+        self._heard()
+
+    def cover(self, position: int, words: tuple[Word, ...] = (), *, assumed: bool = False) -> None:
+        """Tell the session. `assumed`: the vendor did not say so, but nobody spoke there."""
+        position = min(max(position, self.covered), self.sent)
+        if words or position > self.covered:
+            start, self.covered = self.covered, position
+            self._emit(Final(start, position, words, assumed=assumed))
+
+    def _on_timeline(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        moved = (replace(word, start=word.start + self.base, end=word.end + self.base) for word in words)
+        return tuple(word for word in moved if (word.start + word.end) // 2 >= self.covered)
+
+    def _heard(self) -> None:
+        self.heard_at = trio.current_time()
+        self.due_since = self.heard_at if self.speech_waits else None
