@@ -1,13 +1,17 @@
-"""When a gate is open, and what of the audio leaves it which way: by positions alone, without audio or clocks.
+"""When a gate is open, what of the audio leaves it which way, and when somebody speaks: by positions alone.
 
-Operations: `hear` the next samples, `release` what is held.
+Operations of `Hangover`: `hear` the next samples, `release` what is held. Of `Talk`: `hear`, `end`.
 Invariants: what leaves tiles the timeline; held are the samples `held_from` to `heard`: none while the gate is open,
 else at most `PRE_ROLL` of them. Cost: a few comparisons.
 """
 
 import msgspec
 
-from engine.stt.endpoint import PRE_ROLL
+from engine.stt.endpoint import MIN_SPEECH, PRE_ROLL
+from engine.stt.vendor import SAMPLE_RATE, Activity
+
+PAUSE = SAMPLE_RATE // 2
+"""Silence after which talk is over."""
 
 
 class Leaving(msgspec.Struct, frozen=True):
@@ -22,22 +26,17 @@ class Hangover:
     """Open from the start, while somebody speaks, and for `hangover` samples after."""
 
     def __init__(self, start: int, hangover: int) -> None:
-        self.heard = self.held_from = self.speech_end = start
+        self.heard = self.held_from = self._speech_end = start
         self.open = True
         self._hangover = hangover
 
-    @property
-    def quiet(self) -> int:
-        """Samples since anybody spoke."""
-        return self.heard - self.speech_end
-
-    def hear(self, samples: int, speech: bool) -> Leaving:
+    def hear(self, samples: int, *, speech: bool) -> Leaving:
         """The next `samples`, with or without `speech`: what leaves."""
         was_open = self.open
         self.heard += samples
         if speech:
-            self.speech_end = self.heard
-        self.open = speech or (was_open and self.quiet < self._hangover)
+            self._speech_end = self.heard
+        self.open = speech or (was_open and self.heard - self._speech_end < self._hangover)
         until = self.heard if self.open else max(self.held_from, self.heard - PRE_ROLL)
         return self._leave(until, passed=self.open, closed=was_open and not self.open)
 
@@ -48,3 +47,30 @@ class Hangover:
     def _leave(self, until: int, *, passed: bool, closed: bool = False) -> Leaving:
         samples, self.held_from = until - self.held_from, until
         return Leaving(samples, passed, closed)
+
+
+class Talk:
+    """Whether somebody speaks, as the session is told: a click opens the gate, but is not told as speech."""
+
+    def __init__(self) -> None:
+        self._voiced = 0  # windows of speech since it began
+        self._start = self._end = 0
+        self._told = False
+
+    def hear(self, start: int, end: int, voiced: int) -> Activity | None:
+        """In the samples `start` to `end` are `voiced` windows of speech: what is new to the session."""
+        if not voiced:
+            return self.end() if end - self._end >= PAUSE else None
+        if not self._voiced:
+            self._start = start
+        self._voiced += voiced
+        self._end = end
+        if self._told or self._voiced < MIN_SPEECH:
+            return None
+        self._told = True
+        return Activity(self._start, speaking=True)
+
+    def end(self) -> Activity | None:
+        """Nobody speaks any more."""
+        self._voiced, told, self._told = 0, self._told, False
+        return Activity(self._end, speaking=False) if told else None

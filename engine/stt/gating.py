@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from engine.audio.gate import EnergyGate
 from engine.log import get_logger
 from engine.stt._gated_timeline import GatedTimeline
-from engine.stt._hangover import Hangover, Leaving
+from engine.stt._hangover import Hangover, Leaving, Talk
 from engine.stt._silero import SileroPool, VoiceStream
 from engine.stt.endpoint import SUSTAIN, WINDOW
 from engine.stt.vendor import (
@@ -50,9 +50,6 @@ LONGEST_CHUNK = SAMPLE_RATE // 8
 
 SPEECH = SUSTAIN
 """Silero's probability from which a window is speech: the lower one, as what is kept back is lost."""
-
-PAUSE = SAMPLE_RATE // 2
-"""Silence after which the session is told that nobody speaks, as after `endpoint_silence` of the local engine."""
 
 
 class GateMode(Enum):
@@ -154,8 +151,8 @@ class _Gate:
         self._voice = VoiceStream()
         self._undecided: _Undecided | None = None
         self._remainder: Samples = _NONE  # less than a window, which Silero has not heard
-        self._speech = False
-        self._speaking = False  # as the session was told
+        self._voiced = 0  # windows of speech in what was heard last
+        self._talk = Talk()
         self._maybe_until = 0  # session position before which the energy gate last heard anything
         self._hangover = hangover
         self._begun = False
@@ -202,24 +199,26 @@ class _Gate:
             self._undecided = _Undecided(pcm, maybe, chunk.flush, chunk.end)
         new = self._undecided
         if len(new.pcm):
-            self._speech = await self._is_speech(new)
+            self._voiced = await self._count_voiced(new)
             self._decide(new)
         self._undecided = None
         if new.flush or new.end:
             self._decide_all(new)
 
-    async def _is_speech(self, new: _Undecided) -> bool:
+    async def _count_voiced(self, new: _Undecided) -> int:
+        """How many windows that end in `new` are speech; where none does, as many as before."""
         audio = np.concatenate([self._remainder, new.pcm])
         whole = len(audio) // WINDOW * WINDOW
         windows = audio[:whole].reshape(-1, WINDOW)
-        speech = self._speech
+        voiced = self._voiced
         if not new.maybe and not self._door.open:
             self._voice.skip(windows)
-            speech = False
+            voiced = 0
         elif whole:
-            speech = max(await self._voices.probabilities(self._voice, windows)) >= SPEECH
+            probabilities = await self._voices.probabilities(self._voice, windows)
+            voiced = sum(probability >= SPEECH for probability in probabilities)
         self._remainder = audio[whole:]
-        return speech
+        return voiced
 
     def _decide(self, new: _Undecided) -> None:
         """What leaves now that `new` was heard."""
@@ -231,19 +230,15 @@ class _Gate:
             self._pass_on(new.pcm, position)
         else:
             self._held = np.concatenate([self._held, new.pcm])
-        if self._speech and not self._speaking:
-            self._speaking = True
-            self._emit(Activity(position, speaking=True))
-        leaving = self._door.hear(len(new.pcm), self._speech)
+        leaving = self._door.hear(len(new.pcm), speech=self._voiced > 0)
         if leaving.closed and not self._shadow:
             self._flush = True
-        if self._door.quiet >= PAUSE or leaving.closed:
-            self._tell_quiet()
+        self._tell(self._talk.hear(position, self._door.heard, self._voiced))
         self._let_go(leaving)
 
     def _decide_all(self, new: _Undecided) -> None:
         """A flush or the end: all that was heard is to be covered."""
-        self._tell_quiet()
+        self._tell(self._talk.end())
         if not self._door.open:
             # Speech may have begun where Silero is not sure yet, though never where the energy gate hears nothing.
             self._let_go(self._door.release(passed=self._maybe_until > self._door.held_from))
@@ -269,10 +264,9 @@ class _Gate:
         self._timeline.passed_on(start, start + len(pcm))
         self._timeline.settle()
 
-    def _tell_quiet(self) -> None:
-        if self._speaking:
-            self._speaking = False
-            self._emit(Activity(self._door.speech_end, speaking=False))
+    def _tell(self, activity: Activity | None) -> None:
+        if activity is not None:
+            self._emit(activity)
 
     # The way back
 
