@@ -52,5 +52,27 @@ class _Lib:
     ) -> None: ...
     def gate_process(self, gate: Any, pcm: Any, count: int) -> int: ...
 
+    FRAME_MORE: int
+    FRAME_PART: int
+    FRAME_PING: int
+    FRAME_PONG: int
+    FRAME_CLOSE: int
+    FRAME_FAIL: int
+    FRAME_TEXT: int
+    FRAME_BINARY: int
+    FRAME_OP_CLOSE: int
+    FRAME_OP_PING: int
+    FRAME_OP_PONG: int
+    FRAME_CONTROL: int
+    FRAME_HEAD: int
+    FRAME_NO_CODE: int
+    FRAME_PROTOCOL_ERROR: int
+    FRAME_BAD_TEXT: int
+    FRAME_TOO_BIG: int
+    def frame_reader_init(self, reader: Any, limit: int) -> None: ...
+    def frame_read(self, reader: Any, data: Any, bytes: int, event: Any) -> int: ...
+    def frame_head(self, out: Any, opcode: int, bytes: int) -> int: ...
+    def frame_close_code_valid(self, code: int) -> int: ...
+
 ffi: _FFI
 lib: _Lib

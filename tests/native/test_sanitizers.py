@@ -18,6 +18,7 @@ ENVIRON = {"LISTEN_SANITIZE": "address,undefined"}
 TESTS = (
     "native/test_memory.py",
     "native/test_pcm.py",
+    "native/test_frame.py",
     "audio_room/test_ring.py",
     "audio_room/test_ring_model.py",
     "audio_room/test_native_decoder.py",
