@@ -21,23 +21,20 @@ from msgspec.structs import replace
 
 from engine.conversation.document import conversation_document
 from engine.conversation.live import MICROSECONDS, LiveConversation
+from engine.conversation.ports import Conversations, Journal, Writer
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
 from engine.log import get_logger
-from engine.store import (
+from engine.store.errors import JournalFull, WriterFull
+from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
     PROCESSING,
     ConversationClosed,
     ConversationOpened,
     ConversationRow,
-    DatabaseWriter,
-    Journal,
-    JournalFull,
     JournalRecord,
-    Store,
     UsageAdded,
     UsageRow,
-    WriterFull,
 )
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
@@ -51,10 +48,10 @@ class Lifecycle:
     """All open conversations of the process. Implements `Conversations` for sessions."""
 
     def __init__(
-        self, store: Store, writer: DatabaseWriter, wall_clock: WallClock, *, retry_interval: float = 5.0
+        self, table: Conversations, writer: Writer, wall_clock: WallClock, *, retry_interval: float = 5.0
     ) -> None:
         """`retry_interval`: seconds between two tries while the disk is full."""
-        self._store = store
+        self._table = table
         self._writer = writer
         self._wall_clock = wall_clock
         self._retry_interval = retry_interval
@@ -66,7 +63,7 @@ class Lifecycle:
         """Open again what was open when the last process ended, then serve until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            for row in await self._store.conversations.all_unfinished():
+            for row in await self._table.all_unfinished():
                 await self._reopen(row)
             task_status.started()
             await trio.sleep_forever()
@@ -92,11 +89,11 @@ class Lifecycle:
         conversation.changed.set()
         with trio.move_on_after(self._retry_interval):
             await self._writer.flush()  # the stub may not be there yet
-        await self._store.conversations.resume(conversation.row.uid, conversation.id, timeout)
+        await self._table.resume(conversation.row.uid, conversation.id, timeout)
 
     async def last_completed(self, uid: str) -> str | None:
         """See `Conversations`."""
-        row = await self._store.conversations.latest_completed(uid)
+        row = await self._table.latest_completed(uid)
         return row.id if row else None
 
     def used(self, by: Participant, usage: SessionUsage) -> None:
@@ -145,7 +142,7 @@ class Lifecycle:
         if conversation is not None and conversation.id == conversation_id:
             self._replace(conversation)
             await self._writer.flush()
-        return await self._store.conversations.delete(uid, conversation_id)
+        return await self._table.delete(uid, conversation_id)
 
     def open_conversations(self) -> int:
         """How many are in progress."""
@@ -154,7 +151,7 @@ class Lifecycle:
     # Beginning
 
     async def _reopen(self, row: ConversationRow) -> None:
-        segments = await self._store.conversations.segments(row.uid, row.id)
+        segments = await self._table.segments(row.uid, row.id)
         silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
         conversation.recover(segments)
@@ -244,7 +241,7 @@ class Lifecycle:
         """Nothing was said and nobody listens: there was no conversation."""
         self._detach(conversation)
         await self._writer.flush()
-        await self._store.conversations.delete(conversation.row.uid, conversation.id)
+        await self._table.delete(conversation.row.uid, conversation.id)
         conversation.completed.set()
 
     def _detach(self, conversation: LiveConversation) -> None:
@@ -284,7 +281,7 @@ class Lifecycle:
         """From `in_progress` over `processing` to `completed`, telling those who took part."""
         uid, id = conversation.row.uid, conversation.id
         await self._writer.flush()
-        segments = await self._store.conversations.segments(uid, id)
+        segments = await self._table.segments(uid, id)
         for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
             conversation.row = replace(conversation.row, status=status)
             closed = ConversationClosed(uid, id, status, conversation.row.finished_at)

@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.listen.ports import OpenConversation, Participant
-from engine.store import (
+from engine.store.records import (
     ConversationRestarted,
     ConversationRow,
     JournalRecord,

@@ -154,7 +154,7 @@ class _Server:
         settings = msgspec.structs.asdict(config.store)
         del settings["busy_timeout"]
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
-        self.lifecycle = Lifecycle(store, self.writer, wall_clock)
+        self.lifecycle = Lifecycle(store.conversations, self.writer, wall_clock)
         self.sessions = ListenService(
             config,
             vendors,

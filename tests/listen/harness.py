@@ -185,7 +185,7 @@ async def server(
     store = await Store.open(tmp_path, inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
     await writer.recover()
-    lifecycle = Lifecycle(store, writer, wall_clock)
+    lifecycle = Lifecycle(store.conversations, writer, wall_clock)
     service = ListenService(
         config, vendors, lifecycle, metrics=Metrics(), off_loop=inline, wall_clock=wall_clock
     )

@@ -132,7 +132,7 @@ async def site(
     if filled is not None:
         await filled(store)
     writer = DatabaseWriter(store, off_loop, write_interval=0.01)
-    lifecycle = Lifecycle(store, writer, wall_clock)
+    lifecycle = Lifecycle(store.conversations, writer, wall_clock)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
     services = Services(
