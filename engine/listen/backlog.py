@@ -32,6 +32,7 @@ class Backlog:
         self._margin = margin
         self._cursor = ring.cursor("speech to text", lossless=True)
         self._flush_at: int | None = None
+        self._flush_asked = 0
         self._end: int | None = None
         self._wanted = 0
         self._arrived = trio.Event()
@@ -71,9 +72,9 @@ class Backlog:
 
     def flush(self) -> int:
         """Ask the vendor to transcribe everything received so far; the position that will be covered."""
-        self._flush_at = self._ring.write_position
+        self._flush_at = self._flush_asked = self._ring.write_position
         self._arrived.set()
-        return self._flush_at
+        return self._flush_asked
 
     def finish(self) -> None:
         """No more audio follows. Idempotent."""
@@ -112,8 +113,10 @@ class Backlog:
         self._progress = trio.Event()
 
     def rewind(self) -> None:
-        """Read again from the last sample covered: the vendor that had read further is gone."""
+        """Read again from the last sample covered: the vendor that had read further is gone, asked or not."""
         self.position = self.covered
+        if self._flush_asked > self.covered:
+            self._flush_at = self._flush_asked
 
     def close(self) -> None:
         """Release the ring's cursor and the file. Idempotent."""

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import h11
 import trio
 import trio_websocket as ws
+import wsproto.utilities
 
 from engine.stt.transport import ConnectFailed, ConnectionLost, Refused, Request
 
@@ -35,7 +37,11 @@ async def open_tcp(host: str, port: int, tls: bool) -> trio.abc.Stream:
     try:
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
         raise ConnectFailed(f"TLS with {host} failed: {error.__cause__ or error}") from error
+    except trio.Cancelled:
+        await trio.aclose_forcefully(stream)
+        raise
     return secured
 
 
@@ -88,27 +94,30 @@ class WebSocketTransport:
 
     @asynccontextmanager
     async def connect(self, request: Request) -> AsyncIterator[WebSocketConnection]:
-        """See `Transport.connect`."""
-        stream = await self._stream(request)
+        """See `Transport.connect`. Left by an exception, nobody waits for the server's close frame."""
+        watched = _Watched(await self._stream(request))
         error: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
                 try:
-                    socket = await self._upgrade(nursery, stream, request)
+                    socket = await self._upgrade(nursery, watched, request)
                     try:
                         yield WebSocketConnection(socket)
+                    except Exception:
+                        await trio.aclose_forcefully(watched)
+                        raise
                     finally:
                         with trio.move_on_after(self._close_timeout, shield=True):
                             await socket.aclose()
                 except BaseException as raised:  # noqa: BLE001 (raised again below; the nursery would wrap it)
                     error = raised
                 nursery.cancel_scope.cancel()
-        except* ws.ConnectionRejected as group:  # a refusal with a body is raised by the reading task
-            rejected = group.exceptions[0]
-            assert isinstance(rejected, ws.ConnectionRejected)
-            error = _refused(rejected)
+        except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as group:
+            # trio-websocket's reader trips over its own answer to what is no HTTP.
+            cause = group.exceptions[0]
+            error = ConnectFailed(f"{urlsplit(request.url).netloc} does not speak WebSocket: {cause}")
         finally:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(watched)
         if error is not None:
             raise error
 
@@ -122,6 +131,19 @@ class WebSocketTransport:
             raise ConnectFailed(f"{host}:{port} cannot be reached: {error}") from error
 
     async def _upgrade(
+        self, nursery: trio.Nursery, stream: "_Watched", request: Request
+    ) -> ws.WebSocketConnection:
+        """The handshake; also ends when the server leaves, which trio-websocket does not notice here."""
+        socket: ws.WebSocketConnection | None = None
+        with trio.CancelScope() as scope:
+            stream.on_end = scope.cancel
+            socket = await self._handshake(nursery, stream, request)
+        stream.on_end = None
+        if socket is None:
+            raise ConnectFailed(f"{urlsplit(request.url).netloc} closed the connection during the handshake")
+        return socket
+
+    async def _handshake(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, request: Request
     ) -> ws.WebSocketConnection:
         parts = urlsplit(request.url)
@@ -141,3 +163,38 @@ class WebSocketTransport:
             raise _refused(error) from error
         except (ws.HandshakeError, ws.ConnectionClosed, trio.BrokenResourceError) as error:
             raise ConnectFailed(f"the WebSocket handshake with {parts.netloc} failed: {error!r}") from error
+
+
+class _Watched(trio.abc.Stream):
+    """A stream that says when the other side has left."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.on_end: Callable[[], None] | None = None
+        self._stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """As the stream's."""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            self._ended()
+            raise
+        if not data:
+            self._ended()
+        return data
+
+    def _ended(self) -> None:
+        if self.on_end is not None:
+            self.on_end()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """As the stream's."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the stream's."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """As the stream's."""
+        await self._stream.aclose()
