@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from engine.cli import config, doctor, serve, status, stream, token, transcribe, usage
+from engine.cli import config, doctor, load, serve, status, stream, token, transcribe, usage
 
 
 def _version(wanted: bool) -> None:
@@ -50,6 +50,7 @@ def listen(
 app.command("serve")(serve.serve)
 app.command("stream")(stream.stream)
 app.command("transcribe")(transcribe.transcribe)
+app.command("load")(load.load)
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
 app.add_typer(config.app, name="config")

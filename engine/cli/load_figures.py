@@ -1,0 +1,165 @@
+"""What `listen load` measured, and what it takes to believe it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.cli.status import Failure
+
+__all__ = ["Latency", "LoadFigures", "Process", "Usage", "largest", "latency", "usage_of", "used"]
+
+BUSIEST = 0.8
+"""Share of a core above which a generator or a vendor measures itself."""
+
+MISSING = 0.001
+"""Share of expected results that may be missing from streams that keep up."""
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+PRECISION = 0.05
+"""How closely the largest number of streams is looked for."""
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Milliseconds; `count` of them."""
+
+    count: int
+    p50: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """A process and its children so far: CPU seconds, and KiB of memory with shared pages by their share."""
+
+    cpu_seconds: float
+    pss_kib: int
+
+
+class Process(msgspec.Struct, frozen=True):
+    """What a process used in the measured time. Memory is what was added since before the first stream."""
+
+    cpu_seconds: float
+    core_share: float
+    us_per_stream_second: float
+    pss_kib: int
+    kib_per_stream: float
+
+
+class LoadFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. Counts and latencies are of the measured time only, `failed` of all of it.
+
+    `segment` counts from when the frame with a word's end was due to the segment's arrival; where a stand-in's words
+    carry their time, `to_vendor` and `to_client` are its two parts, and `missing` are words that did not come.
+    `late` is how long after its time a frame was written: the generator's own fault, and part of `segment`.
+    """
+
+    streams: int
+    seconds: float
+    codec: str
+    sent_frames: int
+    stream_seconds: float
+    messages: int
+    segments: int
+    failed: dict[str, int]
+    expected: int
+    missing: int
+    late: Latency | None
+    segment: Latency | None
+    to_vendor: Latency | None
+    to_client: Latency | None
+    generator_core_share: float
+    server: Process | None
+    vendor: Process | None
+
+    def believe(self) -> None:
+        """Raises Failure when the figures would be those of the generator or of the vendor."""
+        shares = {
+            "the generator": self.generator_core_share,
+            "the vendor": self.vendor.core_share if self.vendor else 0.0,
+        }
+        for who, share in shares.items():
+            if share > BUSIEST:
+                raise Failure(
+                    f"{who} itself used {share:.0%} of a core (accepted: {BUSIEST:.0%}) at {self.streams} streams: "
+                    "the figures would be its own"
+                )
+
+    def keeps(self, limit_ms: float) -> bool:
+        """Whether every stream lived, and the segments' p99 is within `limit_ms`."""
+        whole = not self.failed and self.missing <= MISSING * self.expected
+        return whole and self.segment is not None and self.segment.p99 <= limit_ms
+
+
+def latency(seconds: Sequence[float]) -> Latency | None:
+    """Of all the values, in seconds; None without any. Percentiles are values that occurred (nearest rank)."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+
+    def rank(share: float) -> float:
+        return round(ordered[math.ceil(share * len(ordered)) - 1] * 1000, 3)
+
+    return Latency(len(ordered), rank(0.5), rank(0.99), rank(0.999), rank(1))
+
+
+def largest(
+    measure: Callable[[int], LoadFigures], streams: int, limit_ms: float
+) -> tuple[int, list[LoadFigures]]:
+    """The largest number of streams, at most `streams`, whose p99 is within the limit, and what was measured.
+
+    By bisection, to one part in twenty; 0 when a single stream already fails. Raises Failure as `believe` does.
+    """
+    kept, fails, tried = 0, streams + 1, []
+    number = streams
+    while True:
+        tried.append(measure(number))
+        tried[-1].believe()
+        if tried[-1].keeps(limit_ms):
+            kept = number
+        else:
+            fails = number
+        if fails - kept <= max(1, int(kept * PRECISION)):
+            return kept, tried
+        number = (kept + fails) // 2
+
+
+def usage_of(pid: int) -> Usage:
+    """What a process and its children have used (Linux, /proc). Raises Failure when it cannot be read."""
+    cpu, pss = 0.0, 0
+    for one in _family(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+        except OSError as error:
+            raise Failure(f"pid {one}: {error.strerror}; a live process of yours is needed (Linux)") from None
+        cpu += (int(fields[11]) + int(fields[12])) / _TICKS
+        pss += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return Usage(cpu, pss)
+
+
+def used(before: Usage, begin: Usage, end: Usage, figures: tuple[int, float, float]) -> Process:
+    """Between `begin` and `end`; `figures` are the streams, the seconds, and the stream-seconds."""
+    streams, seconds, stream_seconds = figures
+    cpu = end.cpu_seconds - begin.cpu_seconds
+    return Process(
+        cpu_seconds=round(cpu, 3),
+        core_share=round(cpu / seconds, 4),
+        us_per_stream_second=round(cpu * 1e6 / stream_seconds, 1) if stream_seconds else 0.0,
+        pss_kib=end.pss_kib,
+        kib_per_stream=round((end.pss_kib - before.pss_kib) / streams, 1),
+    )
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found

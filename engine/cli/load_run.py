@@ -1,0 +1,348 @@
+"""One run of `listen load`: many paced streams from one thread, without Trio: waking a task a frame would cost more
+than the frame.
+
+    connect, spread over `ramp` -> settle -> measure `seconds` -> go on sending for `tail` -> close
+
+Streams take turns: in each packet's time every stream sends one, evenly spread, so which is next and when is
+arithmetic. A stream joins when its connection is up, and then sends packet n at `begin + n * period`, whatever happens:
+latency counts from that time, not from when the packet could be written (else a server that stalls would be asked less
+while it stalls, and its figures would look better: coordinated omission).
+
+Invariants: packets of a stream leave in order, none left out. Bounded: per stream `load_socket.UNSENT` and the times
+of results; the loop sleeps at least `TICK`, so that packets due together are sent together.
+Known doubts: a `tail` shorter than a server's delay counts late words as missing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from engine._client_connect import AddressError, ConnectFailed, Target
+from engine.cli.load_figures import LoadFigures, Usage, latency, usage_of, used
+from engine.cli.load_socket import BINARY, CLOSE, LoadSocket, Lost, frame
+
+__all__ = ["LoadPlan", "run_load"]
+
+TICK = 0.0005
+"""Seconds the loop sleeps at least; part of `late`."""
+
+CLOSING = 5.0
+"""Seconds the server has to end all connections after the last."""
+
+PING = b"ping"
+KEEPALIVE = b"\x8a\x00"
+SLACK = 1.0
+"""Seconds a segment may end after the audio that was sent, as with `listen stream`."""
+
+_STAMP = re.compile(r"p(\d+)t(\d+)")
+
+
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do. `packets` of `period` seconds each are sent in a loop; `query` goes to the server as it is."""
+
+    url: str
+    streams: int
+    seconds: float
+    packets: Sequence[bytes]
+    period: float
+    codec: str
+    query: dict[str, str | int | bool]
+    uid: str | None = None
+    token: str | None = None
+    ramp: float = 2.0
+    settle: float = 1.0
+    tail: float = 1.0
+    pid: int | None = None
+    vendor_pid: int | None = None
+
+
+class _Said(msgspec.Struct):
+    text: str
+    end: float
+
+
+class _Told(msgspec.Struct):
+    type: str = ""
+    code: int | None = None
+    message: str | None = None
+
+
+class _Stream:
+    def __init__(self, socket: LoadSocket) -> None:
+        self.socket = socket
+        self.begin: float | None = None
+        self.sent = 0
+        self.word = 0
+        self.done = False
+
+
+_as_segments = msgspec.json.Decoder(list[_Said]).decode
+_as_event = msgspec.json.Decoder(_Told).decode
+
+
+class _Snapshot(msgspec.Struct, frozen=True):
+    time: float
+    cpu: float
+    sent: int
+    messages: int
+    segments: int
+    usages: tuple[Usage | None, Usage | None]
+
+
+class _Run:
+    def __init__(self, plan: LoadPlan) -> None:
+        self.plan = plan
+        self.streams: list[_Stream] = []
+        self.failed: Counter[str] = Counter()
+        self.late: list[float] = []
+        self.segment: list[tuple[float, float]] = []
+        self.parts: list[tuple[float, float, float]] = []
+        self._frames = [frame(BINARY, packet) for packet in plan.packets]
+        self._sockets: dict[int, _Stream] = {}
+        self._epoll = select.epoll()
+        self._slot = 0
+        self._begin = 0.0
+        self._sent = self._messages = self._segments = 0
+        self._measuring = False
+        self._address = _resolve(plan.url)
+
+    def run(self) -> LoadFigures:
+        """From the first connection to the last close."""
+        plan = self.plan
+        before = self._usages()
+        self._begin = time.monotonic()
+        try:
+            for number in range(plan.streams):
+                self._loop(self._begin + number * plan.ramp / plan.streams)
+                self._connect(number)
+            self._loop(self._begin + plan.ramp + plan.settle)
+            start = self._snapshot()
+            self._measuring = True
+            self._loop(start.time + plan.seconds)
+            self._measuring = False
+            end = self._snapshot()
+            self._loop(end.time + plan.tail)
+            self._leave()
+        finally:
+            for stream in self._sockets.values():
+                stream.socket.close()
+            self._epoll.close()
+        return self._figures(before, start, end)
+
+    # Sending
+
+    def _loop(self, until: float) -> None:
+        """Send what is due and read what comes until that time."""
+        epoll, watched = self._epoll, (self._epoll.fileno(),)
+        while (now := time.monotonic()) < until:
+            due = self._send_due(now)
+            wait = min(max(due - time.monotonic(), TICK), until - now)
+            if select.select(watched, (), (), wait)[0]:
+                for fileno, mask in epoll.poll(0):
+                    self._ready(self._sockets[fileno], mask)
+
+    def _send_due(self, now: float) -> float:
+        """Send every packet due by `now`; when the next one is."""
+        count, period, begin = self.plan.streams, self.plan.period, self._begin
+        frames, looped = self._frames, len(self._frames)
+        slot, step = self._slot, period / count
+        while (due := begin + slot * step) <= now:
+            number = slot % count
+            slot += 1
+            if number >= len(self.streams):
+                continue
+            stream = self.streams[number]
+            if stream.done or not stream.socket.open:
+                continue
+            if stream.begin is None:
+                stream.begin = due
+            try:
+                stream.socket.send(frames[stream.sent % looped])
+            except Lost as lost:
+                self._lost(stream, lost)
+                continue
+            stream.sent += 1
+            self._sent += 1
+            if self._measuring:
+                self.late.append(time.monotonic() - due)
+        self._slot = slot
+        return due
+
+    # Receiving
+
+    def _connect(self, number: int) -> None:
+        plan = self.plan
+        who = {} if plan.uid is None else {"uid": f"{plan.uid}-{number}"}
+        target = Target.of(plan.url, plan.query | who)
+        stream = _Stream(LoadSocket(target, *self._address, plan.token))
+        self.streams.append(stream)
+        self._sockets[stream.socket.fileno] = stream
+        self._epoll.register(stream.socket.fileno, select.EPOLLOUT)
+
+    def _ready(self, stream: _Stream, mask: int) -> None:
+        try:
+            if mask & select.EPOLLOUT or stream.socket.unsent:
+                self._writable(stream)
+            if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                for message in stream.socket.read():
+                    self._message(stream, message, time.monotonic())
+        except Lost as lost:
+            self._lost(stream, lost)
+
+    def _writable(self, stream: _Stream) -> None:
+        if stream.begin is None and not stream.socket.open:
+            stream.socket.connected()
+        else:
+            stream.socket.resume()
+        if not stream.done:
+            self._epoll.modify(stream.socket.fileno, select.EPOLLIN)
+
+    def _message(self, stream: _Stream, message: bytes, now: float) -> None:
+        if message == PING:
+            stream.socket.send(frame(BINARY, KEEPALIVE))
+            return
+        self._messages += 1
+        try:
+            if message[:1] == b"[":
+                for said in _as_segments(message):
+                    self._segments += 1
+                    self._said(stream, said, now)
+                return
+            told = _as_event(message)
+        except msgspec.MsgspecError:
+            self.failed["sent what is neither segments nor an event"] += 1
+            return
+        if told.type == "error":
+            self.failed[f"error {told.code}: {told.message}"] += 1
+
+    def _said(self, stream: _Stream, said: _Said, now: float) -> None:
+        """Note when the last word, or each word that carries its time, was due, and came."""
+        at = max(0, said.text.find(f"p{stream.word}t"))
+        stamps = [(int(second), int(told)) for second, told in _STAMP.findall(said.text, at)]
+        for second, told in stamps:
+            if second > stream.word:
+                stream.word = second
+                due = self._due(stream, second)
+                if due is not None:
+                    self.segment.append((due, now - due))
+                    self.parts.append((due, told / 1e6 - due, now - told / 1e6))
+        if not stamps:
+            due = self._due(stream, said.end)
+            if due is not None:
+                self.segment.append((due, now - due))
+
+    def _due(self, stream: _Stream, position: float) -> float | None:
+        """When the packet that completes the audio up to `position` was due; None when no such packet was sent."""
+        period = self.plan.period
+        if stream.begin is None or not 0 < position <= stream.sent * period + SLACK:
+            return None
+        number = math.ceil(position / period - 1e-6) - 1
+        return stream.begin + min(number, stream.sent - 1) * period
+
+    def _lost(self, stream: _Stream, lost: Lost) -> None:
+        if not stream.done:
+            self.failed[str(lost)] += 1
+        self._forget(stream)
+
+    def _forget(self, stream: _Stream) -> None:
+        stream.done = True
+        if self._sockets.pop(stream.socket.fileno, None) is not None:
+            self._epoll.unregister(stream.socket.fileno)
+            stream.socket.close()
+
+    # The end
+
+    def _leave(self) -> None:
+        """Say goodbye to all, and give the server time to answer."""
+        for stream in list(self._sockets.values()):
+            stream.done = True
+            try:
+                stream.socket.send(frame(CLOSE, (1000).to_bytes(2, "big")))
+            except Lost:
+                self._forget(stream)
+        until = time.monotonic() + CLOSING
+        while self._sockets and (left := until - time.monotonic()) > 0:
+            for fileno, mask in self._epoll.poll(left):
+                self._ready(self._sockets[fileno], mask)
+
+    def _usages(self) -> tuple[Usage | None, Usage | None]:
+        pids = self.plan.pid, self.plan.vendor_pid
+        server, vendor = (None if pid is None else usage_of(pid) for pid in pids)
+        return server, vendor
+
+    def _snapshot(self) -> _Snapshot:
+        usages = self._usages()
+        return _Snapshot(
+            time.monotonic(), time.process_time(), self._sent, self._messages, self._segments, usages
+        )
+
+    def _figures(
+        self, before: tuple[Usage | None, Usage | None], start: _Snapshot, end: _Snapshot
+    ) -> LoadFigures:
+        plan, seconds = self.plan, end.time - start.time
+        stream_seconds = (end.sent - start.sent) * plan.period
+        within = [taken for due, taken in self.segment if start.time <= due < end.time]
+        parts = [part for part in self.parts if start.time <= part[0] < end.time]
+        expected = (
+            sum(self._expected(stream, start.time, end.time) for stream in self.streams) if parts else 0
+        )
+        server, vendor = (
+            None
+            if one is None or a is None or b is None
+            else used(one, a, b, (plan.streams, seconds, stream_seconds))
+            for one, a, b in zip(before, start.usages, end.usages, strict=True)
+        )
+        return LoadFigures(
+            streams=plan.streams,
+            seconds=round(seconds, 3),
+            codec=plan.codec,
+            sent_frames=end.sent - start.sent,
+            stream_seconds=round(stream_seconds, 3),
+            messages=end.messages - start.messages,
+            segments=end.segments - start.segments,
+            failed=dict(self.failed),
+            expected=expected,
+            missing=max(0, expected - len(parts)),
+            late=latency(self.late),
+            segment=latency(within),
+            to_vendor=latency([part[1] for part in parts]),
+            to_client=latency([part[2] for part in parts]),
+            generator_core_share=round((end.cpu - start.cpu) / seconds, 4),
+            server=server,
+            vendor=vendor,
+        )
+
+    def _expected(self, stream: _Stream, start: float, end: float) -> int:
+        """Words that a stand-in says, one a second, of packets that were due in that time."""
+        dues = (self._due(stream, second) for second in range(1, int(stream.sent * self.plan.period) + 1))
+        return sum(due is not None and start <= due < end for due in dues)
+
+
+def run_load(plan: LoadPlan) -> LoadFigures:
+    """Do it. Raises AddressError, ConnectFailed when the name cannot be resolved, Failure for a pid that is none.
+
+    Blocks the thread; interrupted, all connections are closed.
+    """
+    return _Run(plan).run()
+
+
+def _resolve(url: str) -> tuple[tuple[str, int], int]:
+    target = Target.of(url, {})
+    if target.tls:
+        raise AddressError(
+            f"url {url!r}: the generator does not encrypt; use ws://, to what is behind the TLS proxy"
+        )
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise ConnectFailed(f"{target} cannot be reached: {error.strerror}") from None
+    family, _, _, _, address = found[0]
+    return (str(address[0]), int(address[1])), family
