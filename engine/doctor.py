@@ -60,7 +60,7 @@ def examine(
 ) -> list[Check]:
     """All checks, for the configuration that `serve` would use; for the defaults where that has mistakes."""
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
-    checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config)]
+    checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     checks += [_open_files(config.limits.sessions), _maps(config.limits.sessions), _memory(config)]
     checks += [_port(config.host, config.port)]
@@ -136,6 +136,20 @@ def _local_model(config: Config) -> Check:
         return Check("local model", FAIL, str(error), "see the message, or choose another local.model")
     checked = "checksum right" if files.sha256 else "your own, not checked"
     return Check("local model", OK, f"{files.name} in {files.folder}, {checked}")
+
+
+def _vendors(config: Config) -> Check:
+    """Who transcribes, in order; the services in that order that have neither key nor address."""
+    from engine.stt.vendors import configured_vendors
+
+    usable = [vendor.name for vendor in configured_vendors(config)]
+    others = [name for name in config.stt.service_models if name not in usable]
+    if not usable:
+        advice = "set a key (DEEPGRAM_API_KEY …), or install 'listen-engine[local]' and name local-whisper"
+        return Check("transcription", FAIL, "nobody in stt.service_models can be used", advice)
+    left_out = f"; not configured: {', '.join(others)}" if others else ""
+    gate = "" if config.stt.gate == "off" else f"; silence gate: {config.stt.gate}"
+    return Check("transcription", OK, f"{', '.join(usable)}{left_out}{gate}")
 
 
 def _data_dir(data_dir: Path) -> Check:

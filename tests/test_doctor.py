@@ -34,6 +34,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "lc3",
         "aac",
         "local model",
+        "transcription",
         "data directory",
         "kernel cache",
         "open files",
@@ -110,3 +111,19 @@ def test_the_command_is_status_1_when_a_check_fails(
     assert any(row["status"] == "fail" for row in rows) == bool(status)
     assert run(["doctor"]) == status
     assert "data directory" in capsys.readouterr().out
+
+
+def test_it_says_who_transcribes_and_who_is_not_configured(tmp_path: Path) -> None:
+    environ = {"LISTEN_DATA_DIR": str(tmp_path), "DEEPGRAM_API_KEY": "k", "LISTEN_STT_GATE": "on"}
+    (check,) = [check for check in examine(environ=environ) if check.name == "transcription"]
+    assert check.status == "ok"
+    assert check.detail == (
+        "dg-nova-3, dg-nova-2, local-whisper; not configured: soniox-stt-rt, speechmatics-rt, vosk; silence gate: on"
+    )
+
+
+def test_without_anybody_to_transcribe_it_says_what_to_do(tmp_path: Path) -> None:
+    environ = {"LISTEN_DATA_DIR": str(tmp_path), "STT_SERVICE_MODELS": "vosk"}
+    (check,) = [check for check in examine(environ=environ) if check.name == "transcription"]
+    assert check.status == "fail"
+    assert "DEEPGRAM_API_KEY" in check.advice
