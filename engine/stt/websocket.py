@@ -112,8 +112,10 @@ class WebSocketTransport:
                 except BaseException as raised:  # noqa: BLE001 (raised again below; the nursery would wrap it)
                     error = raised
                 nursery.cancel_scope.cancel()
+        except* ws.ConnectionRejected as group:
+            error = next(_refused(e) for e in group.exceptions if isinstance(e, ws.ConnectionRejected))
         except* (h11.ProtocolError, wsproto.utilities.ProtocolError) as group:
-            # trio-websocket's reader trips over its own answer to what is no HTTP.
+            # trio-websocket's reader raises both into the nursery; this one is its own answer to what is no HTTP.
             cause = group.exceptions[0]
             error = ConnectFailed(f"{urlsplit(request.url).netloc} does not speak WebSocket: {cause}")
         finally:
