@@ -1,0 +1,165 @@
+"""CPU, memory and latency of whole servers under the same load, in one run.
+
+    python -m bench.endtoend [--streams 20,50,100] [--seconds 4] [--rounds 2] [--stacks ours,uvicorn]
+
+Paced Opus streams (20 ms packets, `listen load`) go to each server in turn, round after round; all of them send what
+they decode to one vendor on this machine, which answers once a second a stream. Compared are the bare C loop (the
+limit), `listen serve` with everything on, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`).
+Figures are medians over the rounds; "of C" is the median of the ratios within a round. Exit status 1 when generator or
+vendor used more than 80 % of a core anywhere, or a server lost words or streams: such a figure is marked.
+"""
+
+import argparse
+import importlib.util
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench.load.stacks import STACKS, Stack, stacks
+from engine.cli.load import prepare
+from engine.cli.load_figures import Latency, LoadFigures
+from engine.cli.load_run import LoadPlan, run_load
+from engine.cli.recording import read
+from engine.cli.status import Failure
+
+RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
+LIMIT = "C limit"
+LOST = 0.01
+"""Share of words that may be missing from a server that keeps up."""
+
+
+class Measured(NamedTuple):
+    """One stack at one number of streams, once."""
+
+    stack: str
+    figures: LoadFigures
+    kib_per_stream: float
+
+    @property
+    def cpu(self) -> float:
+        """µs of CPU a stream-second."""
+        return self.figures.server.us_per_stream_second if self.figures.server else 0.0
+
+    @property
+    def doubt(self) -> str:
+        """Why the figure must not be believed; empty when it may."""
+        try:
+            self.figures.believe()
+        except Failure as failure:
+            return str(failure)
+        figures = self.figures
+        if figures.failed or not figures.expected or figures.missing > LOST * figures.expected:
+            return (
+                f"{figures.missing} of {figures.expected} words missing, failed: {figures.failed or 'none'}"
+            )
+        return ""
+
+
+def measure(plan: LoadPlan, stack: Stack, vendor: Stack) -> Measured:
+    """Load one stack."""
+    plan = msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendor.pid)
+    figures = run_load(plan)
+    assert figures.server is not None
+    added = figures.server.pss_kib - stack.idle.pss_kib
+    return Measured(stack.name, figures, added / plan.streams)
+
+
+@cache
+def _speech() -> tuple[list[bytes], float]:
+    return prepare(read(RECORDING, rate=16_000, channels=1), "opus_fs320")
+
+
+def _plan(count: int, seconds: float) -> LoadPlan:
+    packets, period = _speech()
+    return LoadPlan(
+        url="",
+        streams=count,
+        seconds=seconds,
+        packets=packets,
+        period=period,
+        codec="opus_fs320",
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000},
+        uid=f"load-{count}",
+        ramp=max(1.0, count / 100),
+    )
+
+
+def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[str]) -> list[str]:
+    """The table, in Markdown."""
+    lines = [
+        "| streams | stack | CPU, µs a stream-second | of C | due to segment, ms: p50, p99, p99.9 "
+        "| to vendor: p99 | to client: p99 | PSS, KiB a stream | |",
+        "|---:|---|---:|---:|---|---:|---:|---:|---|",
+    ]
+    for count in counts:
+        of_count = [one for one in measured if one.figures.streams == count]
+        limits = [one.cpu for one in of_count if one.stack == LIMIT]
+        for name in names:
+            lines.append(_row(count, [one for one in of_count if one.stack == name], limits))
+    return lines
+
+
+def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str:
+    cpu = statistics.median(one.cpu for one in rounds)
+    ratios = [one.cpu / limit for one, limit in zip(rounds, limits, strict=False) if limit]
+    ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"
+    segment = [_median([one.figures.segment for one in rounds], which) for which in ("p50", "p99", "p999")]
+    vendor = _median([one.figures.to_vendor for one in rounds], "p99")
+    client = _median([one.figures.to_client for one in rounds], "p99")
+    memory = rounds[0].kib_per_stream
+    doubt = "doubtful" if any(one.doubt for one in rounds) else ""
+    return (
+        f"| {count} | {rounds[0].stack} | {cpu:.0f} | {ratio} | {', '.join(segment)} | {vendor} | {client} "
+        f"| {memory:.0f} | {doubt} |"
+    )
+
+
+def _median(of: Sequence[Latency | None], which: str) -> str:
+    values = [getattr(one, which) for one in of if one is not None]
+    return f"{statistics.median(values):.1f}" if values else "–"
+
+
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.endtoend", description="See the module's documentation."
+    )
+    parser.add_argument("--streams", default="20,50,100")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--stacks", default=",".join(STACKS))
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] = ()) -> int:
+    """Print the table. Returns the exit status."""
+    arguments = _arguments(given)
+    counts = sorted(map(int, arguments.streams.split(",")))
+    names = [name.strip() for name in arguments.stacks.split(",")]
+    if "uvicorn" in names and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn"))):
+        print("fastapi and uvicorn are not installed (pip install 'listen-engine[bench]'): no uvicorn peer")
+        names.remove("uvicorn")
+    measured = []
+    with stacks(names) as (vendor, running):
+        # Streams in rising number, so that what a server keeps from one load it needs for the next anyway.
+        for count in counts:
+            plan = _plan(count, arguments.seconds)
+            for _ in range(arguments.rounds):
+                measured += [measure(plan, running[name], vendor) for name in names]
+    print(
+        f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}\n"
+    )
+    print("\n".join(rows(measured, counts, names)))
+    doubts = [f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in measured if one.doubt]
+    for doubt in doubts:
+        print(f"doubtful: {doubt}")
+    return int(bool(doubts))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
