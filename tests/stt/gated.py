@@ -134,7 +134,7 @@ class AnyVendor:
     def _new_words(self, until: int, *, keep: bool = True) -> tuple[Word, ...]:
         count = min(self._random.randint(0, 4), (until - self._covered) // 2)
         cuts = sorted(self._random.sample(range(self._covered, until + 1), 2 * count))
-        words = [Word(f"w{n}", *cuts[2 * n : 2 * n + 2]) for n in range(count)]
+        words = [Word(f"w{n}", cuts[2 * n], cuts[2 * n + 1]) for n in range(count)]
         if keep:
             self.words += words
         return tuple(words)
