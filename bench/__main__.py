@@ -8,7 +8,7 @@ import importlib.util
 import subprocess
 import sys
 
-BENCHES = ("decode", "ring", "resample", "local_stt", "session", "endtoend")
+BENCHES = ("decode", "ring", "resample", "local_stt", "gate", "session", "endtoend")
 
 
 def main(names: list[str]) -> int:

@@ -81,6 +81,9 @@ class Metrics:
         self._rejected = self._counter("connections_rejected", "Connections refused.", "reason")
         self._failed = self._counter("session_errors", "Sessions ended by a fault of the server (1011).")
         self._audio = self._counter("audio_in_seconds", "Audio received and decoded.", "codec")
+        self._gated = self._counter(
+            "audio_gated_seconds", "Audio kept from speech-to-text services because nobody spoke."
+        )
         self._decode_errors = self._counter("decode_errors", "Packets that could not be decoded.", "codec")
         self._lost = self._counter("audio_lost_samples", "Samples at 16 kHz lost; must stay 0.")
         self._vendor_failures = self._counter(
@@ -129,6 +132,10 @@ class Metrics:
 
     def audio_in(self, codec: str, seconds: float) -> None:
         self._audio.labels(_bounded(codec, CODEC_RATES)).inc(seconds)
+
+    def audio_gated(self, seconds: float) -> None:
+        """The silence gate kept so much from a vendor; its share is this over `audio_in_seconds`."""
+        self._gated.inc(seconds)
 
     def decode_errors(self, codec: str, packets: int = 1) -> None:
         self._decode_errors.labels(_bounded(codec, CODEC_RATES)).inc(packets)

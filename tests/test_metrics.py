@@ -13,6 +13,7 @@ def test_what_happened_is_counted_under_its_label() -> None:
     metrics.session_failed()
     metrics.audio_in("opus", 1.5)
     metrics.audio_in("opus", 0.5)
+    metrics.audio_gated(0.25)
     metrics.decode_errors("lc3", 3)
     metrics.lost_samples(160)
     metrics.segment_latency(0.3)
@@ -25,6 +26,7 @@ def test_what_happened_is_counted_under_its_label() -> None:
     assert value("listen_session_errors_total") == 1
     assert value("listen_audio_in_seconds_total", {"codec": "opus"}) == 2
     assert value("listen_decode_errors_total", {"codec": "lc3"}) == 3
+    assert value("listen_audio_gated_seconds_total") == 0.25
     assert value("listen_audio_lost_samples_total") == 160
     assert value("listen_segment_latency_seconds_sum") == 0.3
     assert value("listen_stage_latency_seconds_count", {"stage": "decode"}) == 1

@@ -205,6 +205,7 @@ class _Meter:
         self._usage = UsageMeter()
         self._rejected = 0
         self._lost = 0
+        self._gated = 0
 
     async def run(self, interval: float) -> None:
         """Read for as long as the session lives."""
@@ -223,6 +224,8 @@ class _Meter:
         self._rejected = rejected
         self._metrics.lost_samples(statistics.ledger.lost - self._lost)
         self._lost = statistics.ledger.lost
+        self._metrics.audio_gated((statistics.ledger.gated - self._gated) / SAMPLE_RATE)
+        self._gated = statistics.ledger.gated
         if self._session.joined:
             self._conversations.used(self._session, usage)
 
