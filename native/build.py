@@ -1,4 +1,4 @@
-"""Builds `engine._native`, the one extension: ring, codecs, energy gate, WebSocket frames.
+"""Builds `engine._native`, the one extension: ring, codecs, energy gate, WebSocket frames, lane.
 
 What Python sees is declared once, in the headers, between the lines `cffi: begin` and `cffi: end`.
 
@@ -12,8 +12,11 @@ from collections.abc import Mapping
 
 from cffi import FFI
 
-HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h")
-SOURCES = ("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "gate.c", "frame.c")
+HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_slot.h")
+SOURCES = (
+    *("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "gate.c"),
+    *("frame.c", "lane.c", "lane_input.c", "lane_output.c"),
+)
 FOLDER = os.path.join("native", "src")  # relative to the root: setuptools refuses absolute source paths
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 

@@ -13,6 +13,7 @@ from engine.audio.codecs import library_versions as library_versions
 from engine.audio.encoders import Encoder as Encoder
 from engine.audio.encoders import create_encoder as create_encoder
 from engine.audio.gate import EnergyGate as EnergyGate
+from engine.audio.intake import Intake as Intake
 from engine.audio.ledger import Imbalance as Imbalance
 from engine.audio.ledger import Ledger as Ledger
 from engine.audio.ledger import LedgerSnapshot as LedgerSnapshot

@@ -93,6 +93,13 @@ class NativeDecoder:
         """See `Decoder.flush`. Bytes of a sample whose end never came are dropped."""
         return Decoded(0, packets=0)
 
+    def native_codec(self) -> tuple[Any, int] | None:
+        """The `codec *`, and the bytes after which a message is cut (0: not at all), for native code.
+
+        None when what the codec puts out is not yet what belongs in the ring.
+        """
+        return self._opened(), self._piece_bytes
+
     def close(self) -> None:
         """See `Decoder.close`."""
         if self._codec is not None:
@@ -125,6 +132,10 @@ class _ResampledDecoder(NativeDecoder):
         self._resampler = Resampler(shape.rate)
         self._scratch = np.empty(0, dtype=np.int16)
         self.delay = self._resampler.delay
+
+    def native_codec(self) -> None:
+        """The resampler is Python's."""
+        return
 
     def max_samples(self, payload_bytes: int) -> int:
         """See `Decoder.max_samples`."""

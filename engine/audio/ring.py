@@ -121,6 +121,12 @@ class Ring:
         """Samples that can be written before a lossless cursor would be overrun; `capacity` without one."""
         return lib.ring_headroom(self._native())
 
+    def want(self, position: int) -> None:
+        """Have a native writer tell when samples up to `position` are there, once; the least of several counts."""
+        memory = self._native()
+        if position < memory.wanted:
+            memory.wanted = position
+
     def cursor(self, name: str, *, lossless: bool = True, at: int | None = None) -> "Cursor":
         """A reader that starts at position `at` (default: the next sample to be written).
 

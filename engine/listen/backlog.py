@@ -27,9 +27,9 @@ class Backlog:
         """`margin`: begin to spill when fewer than this many samples are free in the ring."""
         self.covered = 0
         self.position = 0
+        self.margin = margin
         self._ring = ring
         self._spill = spill
-        self._margin = margin
         self._cursor = ring.cursor("speech to text", lossless=True)
         self._flush_at: int | None = None
         self._flush_asked = 0
@@ -56,7 +56,7 @@ class Backlog:
         Old audio is moved to the spill file first; only when that is full too (or the disk refuses) does this
         wait for the vendor. Cancellation loses nothing.
         """
-        wanted = min(samples + self._margin, self._ring.capacity)
+        wanted = min(samples + self.margin, self._ring.capacity)
         while self._ring.headroom() < wanted:
             moved = await self._spill_oldest()
             if moved:
@@ -69,6 +69,8 @@ class Backlog:
         """Samples were written to the ring: wake the reader if that is what it waits for."""
         if self._ring.write_position >= self._wanted:
             self._arrived.set()
+        else:
+            self._ring.want(self._wanted)
 
     def flush(self) -> int:
         """Ask the vendor to transcribe everything received so far; the position that will be covered."""
@@ -98,6 +100,7 @@ class Backlog:
             if self.unread >= samples:
                 return await self._take(samples)
             self._wanted = self.position + samples
+            self._ring.want(self._wanted)
             self._arrived = trio.Event()
             await self._arrived.wait()
 
@@ -154,7 +157,7 @@ class Backlog:
 
     async def _spill_oldest(self) -> bool:
         """Move the oldest audio that only the ring has to the file; False when there is nothing or no room."""
-        samples = min(self._cursor.available, self._spill.room, max(self._margin, 1))
+        samples = min(self._cursor.available, self._spill.room, max(self.margin, 1))
         if samples <= 0:
             return False
         position = self._cursor.position

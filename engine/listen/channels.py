@@ -92,6 +92,11 @@ class CallAudio:
         self._channels[0].ledger.received(packets=1, decoded=0, rejected=1)
         return 1
 
+    @property
+    def last_audio_at(self) -> float | None:
+        """See `Pipeline.last_audio_at`."""
+        return max((at for c in self._channels if (at := c.last_audio_at) is not None), default=None)
+
     async def finish(self) -> None:
         """No audio follows on any channel."""
         for channel in self._channels:

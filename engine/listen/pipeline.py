@@ -1,7 +1,8 @@
 """From codec packets to results: decoder, ring, backlog and vendor, with the books kept. No socket, no records.
 
-Operations: one task `feed`s packets, one runs `transcribe`; `flush` has everything so far transcribed, `finish`
-says that no audio follows. Results go to the `listener`, whose methods are called from `transcribe`'s task.
+Operations: one task `feed`s packets, or native code decodes them (`open_intake`) and says so (`fed`); one runs
+`transcribe`; `flush` has everything so far transcribed, `finish` says that no audio follows. Results go to the
+`listener`, whose methods are called from `transcribe`'s task.
 Invariants: every sample written to the ring is in exactly one term of the ledger; `Final`s tile the timeline.
 Bounded by the backlog (ring and spill file); `feed` waits when it is full.
 Known doubts: a vendor whose results overlap those before them is trusted only from the last covered sample on.
@@ -13,7 +14,8 @@ from typing import Protocol
 import msgspec
 import trio
 
-from engine.audio.codecs import Decoder
+from engine.audio.codecs import Decoded, Decoder
+from engine.audio.intake import Intake, open_intake
 from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
@@ -114,7 +116,6 @@ class Pipeline:
     ) -> None:
         """`vendors`: in order of preference; empty for a session that brings its own transcript."""
         self.ledger = Ledger()
-        self.last_audio_at: float | None = None
         self.last_speech: int | None = None
         self.words = 0
         self._decoder = decoder
@@ -126,6 +127,8 @@ class Pipeline:
         self._listener: Listener
         self._breakers = breakers
         self._policy = policy
+        self._audio_at: float | None = None
+        self._intake: Intake | None = None
         self._at_the_door = False
         self._speaking = False
         self._stopped = False
@@ -150,30 +153,74 @@ class Pipeline:
                 await self._backlog.make_room(self._decoder.max_samples(len(piece)))
             done = self._decoder.decode(piece, self._ring)
             bad += done.bad_packets
-            self._count(done.samples, done.concealed, done.packets, done.bad_packets)
+            self._count(done)
         self._at_the_door = False
-        self.last_audio_at = trio.current_time()
+        self._audio_at = trio.current_time()
         self._audio_came.set()
         return bad
+
+    def open_intake(self, *, keepalive: int, alarm: int) -> Intake | None:
+        """For a socket that decodes by itself, instead of `feed`; None when this codec cannot be heard so.
+
+        See `engine.audio.intake.open_intake` for the parameters.
+        """
+        margin = self._backlog.margin if self._vendors else 0
+        self._intake = open_intake(self._decoder, self._ring, margin=margin, keepalive=keepalive, alarm=alarm)
+        return self._intake
+
+    def fed(self) -> None:
+        """Audio was decoded into the intake. Not called for each packet: when what was wanted is there."""
+        self._catch_up()
+        self._audio_came.set()
+
+    async def make_room(self, samples: int) -> None:
+        """Return when `samples` samples can be decoded into the intake; see `Backlog.make_room`."""
+        self._catch_up()
+        self._at_the_door = True
+        try:
+            if self._vendors:
+                await self._backlog.make_room(samples)
+        finally:
+            self._at_the_door = False
+
+    def _catch_up(self) -> None:
+        """Book what was decoded into the intake since the last time."""
+        if self._intake is None:
+            return
+        done = self._intake.take()
+        if done.packets:
+            self._count(done)
+        if not self._vendors:
+            self._ring.want(self.received + SAMPLE_RATE)
 
     async def finish(self) -> None:
         """No audio follows: what the decoder still holds is added, and the vendor told. Idempotent."""
         await self._backlog.make_room(self._decoder.max_samples(0))
-        done = self._decoder.flush(self._ring)
-        self._count(done.samples, done.concealed, done.packets, done.bad_packets)
+        self._catch_up()
+        self._count(self._decoder.flush(self._ring))
         self._backlog.finish()
         self._finished.set()
 
-    def _count(self, samples: int, concealed: int, packets: int, bad: int) -> None:
-        self.ledger.received(packets=packets, decoded=packets - bad, rejected=bad)
-        self.ledger.heard(decoded=samples, concealed=concealed)
+    def _count(self, done: Decoded) -> None:
+        good = done.packets - done.bad_packets
+        self.ledger.received(packets=done.packets, decoded=good, rejected=done.bad_packets)
+        self.ledger.heard(decoded=done.samples, concealed=done.concealed)
         if self._vendors:
             self._backlog.grown()
         else:
-            self.ledger.not_for_stt(samples + concealed)
+            self.ledger.not_for_stt(done.samples + done.concealed)
             self._backlog.cover(self.received)
 
     # What is known of speech and silence
+
+    @property
+    def last_audio_at(self) -> float | None:
+        """When the last audio came, on Trio's clock; None before any."""
+        quiet = self._intake.quiet_for() if self._intake is not None else None
+        if quiet is None:
+            return self._audio_at
+        heard = trio.current_time() - quiet
+        return heard if self._audio_at is None else max(heard, self._audio_at)
 
     @property
     def speech_waiting(self) -> bool:
@@ -189,20 +236,21 @@ class Pipeline:
 
     def silence(self) -> float | None:
         """Seconds since the end of the last speech, on the audio's timeline and then the clock's; None before any."""
-        if self.last_speech is None or self.last_audio_at is None:
+        if self.last_speech is None:
             return None
         return self.age(min(self.last_speech, self.received))
 
     def age(self, position: int) -> float:
         """Seconds since sample `position` was received, for audio that comes in real time."""
-        if self.last_audio_at is None:
+        heard = self.last_audio_at
+        if heard is None:
             return 0.0
-        return (self.received - position) / SAMPLE_RATE + trio.current_time() - self.last_audio_at
+        return (self.received - position) / SAMPLE_RATE + trio.current_time() - heard
 
     def speech_now(self) -> None:
         """Somebody else heard speech just now (a client that transcribes by itself)."""
         self.last_speech = self.received
-        self.last_audio_at = trio.current_time()
+        self._audio_at = trio.current_time()
 
     def _speech(self, began: int, until: int) -> None:
         """Speech from sample `began` to sample `until`, or still going on there."""
@@ -224,11 +272,13 @@ class Pipeline:
     async def flush_when_idle(self, seconds: float) -> None:
         """Have what is left transcribed whenever no audio came for `seconds`: a muted client sends no silence."""
         while True:
-            if self.last_audio_at is None or self._backlog.waiting == 0:
+            heard = self.last_audio_at
+            if heard is None or self._backlog.waiting == 0:
                 self._audio_came = trio.Event()
+                self._ring.want(self.received + 1)
                 await self._audio_came.wait()
-            elif trio.current_time() < self.last_audio_at + seconds:
-                await trio.sleep_until(self.last_audio_at + seconds)
+            elif trio.current_time() < heard + seconds:
+                await trio.sleep_until(heard + seconds)
             else:
                 await self.flush()
 
@@ -322,6 +372,7 @@ class Pipeline:
         Sessions end only when all is covered, or when the server's drain time is over.
         """
         if not self._stopped:
+            self._catch_up()
             self._stopped = True
             self.ledger.lost(self._backlog.waiting)
 
@@ -334,6 +385,8 @@ class Pipeline:
 
     def statistics(self) -> PipelineStatistics:
         """The books, and how full the buffers are."""
+        if not self._stopped:
+            self._catch_up()
         waiting = 0 if self._stopped else self._backlog.waiting
         return PipelineStatistics(
             ledger=self.ledger.snapshot(pending=waiting),

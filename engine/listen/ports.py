@@ -1,10 +1,12 @@
 """What a live session needs from the rooms that come after it, as Protocols that they implement."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from engine.audio.intake import Intake
 from engine.transcript import Merged
 from engine.wire.messages import Event, Segment
 
@@ -44,6 +46,24 @@ class ClientSocket(Protocol):
 
     async def close(self, code: int, reason: str = "") -> None:
         """Send the close frame; a second call, or a call after the client went, does nothing."""
+        ...
+
+
+@runtime_checkable
+class DecodingSocket(ClientSocket, Protocol):
+    """A client's socket that can decode audio by itself, in native code."""
+
+    def decoding(
+        self,
+        intake: Intake,
+        decoded: Callable[[], None],
+        make_room: Callable[[int], Awaitable[None]],
+    ) -> AbstractContextManager[None]:
+        """Inside, audio goes to `intake`, and `receive` gives only what else the client says.
+
+        `decoded` is called when the ring has what is wanted of it; it must not block. `make_room` is awaited
+        in `receive` when so many samples do not fit. Afterwards messages are dropped.
+        """
         ...
 
 

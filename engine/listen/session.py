@@ -13,15 +13,24 @@ short.
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 import trio
 
+from engine.audio.intake import Intake
 from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pipeline import Pipeline, PipelineStatistics
-from engine.listen.ports import ClientGone, ClientSocket, Conversations, OpenConversation, WallClock
+from engine.listen.ports import (
+    ClientGone,
+    ClientSocket,
+    Conversations,
+    DecodingSocket,
+    OpenConversation,
+    WallClock,
+)
 from engine.listen.record import Record
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -165,7 +174,7 @@ class Session:
 
     async def _receive(self) -> None:
         """Take messages until the client goes or the session must end; then no audio follows."""
-        with self._receiving:
+        with self._receiving, self._decoding():
             try:
                 while self._state in TAKES_AUDIO:
                     message = await self._socket.receive()
@@ -178,6 +187,22 @@ class Session:
             except ClientGone as gone:
                 self._gone(Ending(gone.code, "the client closed"))
         await self._pipeline.finish()
+
+    def _decoding(self) -> AbstractContextManager[None]:
+        """Where the socket can and the codec may, audio goes straight into the ring, past `_on_audio`."""
+        socket, pipeline = self._socket, self._pipeline
+        if not isinstance(socket, DecodingSocket) or not isinstance(pipeline, Pipeline):
+            return nullcontext()
+        intake = pipeline.open_intake(keepalive=KEEPALIVE_BYTES, alarm=BAD_PACKET_RUN)
+        if intake is None:
+            return nullcontext()
+
+        async def make_room(samples: int) -> None:
+            self._last_message = math.inf
+            await pipeline.make_room(samples)
+            self._last_message = trio.current_time()
+
+        return socket.decoding(intake, lambda: self._on_decoded(pipeline, intake), make_room)
 
     async def _send(self) -> None:
         try:
@@ -209,10 +234,11 @@ class Session:
         """End the session when nothing at all came from the client for the configured time."""
         while True:
             limit, now = self._config.inactivity_timeout, trio.current_time()
-            if self._last_message + limit <= now:
+            heard = max(self._last_message, self._pipeline.last_audio_at or 0.0)
+            if heard + limit <= now:
                 self.end(CloseCode.GOING_AWAY, f"no message for {limit:g} s")
                 return
-            await trio.sleep_until(min(self._last_message, now) + limit)
+            await trio.sleep_until(min(heard, now) + limit)
 
     async def _serve_flushes(self) -> None:
         """Answer the client's `flush` messages; several that come together are one."""
@@ -255,10 +281,19 @@ class Session:
         told = self._bad_run >= BAD_PACKET_RUN
         self._bad_run += bad
         if self._bad_run >= BAD_PACKET_RUN and not told:
-            codec = self.parameters.codec
-            self._status(
-                "audio_undecodable", f"{self._bad_run} packets in a row are not {codec}: check codec"
-            )
+            self._undecodable(self._bad_run)
+
+    def _on_decoded(self, pipeline: Pipeline, intake: Intake) -> None:
+        """The socket has decoded audio: what `_on_audio` does, for many packets at once."""
+        self._record.begin()
+        pipeline.fed()
+        bad_run = intake.take_alarm()
+        if bad_run:
+            self._undecodable(bad_run)
+
+    def _undecodable(self, packets: int) -> None:
+        codec = self.parameters.codec
+        self._status("audio_undecodable", f"{packets} packets in a row are not {codec}: check codec")
 
     async def _on_text(self, text: str) -> None:
         message = decode_client(text)

@@ -81,6 +81,7 @@ void ring_free(ring *r)
 void ring_reset(ring *r)
 {
     r->written = 0;
+    r->wanted = 0;
     memset(r->cursors, 0, sizeof(r->cursors));
 }
 

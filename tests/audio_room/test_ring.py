@@ -236,3 +236,11 @@ def test_a_pool_keeps_no_more_idle_rings_than_it_may_and_counts() -> None:
     assert (statistics.idle, statistics.in_use, statistics.mapped, statistics.surplus) == (2, 0, 3, 1)
     pool.acquire()
     assert pool.statistics().reused == 1
+
+
+def test_of_several_positions_wanted_the_nearest_is_told_of() -> None:
+    ring = Ring(16_000)
+    ring._native().wanted = 1000
+    ring.want(2000)
+    ring.want(500)
+    assert ring._native().wanted == 500

@@ -1,0 +1,60 @@
+"""Where native code that receives a stream decodes it: a codec and a ring, used without Python in between.
+
+Operations: `open_intake`; whoever receives is given `native` (a `lane_intake *`, native/src/lane.h); `take` says
+what was decoded since the last time.
+Invariants: what `take` has given and the ring's write position agree at any moment at which it is called.
+Bounded: counters only. Valid while the decoder and the ring are open.
+"""
+
+import time
+from typing import Any
+
+from engine._native import ffi
+from engine.audio._native_decoder import NativeDecoder
+from engine.audio.decoder import Decoded, Decoder
+from engine.audio.ring import Ring
+
+__all__ = ["Intake", "open_intake"]
+
+
+class Intake:
+    """One stream's way past Python. Made by `open_intake`."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self._taken = (0, 0, 0, 0)
+
+    def take(self) -> Decoded:
+        """What was decoded since the last call; `packets` is 0 when nothing was."""
+        native = self.native
+        now = (native.samples, native.concealed, native.packets, native.bad_packets)
+        samples, concealed, packets, bad = (new - old for new, old in zip(now, self._taken, strict=True))
+        self._taken = now
+        return Decoded(samples, concealed, bad == packets > 0, packets, bad)
+
+    def take_alarm(self) -> int:
+        """Length of a run of undecodable packets that has reached the limit and was not told of yet; else 0."""
+        run: int = self.native.alarmed
+        self.native.alarmed = 0
+        return run
+
+    def quiet_for(self) -> float | None:
+        """Seconds since the last packet; None before the first."""
+        heard = self.native.heard_ns
+        return (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - heard) / 1e9 if heard else None
+
+
+def open_intake(decoder: Decoder, ring: Ring, *, margin: int, keepalive: int, alarm: int) -> Intake | None:
+    """An intake, or None when the codec's audio has to pass through `decoder.decode`.
+
+    `margin`: samples of headroom to leave before room is asked for. Messages of up to `keepalive` bytes are no
+    audio. `alarm`: so many undecodable packets in a row are told of.
+    """
+    codec = decoder.native_codec() if isinstance(decoder, NativeDecoder) else None
+    if codec is None:
+        return None
+    native = ffi.new("lane_intake *")
+    native.codec, native.piece_bytes = codec
+    native.ring = ring._native()
+    native.margin, native.keepalive, native.alarm = margin, keepalive, alarm
+    return Intake(native)

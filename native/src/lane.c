@@ -1,0 +1,312 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "lane_slot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_ROOM 512
+#define KEPT_ROOM (64 * 1024)
+#define BELL UINT64_MAX
+
+int buffer_grow(buffer *b, size_t more)
+{
+    if (b->room - b->end >= more)
+        return 1;
+    size_t room = b->room ? b->room : FIRST_ROOM;
+    while (room - b->end < more)
+        room *= 2;
+    uint8_t *bytes = realloc(b->bytes, room);
+    if (bytes == NULL)
+        return 0;
+    b->bytes = bytes;
+    b->room = room;
+    return 1;
+}
+
+int buffer_append(buffer *b, const uint8_t *data, size_t bytes)
+{
+    if (bytes == 0)
+        return 1;
+    if (!buffer_grow(b, bytes))
+        return 0;
+    memcpy(b->bytes + b->end, data, bytes);
+    b->end += bytes;
+    return 1;
+}
+
+static void buffer_free(buffer *b)
+{
+    free(b->bytes);
+    *b = (buffer){0};
+}
+
+void buffer_clear(buffer *b)
+{
+    if (b->room > KEPT_ROOM)
+        buffer_free(b);
+    b->at = 0;
+    b->end = 0;
+}
+
+uint64_t lane_nanoseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+static uint32_t index_of(const lane *l, const lane_slot *s)
+{
+    return (uint32_t)(s - l->slot);
+}
+
+void lane_report_add(lane *l, const lane_slot *s, int kind, int code, const uint8_t *data, uint64_t bytes)
+{
+    lane_report *report = &l->reports[l->reported++];
+    *report = (lane_report){
+        .slot = index_of(l, s), .generation = s->generation, .kind = kind, .code = code, .bytes = bytes};
+    if (data != NULL) {
+        report->data = l->copies + l->copied;
+        memcpy(l->copies + l->copied, data, bytes);
+        l->copied += bytes;
+        l->counts.bytes_copied += bytes;
+    }
+}
+
+void lane_watch(lane *l, lane_slot *s)
+{
+    const int writes = s->out.end > s->out.at;
+    const uint32_t wanted = (input_wanted(s) ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0);
+    if (wanted == s->interest)
+        return;
+    struct epoll_event event = {.events = wanted, .data.u64 = (uint64_t)s->generation << 32 | index_of(l, s)};
+    const int how = wanted == 0 ? EPOLL_CTL_DEL : s->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    l->counts.controls++;
+    epoll_ctl(l->epoll, how, s->fd, &event);
+    s->interest = wanted;
+}
+
+void lane_list(lane *l, lane_slot *s)
+{
+    const uint64_t one = 1;
+    if (s->listed)
+        return;
+    if (l->listed == LANE_NONE && write(l->bell, &one, sizeof(one)) < 0)
+        return; /* cannot be: the counter is far from full */
+    s->listed = 1;
+    s->next = l->listed;
+    l->listed = index_of(l, s);
+}
+
+static int set_up(lane *l, uint32_t slots)
+{
+    struct epoll_event bell = {.events = EPOLLIN, .data.u64 = BELL};
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
+    l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + l->message_limit);
+    l->chunk = malloc(LANE_CHUNK);
+    l->slot = calloc(slots, sizeof(*l->slot));
+    if (l->epoll < 0 || l->bell < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
+        return errno;
+    return l->reports && l->copies && l->chunk && l->slot ? 0 : ENOMEM;
+}
+
+lane *lane_open(uint32_t slots, uint64_t message_limit, int *error)
+{
+    lane *l = slots == 0 || slots == LANE_NONE ? NULL : calloc(1, sizeof(*l));
+    if (l == NULL) {
+        *error = slots == 0 || slots == LANE_NONE ? EINVAL : ENOMEM;
+        return NULL;
+    }
+    l->message_limit = message_limit;
+    l->listed = LANE_NONE;
+    *error = set_up(l, slots);
+    if (*error != 0) {
+        lane_close(l);
+        return NULL;
+    }
+    l->slots = slots;
+    for (uint32_t i = 0; i < slots; i++) {
+        l->slot[i].fd = -1;
+        l->slot[i].next = i + 1 < slots ? i + 1 : LANE_NONE;
+    }
+    return l;
+}
+
+void lane_close(lane *l)
+{
+    if (l == NULL)
+        return;
+    for (uint32_t i = 0; i < l->slots; i++)
+        if (l->slot[i].fd >= 0)
+            lane_remove(l, i);
+    if (l->bell >= 0)
+        close(l->bell);
+    if (l->epoll >= 0)
+        close(l->epoll);
+    free(l->reports);
+    free(l->copies);
+    free(l->chunk);
+    free(l->slot);
+    free(l);
+}
+
+int lane_fd(const lane *l)
+{
+    return l->epoll;
+}
+
+const lane_counts *lane_counted(const lane *l)
+{
+    return &l->counts;
+}
+
+const lane_report *lane_reports(const lane *l)
+{
+    return l->reports;
+}
+
+int64_t lane_add(lane *l, int fd)
+{
+    const uint32_t index = l->free;
+    if (index == LANE_NONE)
+        return -1;
+    lane_slot *s = &l->slot[index];
+    const uint32_t generation = s->generation + 1;
+    l->free = s->next;
+    *s = (lane_slot){.fd = fd, .generation = generation};
+    frame_reader_init(&s->reader, l->message_limit);
+    return index;
+}
+
+uint32_t lane_generation(const lane *l, uint32_t slot)
+{
+    return l->slot[slot].generation;
+}
+
+static void unlist(lane *l, const lane_slot *s)
+{
+    uint32_t *link = &l->listed;
+    while (*link != index_of(l, s))
+        link = &l->slot[*link].next;
+    *link = s->next;
+}
+
+void lane_remove(lane *l, uint32_t slot)
+{
+    lane_slot *s = &l->slot[slot];
+    if (s->listed)
+        unlist(l, s);
+    s->how = LANE_HOLD;
+    buffer_free(&s->out);
+    lane_watch(l, s);
+    buffer_free(&s->held);
+    buffer_free(&s->message);
+    *s = (lane_slot){.fd = -1, .generation = s->generation + 1, .next = l->free};
+    l->free = slot;
+}
+
+void lane_read(lane *l, uint32_t slot, int how)
+{
+    lane_slot *s = &l->slot[slot];
+    if (s->ended || s->deaf)
+        return;
+    s->how = (uint8_t)how;
+    if (how != LANE_HOLD && input_left(s))
+        lane_list(l, s);
+    lane_watch(l, s);
+}
+
+void lane_decode(lane *l, uint32_t slot, lane_intake *intake)
+{
+    lane_slot *s = &l->slot[slot];
+    s->intake = intake;
+    s->no_room = 0;
+    s->granted = 0;
+    if (intake == NULL) {
+        s->dropping = 1;
+        s->how = LANE_HOLD;
+    }
+    lane_watch(l, s);
+}
+
+void lane_granted(lane *l, uint32_t slot)
+{
+    lane_slot *s = &l->slot[slot];
+    s->no_room = 0;
+    s->granted = 1;
+    lane_list(l, s);
+    lane_watch(l, s);
+}
+
+static int enough(const lane *l)
+{
+    return l->reported > LANE_ENOUGH_REPORTS || l->copied > LANE_ENOUGH_BYTES;
+}
+
+static void look_at_listed(lane *l, uint64_t until)
+{
+    uint64_t rung;
+    uint32_t next = l->listed;
+    if (read(l->bell, &rung, sizeof(rung)) < 0)
+        return; /* cannot be: it rings while there is a list */
+    l->listed = LANE_NONE;
+    while (next != LANE_NONE) {
+        lane_slot *s = &l->slot[next];
+        next = s->next;
+        s->listed = 0;
+        l->now = lane_nanoseconds();
+        if (enough(l) || l->now > until)
+            lane_list(l, s);
+        else
+            input_go_on(l, s);
+        lane_watch(l, s);
+    }
+}
+
+static void look_at(lane *l, const struct epoll_event *event)
+{
+    const uint32_t index = (uint32_t)event->data.u64;
+    const uint32_t generation = (uint32_t)(event->data.u64 >> 32);
+    lane_slot *s = &l->slot[index];
+    if (s->fd < 0 || s->generation != generation)
+        return;
+    if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+        output_flush(l, s);
+    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP) && input_wanted(s)) {
+        if (input_left(s))
+            input_go_on(l, s);
+        else
+            input_receive(l, s);
+    }
+    lane_watch(l, s);
+}
+
+int lane_run(lane *l)
+{
+    struct epoll_event events[LANE_EVENTS];
+    l->counts.runs++;
+    l->counts.waits++;
+    l->reported = 0;
+    l->copied = 0;
+    const int ready = epoll_wait(l->epoll, events, LANE_EVENTS, 0);
+    const uint64_t until = lane_nanoseconds() + LANE_NANOSECONDS;
+    if (l->listed != LANE_NONE)
+        look_at_listed(l, until);
+    l->now = lane_nanoseconds();
+    for (int i = 0; i < ready && !enough(l) && l->now < until; i++) {
+        if (events[i].data.u64 != BELL)
+            look_at(l, &events[i]);
+        l->now = lane_nanoseconds();
+    }
+    return l->reported;
+}

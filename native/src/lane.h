@@ -1,0 +1,140 @@
+/*
+ * The lane: many clients' WebSockets behind one epoll descriptor, received, read and decoded without Python.
+ *
+ * Operations
+ *   lane_open, lane_close    the set; `lane_fd` is readable when there is something to do
+ *   lane_add, lane_remove    a connection whose handshake is done; the caller owns the descriptor
+ *   lane_read, lane_decode   what to do with what the client says
+ *   lane_send, lane_shut     frames to the client, without waiting
+ *   lane_run                 do all there is to do, in a bounded time; what Python should know are `reports`
+ *
+ * A socket's bytes are received into one buffer shared by all, unmasked there, and decoded from there into the
+ * session's ring: one copy from the kernel to the samples. Other messages are handed up as copies.
+ *
+ * Invariants
+ *   level-triggered; a socket is in the set only while something is wanted of it, and never after its end
+ *   events carry slot and generation: what was fetched for a connection that has been removed is dropped
+ *   of one socket reports come in the order in which the client spoke; LANE_CLOSED comes last but LANE_ENDED
+ *   no sample overwrites what a lossless cursor has not read: the socket is left alone until `lane_granted`
+ *
+ * Bounded: a call by LANE_EVENTS sockets and LANE_NANOSECONDS; one socket's part of it by one receive and
+ * LANE_SOCKET_NANOSECONDS, and one packet more; what is held of one socket by LANE_CHUNK and one message; what
+ * waits to be sent to it by one message, one pong and the close frame. In the steady state nothing is allocated.
+ *
+ * Threads: one at a time, any.
+ */
+
+#ifndef LISTEN_LANE_H
+#define LISTEN_LANE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec.h"
+#include "ring.h"
+
+/* cffi: begin */
+
+#define LANE_EVENTS 64
+#define LANE_NANOSECONDS 2000000
+#define LANE_SOCKET_NANOSECONDS 500000
+#define LANE_CHUNK 65536
+
+/* What a report says. */
+#define LANE_AUDIO 1   /* the ring has what was wanted, or `alarm` packets in a row were bad */
+#define LANE_ROOM 2    /* `bytes` samples do not fit into the ring: nothing is read until lane_granted */
+#define LANE_TEXT 3    /* a message: data, bytes */
+#define LANE_BINARY 4
+#define LANE_SENT 5    /* nothing waits to be sent any more; code -1: because nobody is there to read it */
+#define LANE_CLOSED 6  /* the client says no more; code: its own, or the one it was closed with */
+#define LANE_ENDED 7   /* the connection is over */
+
+/* How a socket is read. */
+#define LANE_HOLD 0    /* not at all */
+#define LANE_ONE 1     /* to the end of one message, then not */
+#define LANE_ALL 2
+
+/* What lane_send gives. */
+#define LANE_WROTE 0
+#define LANE_QUEUED 1  /* LANE_SENT will follow */
+#define LANE_GONE -1
+#define LANE_FULL -2   /* a message waits already; nothing was done */
+#define LANE_NO_MEMORY -3
+
+/* Where binary messages go when they need not pass through Python. The caller keeps it while it is in use. */
+typedef struct {
+    codec *codec;
+    ring *ring;
+    uint64_t piece_bytes; /* a longer message is decoded in pieces of this size; 0: whole */
+    uint64_t margin;      /* samples of headroom to keep for spilling in good time */
+    uint64_t keepalive;   /* messages of up to this many bytes are no audio: they are handed up */
+    uint64_t alarm;       /* so many bad packets in a row are reported, once a run */
+    /* counted here */
+    uint64_t packets;
+    uint64_t bad_packets;
+    uint64_t samples;
+    uint64_t concealed;
+    uint64_t bad_run;
+    uint64_t alarmed;     /* length of a run that has not been looked at */
+    uint64_t heard_ns;    /* CLOCK_MONOTONIC when the last audio came; 0: none yet */
+} lane_intake;
+
+typedef struct {
+    uint32_t slot;
+    uint32_t generation;
+    int32_t kind;
+    int32_t code;
+    const uint8_t *data; /* valid until the next lane_run */
+    uint64_t bytes;
+} lane_report;
+
+/* Since the lane was opened. */
+typedef struct {
+    uint64_t runs;
+    uint64_t waits;    /* epoll_wait */
+    uint64_t receives; /* recv */
+    uint64_t sends;    /* sendmsg */
+    uint64_t controls; /* epoll_ctl */
+    uint64_t bytes_in;
+    uint64_t bytes_copied; /* in user space, but for the samples that decoders write */
+    uint64_t messages;
+    uint64_t decoded;  /* of these, by the lane */
+} lane_counts;
+
+typedef struct lane lane;
+
+/* A lane for up to `slots` connections and messages up to `message_limit` bytes. NULL: errno in `error`. */
+lane *lane_open(uint32_t slots, uint64_t message_limit, int *error);
+void lane_close(lane *l);
+int lane_fd(const lane *l);
+const lane_counts *lane_counted(const lane *l);
+
+/* Take a connection: its slot, -1 when all are taken. It is not read until lane_read. */
+int64_t lane_add(lane *l, int fd);
+uint32_t lane_generation(const lane *l, uint32_t slot);
+/* Let go of it; must come before its descriptor is closed. */
+void lane_remove(lane *l, uint32_t slot);
+
+void lane_read(lane *l, uint32_t slot, int how);
+/* Decode binary messages from now on; NULL: hand them up again. */
+void lane_decode(lane *l, uint32_t slot, lane_intake *intake);
+/* After LANE_ROOM: as much room as there can be has been made. */
+void lane_granted(lane *l, uint32_t slot);
+
+/*
+ * Send one message
+ * opcode          FRAME_TEXT or FRAME_BINARY
+ * return          LANE_WROTE, LANE_QUEUED, LANE_GONE, LANE_FULL or LANE_NO_MEMORY
+ */
+int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t bytes);
+
+/* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
+int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);
+
+/* Do what there is to do. Returns how many reports lane_reports points to. */
+int lane_run(lane *l);
+const lane_report *lane_reports(const lane *l);
+
+/* cffi: end */
+
+#endif

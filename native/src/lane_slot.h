@@ -1,0 +1,94 @@
+/*
+ * Inside the lane: one connection, and what its input (lane_input.c) and output (lane_output.c) need of the set.
+ */
+
+#ifndef LISTEN_LANE_SLOT_H
+#define LISTEN_LANE_SLOT_H
+
+#include "frame.h"
+#include "lane.h"
+
+/* Bytes [at, end) of memory that grows. */
+typedef struct {
+    uint8_t *bytes;
+    size_t at;
+    size_t end;
+    size_t room;
+} buffer;
+
+typedef struct {
+    int fd;              /* -1: free */
+    uint32_t generation; /* of who has the slot */
+    uint32_t interest;   /* what epoll watches; 0: not in the set */
+    uint32_t next;       /* in the list of free slots, or of those to be looked at without an event */
+    uint8_t listed;      /* it is in the latter */
+    uint8_t how;         /* LANE_HOLD, LANE_ONE, LANE_ALL */
+    uint8_t no_room;     /* waits for lane_granted */
+    uint8_t granted;     /* the next piece needs no margin */
+    uint8_t dropping;    /* we have closed: messages mean nothing any more */
+    uint8_t deaf;        /* nothing the client sends is read as frames any more */
+    uint8_t close_sent;
+    uint8_t closed;      /* LANE_CLOSED was reported */
+    uint8_t ended;       /* end of file, or an error */
+    uint8_t broken;      /* cannot be written to */
+    uint8_t pong_waits;
+    uint8_t pong_bytes;
+    uint8_t pong[FRAME_CONTROL];
+    frame_reader reader;
+    lane_intake *intake;
+    buffer held;         /* received, not read: there was no room, or one message was asked for */
+    buffer message;      /* a message that came in parts, or waits for room */
+    buffer out;          /* frames that the socket did not take */
+} lane_slot;
+
+struct lane {
+    int epoll;
+    int bell;            /* eventfd in the set: there are listed slots */
+    uint32_t slots;
+    uint32_t free;       /* first free slot, LANE_NONE without */
+    uint32_t listed;     /* first slot to be looked at, LANE_NONE without */
+    uint64_t message_limit;
+    uint64_t now;        /* CLOCK_MONOTONIC, ns, at the beginning of the event */
+    lane_counts counts;
+    int reported;
+    lane_report *reports;
+    size_t copied;       /* bytes used of `copies` */
+    uint8_t *copies;     /* what reports point to */
+    uint8_t *chunk;      /* what recv fills */
+    lane_slot *slot;
+};
+
+#define LANE_NONE UINT32_MAX
+
+/* One event of one socket makes at most this many reports: a frame has 6 bytes at least. */
+#define LANE_BURST (LANE_CHUNK / 6 + 8)
+/* A call stops looking at more sockets beyond these. */
+#define LANE_ENOUGH_REPORTS 4096
+#define LANE_ENOUGH_BYTES (256 * 1024)
+
+/* Room for `more` bytes behind `end`. 0: no memory. */
+int buffer_grow(buffer *b, size_t more);
+int buffer_append(buffer *b, const uint8_t *data, size_t bytes);
+/* Empty; memory is kept unless it is much. */
+void buffer_clear(buffer *b);
+
+void lane_report_add(lane *l, const lane_slot *s, int kind, int code, const uint8_t *data, uint64_t bytes);
+/* Watch for what is wanted of the socket now. */
+void lane_watch(lane *l, lane_slot *s);
+/* Look at the slot in the next lane_run, whatever epoll says. */
+void lane_list(lane *l, lane_slot *s);
+/* CLOCK_MONOTONIC */
+uint64_t lane_nanoseconds(void);
+
+/* lane_input.c */
+int input_wanted(const lane_slot *s);
+int input_left(const lane_slot *s);
+void input_receive(lane *l, lane_slot *s);
+void input_go_on(lane *l, lane_slot *s);
+
+/* lane_output.c */
+void output_flush(lane *l, lane_slot *s);
+void output_pong(lane *l, lane_slot *s, const uint8_t *data, size_t bytes);
+int output_close(lane *l, lane_slot *s, int code, const uint8_t *reason, size_t bytes);
+
+#endif

@@ -1,0 +1,297 @@
+"""The lane over socket pairs: what comes in, what is handed up, and how much of it at once."""
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from engine._native import ffi, lib
+from engine.audio.libraries import open_library
+from engine.audio.ring import Ring
+from tests.native.test_frame import BINARY, CLOSE, GOES_ON, PING, PONG, TEXT, closing, frame
+
+LIMIT = 1 << 20
+
+
+class Laned:
+    """A lane, and the clients of it."""
+
+    def __init__(self) -> None:
+        error = ffi.new("int *")
+        self.lane = lib.lane_open(8, LIMIT, error)
+        assert error[0] == 0
+        self.kept: list[object] = []
+        self.servers: dict[int, socket.socket] = {}
+
+    def connect(self, how: int | None = None) -> tuple[int, socket.socket]:
+        client, server = socket.socketpair()
+        slot = lib.lane_add(self.lane, server.fileno())
+        self.servers[slot] = server
+        lib.lane_read(self.lane, slot, lib.LANE_ALL if how is None else how)
+        client.settimeout(10)
+        self.kept.append(client)
+        return slot, client
+
+    def decode(self, slot: int, ring: Ring, *, piece: int = 31992, margin: int = 0) -> Any:
+        """Binary messages are 16-bit samples for `ring`."""
+        intake = ffi.new("lane_intake *")
+        codec = ffi.gc(lib.codec_open_pcm(16, 1), lib.codec_close)
+        intake.codec, intake.ring = codec, ring._native()
+        intake.piece_bytes, intake.margin, intake.keepalive, intake.alarm = piece, margin, 2, 50
+        self.kept += [intake, codec, ring]
+        lib.lane_decode(self.lane, slot, intake)
+        return intake
+
+    def run(self) -> list[tuple[int, int, int, bytes]]:
+        """Slot, kind, code and data of the reports of one call."""
+        found = []
+        for number in range(lib.lane_run(self.lane)):
+            report = lib.lane_reports(self.lane)[number]
+            data = bytes(ffi.buffer(report.data, report.bytes)) if report.data != ffi.NULL else b""
+            found.append((report.slot, report.kind, report.code, data))
+        return found
+
+    def readable(self) -> bool:
+        """Whether there is something to do."""
+        return bool(select.select([lib.lane_fd(self.lane)], [], [], 0)[0])
+
+    def all(self) -> list[tuple[int, int, int, bytes]]:
+        """Reports until there is nothing to do."""
+        found = []
+        while self.readable():
+            found += self.run()
+        return found
+
+
+@pytest.fixture(name="laned")
+def _laned() -> Iterator[Laned]:
+    laned = Laned()
+    yield laned
+    lib.lane_close(laned.lane)
+    for server in laned.servers.values():
+        server.close()
+
+
+def received(client: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += client.recv(count - len(data))
+    return data
+
+
+def test_messages_are_handed_up_in_order_and_pings_answered(laned: Laned) -> None:
+    slot, client = laned.connect()
+    client.sendall(frame(TEXT, b"one") + frame(PING, b"?") + frame(BINARY, b"two") + frame(TEXT, b""))
+    assert laned.all() == [
+        (slot, lib.LANE_TEXT, 0, b"one"),
+        (slot, lib.LANE_BINARY, 0, b"two"),
+        (slot, lib.LANE_TEXT, 0, b""),
+    ]
+    assert received(client, 3) == frame(PONG, b"?", mask=b"")
+
+
+def test_a_message_may_come_in_any_number_of_pieces(laned: Laned) -> None:
+    slot, client = laned.connect()
+    long = bytes(n % 251 for n in range(300_000))
+    stream = frame(BINARY, long[:1000], fin=False) + frame(PING) + frame(GOES_ON, long[1000:])
+    found = []
+    for start in range(0, len(stream), 7001):
+        client.sendall(stream[start : start + 7001])
+        found += laned.all()
+    assert found == [(slot, lib.LANE_BINARY, 0, long)]
+
+
+def test_audio_goes_into_the_ring_and_is_told_of_when_as_much_is_there_as_was_wanted(laned: Laned) -> None:
+    slot, client = laned.connect()
+    ring = Ring(16_000)
+    intake = laned.decode(slot, ring)
+    ring._native().wanted = 320
+    client.sendall(frame(BINARY, b"\x01\x00" * 160))
+    assert laned.all() == []
+    assert ring.write_position == 160
+    client.sendall(frame(BINARY, b"\x02\x00" * 160) + frame(BINARY, b"\x03\x00"))
+    assert laned.all() == [(slot, lib.LANE_BINARY, 0, b"\x03\x00"), (slot, lib.LANE_AUDIO, 0, b"")]
+    assert list(ring.window(159, 161)) == [1, 2]
+    client.sendall(frame(BINARY, b"\x04\x00" * 160))
+    assert laned.all() == []
+    assert (intake.packets, intake.samples, intake.bad_packets) == (3, 480, 0)
+    assert intake.heard_ns > 0
+
+
+def test_a_full_ring_slows_the_client_down_and_nothing_is_lost(laned: Laned) -> None:
+    slot, client = laned.connect()
+    ring = Ring(16_000)
+    reader = ring.cursor("reader", lossless=True)
+    laned.decode(slot, ring, piece=3200)
+    samples = ring.capacity * 3
+    sent = b"".join(n.to_bytes(2, "little") for n in (k % 32000 for k in range(samples)))
+    stream = frame(BINARY, sent[:10_000]) + frame(BINARY, sent[10_000:])
+    client.setblocking(False)
+    heard = b""
+    while len(heard) < 2 * samples:
+        if stream:
+            with suppress(BlockingIOError):
+                stream = stream[client.send(stream) :]
+        kinds = [kind for _, kind, _, _ in laned.all()]
+        if lib.LANE_ROOM in kinds:
+            assert not laned.readable()
+            assert ring.headroom() < 1600
+            heard += reader.peek(4000).tobytes()
+            reader.advance(4000)
+            lib.lane_granted(laned.lane, slot)
+        elif not stream:
+            heard += reader.peek(samples).tobytes()
+            reader.advance(reader.available)
+    assert heard == sent
+
+
+def test_a_margin_is_kept_until_room_was_granted(laned: Laned) -> None:
+    slot, client = laned.connect()
+    ring = Ring(16_000)
+    ring.cursor("reader", lossless=True)
+    intake = laned.decode(slot, ring, margin=ring.capacity - 100)
+    client.sendall(frame(BINARY, bytes(300)))
+    assert [kind for _, kind, _, _ in laned.all()] == [lib.LANE_ROOM]
+    assert intake.samples == 0
+    lib.lane_granted(laned.lane, slot)
+    laned.all()
+    assert intake.samples == 150
+
+
+def test_a_run_of_bad_packets_is_told_of_once(laned: Laned) -> None:
+    slot, client = laned.connect()
+    ring = Ring(160_000)
+    intake = laned.decode(slot, ring)
+    open_library("lc3")
+    codec = ffi.gc(lib.codec_open_lc3(16000, 16000, 1, 0), lib.codec_close)
+    laned.kept.append(codec)
+    intake.codec, intake.piece_bytes = codec, 0
+    ring._native().wanted = 1 << 62
+    client.sendall(frame(BINARY, bytes(5)) * 49)  # too short to be LC3
+    assert laned.all() == []
+    client.sendall(frame(BINARY, bytes(5)) * 2)
+    assert laned.all() == [(slot, lib.LANE_AUDIO, 0, b"")]
+    assert intake.alarmed in (50, 51)
+
+
+def test_one_message_at_a_time_if_asked(laned: Laned) -> None:
+    slot, client = laned.connect(lib.LANE_ONE)
+    client.sendall(frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"three"))
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"one")]
+    lib.lane_read(laned.lane, slot, lib.LANE_ONE)
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"two")]
+    lib.lane_read(laned.lane, slot, lib.LANE_ALL)
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"three")]
+
+
+def test_a_close_frame_is_answered_and_told_of(laned: Laned) -> None:
+    slot, client = laned.connect()
+    client.sendall(frame(TEXT, b"last") + closing(3001, b"done"))
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"last"), (slot, lib.LANE_CLOSED, 3001, b"")]
+    assert received(client, 8) == frame(CLOSE, b"\x0b\xb9done", mask=b"")
+    assert lib.lane_send(laned.lane, slot, TEXT, b"too late", 8) == lib.LANE_GONE
+
+
+def test_end_of_file_is_told_of_once_and_the_set_is_quiet_then(laned: Laned) -> None:
+    slot, client = laned.connect()
+    client.sendall(frame(TEXT, b"last"))
+    client.close()
+    assert laned.all() == [
+        (slot, lib.LANE_TEXT, 0, b"last"),
+        (slot, lib.LANE_CLOSED, 1006, b""),
+        (slot, lib.LANE_ENDED, 0, b""),
+    ]
+    assert not laned.readable()
+
+
+def test_who_breaks_the_protocol_is_told_and_waited_for(laned: Laned) -> None:
+    slot, client = laned.connect()
+    client.sendall(frame(3) + frame(TEXT, b"ignored"))
+    assert laned.all() == [(slot, lib.LANE_CLOSED, 1002, b"")]
+    assert received(client, 4) == frame(CLOSE, b"\x03\xea", mask=b"")
+    client.sendall(b"noise")
+    client.close()
+    assert laned.all() == [(slot, lib.LANE_ENDED, 0, b"")]
+
+
+def test_after_our_close_messages_are_dropped_until_the_client_answers(laned: Laned) -> None:
+    slot, client = laned.connect(lib.LANE_HOLD)
+    client.sendall(frame(TEXT, b"dropped") * 3 + closing(1001))
+    assert laned.all() == []
+    assert lib.lane_shut(laned.lane, slot, 1001, b"bye", 3) == lib.LANE_WROTE
+    assert lib.lane_shut(laned.lane, slot, 1000, b"", 0) == lib.LANE_GONE
+    assert laned.all() == [(slot, lib.LANE_CLOSED, 1001, b"")]
+    assert received(client, 7) == frame(CLOSE, b"\x03\xe9bye", mask=b"")
+
+
+def test_what_the_socket_does_not_take_waits_and_goes_out_whole(laned: Laned) -> None:
+    slot, client = laned.connect()
+    long = bytes(n % 251 for n in range(2_000_000))
+    assert lib.lane_send(laned.lane, slot, BINARY, long, len(long)) == lib.LANE_QUEUED
+    assert lib.lane_send(laned.lane, slot, TEXT, b"no", 2) == lib.LANE_FULL
+    client.sendall(frame(PING, b"first") + frame(PING, b"second"))
+    laned.run()
+    assert lib.lane_shut(laned.lane, slot, 1000, b"", 0) == lib.LANE_QUEUED
+    expected = frame(BINARY, long, mask=b"") + frame(CLOSE, b"\x03\xe8", mask=b"")
+    data, reports = b"", []
+    while len(data) < len(expected):
+        data += client.recv(1 << 20)
+        reports += laned.all()
+    assert data == expected
+    assert (slot, lib.LANE_SENT, 0, b"") in reports
+
+
+def test_nobody_reading_any_more_is_told_to_who_waits_to_send(laned: Laned) -> None:
+    slot, client = laned.connect(lib.LANE_HOLD)
+    assert lib.lane_send(laned.lane, slot, BINARY, bytes(1 << 21), 1 << 21) == lib.LANE_QUEUED
+    client.close()
+    assert laned.all() == [(slot, lib.LANE_SENT, -1, b"")]
+    assert lib.lane_send(laned.lane, slot, TEXT, b"x", 1) == lib.LANE_GONE
+
+
+def test_a_slot_that_is_given_to_another_has_another_generation(laned: Laned) -> None:
+    slot, client = laned.connect()
+    before = lib.lane_generation(laned.lane, slot)
+    client.sendall(frame(TEXT, b"never read"))
+    lib.lane_remove(laned.lane, slot)
+    laned.servers.pop(slot).close()
+    again, _ = laned.connect()
+    assert again == slot
+    assert lib.lane_generation(laned.lane, slot) > before
+    assert laned.all() == []
+
+
+def test_no_more_connections_than_slots(laned: Laned) -> None:
+    for _ in range(8):
+        laned.connect()
+    _, server = socket.socketpair()
+    assert lib.lane_add(laned.lane, server.fileno()) == -1
+
+
+def test_a_flood_of_one_does_not_hold_the_call(laned: Laned) -> None:
+    slot, client = laned.connect()
+    other, quiet = laned.connect()
+    flood = frame(TEXT, b"x" * 10) * 4000
+    client.sendall(flood)
+    quiet.sendall(frame(TEXT, b"me too"))
+    seen = laned.run() + laned.run()
+    assert (other, lib.LANE_TEXT, 0, b"me too") in seen
+    assert len(seen + laned.all()) == 4001
+    assert not laned.readable()
+    assert slot != other
+
+
+def test_an_idle_call_reports_nothing_and_counts_itself(laned: Laned) -> None:
+    assert laned.run() == []
+    counts = lib.lane_counted(laned.lane)
+    assert (counts.runs, counts.waits, counts.receives) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("slots", [0, 0xFFFFFFFF])
+def test_a_lane_of_no_size_is_refused(slots: int) -> None:
+    error = ffi.new("int *")
+    assert lib.lane_open(slots, LIMIT, error) == ffi.NULL
+    assert error[0] != 0
