@@ -18,8 +18,9 @@ session waits for the first that may be tried again, up to `exhausted_after`.
 
 While a vendor that is not the preferred one transcribes, the better ones are tried in its shadow: a stream is opened
 to them that is given no audio yet. When it is ready and has stood for `proof` seconds (some vendors let everybody in
-and refuse a moment later), the current vendor is asked for its last results, and the better one goes on from there.
-If it does not get so far nobody notices; if it fails then before it gave a result, it gets a long pause.
+and refuse a moment later), the current vendor is let go at its next result, and the better one begins there: not at
+the last sample that was sent, which may be in the middle of a word. If it does not get so far nobody notices; if it
+fails then before it gave a result, it gets a long pause.
 
 Known doubt: speakers keep the numbers their vendor gives them; two vendors may number the same people differently.
 """
@@ -157,14 +158,13 @@ class _Leg:
         self.candidate = candidate
         self.begun = trio.Event()
         self.ready = trio.Event()
+        self.relieved = trio.Event()
         self.over = trio.Event()
         self.error: VendorError | None = None
-        self.stopped = False
         self.worked = False
         self.took_over = False
         self.scope = trio.CancelScope()
         self._source = source
-        self._reading = trio.CancelScope()
 
     @property
     def position(self) -> int:
@@ -172,17 +172,9 @@ class _Leg:
         return self._source.position
 
     async def read(self, samples: int) -> Chunk:
-        """See `AudioSource.read`; waits until the leg has begun, ends when it is stopped."""
+        """See `AudioSource.read`; waits until the leg has begun."""
         await self.begun.wait()
-        if not self.stopped:
-            with trio.CancelScope() as self._reading:
-                return await self._source.read(samples)
-        return Chunk(_NOTHING, self._source.position, end=True)
-
-    def stop(self) -> None:
-        """Another vendor goes on from here: ask for the last results."""
-        self.stopped = True
-        self._reading.cancel()
+        return await self._source.read(samples)
 
 
 class Failover:
@@ -231,13 +223,15 @@ class Failover:
         while True:
             leg = await self._next_leg(nursery)
             self._begin(leg)
-            await leg.over.wait()
-            if leg.error is not None:
+            await _first_of(leg.over, leg.relieved)
+            if leg.relieved.is_set():
+                leg.scope.cancel()
+                await leg.over.wait()
+                self._go_back()
+            elif leg.error is not None:
                 self._failed(leg, leg.error)
-            elif not leg.stopped:
-                return
             else:
-                self._source.rewind()  # what it left uncovered, if anything, is the next one's
+                return
 
     def _begin(self, leg: _Leg) -> None:
         self._current, self._successor = leg, None
@@ -250,20 +244,24 @@ class Failover:
             self._audience.on_event(Ready(), leg.candidate.vendor)
 
     def _failed(self, leg: _Leg, error: VendorError) -> None:
-        """Note it, go back to the last sample covered, tell the client unless it knows already."""
+        """Note it, go back, tell the client unless it knows already."""
         candidate = leg.candidate
         log.warning("vendor.failed", vendor=candidate.vendor.name, fault=error.fault.value, error=str(error))
         candidate.failed(error, self._policy, worked=leg.worked, took_over=leg.took_over)
         self._audience.on_failed(candidate.vendor, error)
-        read_to = self._source.position
-        self._source.rewind()
-        self._replay += read_to - self._source.position
-        self._current = None
+        self._go_back()
         if self._idle_since is None or leg.worked:
             self._idle_since = trio.current_time()
         if not self._degraded:
             self._degraded = True
             self._audience.on_degraded(candidate.vendor, error)
+
+    def _go_back(self) -> None:
+        """Nobody transcribes; whoever is next begins at the last sample covered."""
+        read_to = self._source.position
+        self._source.rewind()
+        self._replay += read_to - self._source.position
+        self._current = None
 
     async def _next_leg(self, nursery: trio.Nursery) -> _Leg:
         """The successor that is ready, or a new leg with the best vendor that may be tried, once one may."""
@@ -310,8 +308,11 @@ class Failover:
         if leg is not self._current:
             return
         self._audience.on_event(event, leg.candidate.vendor)
-        if isinstance(event, Final) and not event.gated and not event.assumed:
-            self._works(leg)
+        if isinstance(event, Final):
+            if not event.gated and not event.assumed:
+                self._works(leg)
+            if self._successor is not None:
+                leg.relieved.set()
 
     def _works(self, leg: _Leg) -> None:
         """A result came: the vendor works."""
@@ -347,16 +348,30 @@ class Failover:
             with trio.move_on_after(self._policy.proof):
                 await _first_of(leg.over, current.over)
         if leg.error is not None:
-            candidate.failed(leg.error, self._policy, worked=False, took_over=False)
-            self._audience.on_failed(candidate.vendor, leg.error)
+            self._shadow_failed(leg, leg.error)
         elif leg.ready.is_set() and not leg.over.is_set() and self._current is current:
-            log.info("vendor.returns", vendor=candidate.vendor.name)
-            leg.took_over = True
-            self._successor = leg
-            current.stop()
-            await leg.begun.wait()
+            await self._take_over(leg, current)
         else:
             leg.scope.cancel()
+
+    def _shadow_failed(self, leg: _Leg, error: VendorError) -> None:
+        leg.candidate.failed(error, self._policy, worked=False, took_over=False)
+        self._audience.on_failed(leg.candidate.vendor, error)
+
+    async def _take_over(self, leg: _Leg, current: _Leg) -> None:
+        """`leg` goes on after the next result of `current`, if one comes soon: few words are heard twice then."""
+        log.info("vendor.returns", vendor=leg.candidate.vendor.name)
+        leg.took_over = True
+        self._successor = leg
+        with trio.move_on_after(self._policy.proof):
+            await _first_of(current.relieved, current.over, leg.over)
+        if leg.over.is_set() and self._successor is leg:
+            self._successor = None
+            if leg.error is not None:
+                self._shadow_failed(leg, leg.error)
+            return
+        current.relieved.set()
+        await leg.begun.wait()
 
 
 async def _first_of(*events: trio.Event) -> None:
@@ -369,6 +384,3 @@ async def _first_of(*events: trio.Event) -> None:
 async def _then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-_NOTHING = memoryview(b"").cast("h").toreadonly()
