@@ -23,7 +23,7 @@ import msgspec
 
 from bench.load.stacks import STACKS, Stack, stacks
 from engine.cli.load import prepare
-from engine.cli.load_figures import Latency, LoadFigures
+from engine.cli.load_figures import Latency, LoadFigures, usage_of
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
 from engine.cli.status import Failure
@@ -105,6 +105,12 @@ def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[st
     return lines
 
 
+def _warm(stack: Stack, vendor: Stack) -> Stack:
+    """The same after its first sessions: what they load is not theirs."""
+    measure(_plan(2, 1.0), stack, vendor)
+    return stack._replace(idle=usage_of(stack.pid))
+
+
 def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str:
     cpu = statistics.median(one.cpu for one in rounds)
     ratios = [one.cpu / limit for one, limit in zip(rounds, limits, strict=False) if limit]
@@ -136,16 +142,23 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def wanted(stacks: str) -> list[str]:
+    """The names in a list of them, without those whose packages are missing, which is said."""
+    names = [name.strip() for name in stacks.split(",")]
+    if "uvicorn" in names and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn"))):
+        print("fastapi and uvicorn are not installed (pip install 'listen-engine[bench]'): no uvicorn peer")
+        names.remove("uvicorn")
+    return names
+
+
 def main(given: Sequence[str] = ()) -> int:
     """Print the table. Returns the exit status."""
     arguments = _arguments(given)
     counts = sorted(map(int, arguments.streams.split(",")))
-    names = [name.strip() for name in arguments.stacks.split(",")]
-    if "uvicorn" in names and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn"))):
-        print("fastapi and uvicorn are not installed (pip install 'listen-engine[bench]'): no uvicorn peer")
-        names.remove("uvicorn")
+    names = wanted(arguments.stacks)
     measured = []
-    with stacks(names) as (vendor, running):
+    with stacks(names) as (vendor, started):
+        running = {name: _warm(stack, vendor) for name, stack in started.items()}
         # Streams in rising number, so that what a server keeps from one load it needs for the next anyway.
         for count in counts:
             plan = _plan(count, arguments.seconds)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import options
-from engine.cli.status import FAILED, UNREACHABLE, USAGE, Failure
+from engine.cli.status import USAGE, Failure
 
 if TYPE_CHECKING:
     from engine.cli.load_figures import Latency, LoadFigures
@@ -133,8 +133,7 @@ def _once(plan: LoadPlan, as_json: bool) -> None:
     figures.believe()
     if figures.failed:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in figures.failed.items())
-        unreachable = all("cannot be reached" in reason for reason in figures.failed)
-        raise Failure(reasons, status=UNREACHABLE if unreachable else FAILED)
+        raise Failure(reasons)
 
 
 def _print(figures: LoadFigures) -> None:

@@ -15,12 +15,9 @@ Known doubts: a `tail` shorter than a server's delay counts late words as missin
 
 from __future__ import annotations
 
-import math
-import re
 import select
 import socket
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -28,6 +25,7 @@ import msgspec
 from engine._client_connect import AddressError, ConnectFailed, Target
 from engine.cli.load_figures import LoadFigures, Usage, latency, usage_of, used
 from engine.cli.load_socket import BINARY, CLOSE, LoadSocket, Lost, frame
+from engine.cli.load_stream import Heard, LoadStream
 
 __all__ = ["LoadPlan", "run_load"]
 
@@ -36,13 +34,6 @@ TICK = 0.0005
 
 CLOSING = 5.0
 """Seconds the server has to end all connections after the last."""
-
-PING = b"ping"
-KEEPALIVE = b"\x8a\x00"
-SLACK = 1.0
-"""Seconds a segment may end after the audio that was sent, as with `listen stream`."""
-
-_STAMP = re.compile(r"p(\d+)t(\d+)")
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,30 +55,6 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     vendor_pid: int | None = None
 
 
-class _Said(msgspec.Struct):
-    text: str
-    end: float
-
-
-class _Told(msgspec.Struct):
-    type: str = ""
-    code: int | None = None
-    message: str | None = None
-
-
-class _Stream:
-    def __init__(self, socket: LoadSocket) -> None:
-        self.socket = socket
-        self.begin: float | None = None
-        self.sent = 0
-        self.word = 0
-        self.done = False
-
-
-_as_segments = msgspec.json.Decoder(list[_Said]).decode
-_as_event = msgspec.json.Decoder(_Told).decode
-
-
 class _Snapshot(msgspec.Struct, frozen=True):
     time: float
     cpu: float
@@ -100,17 +67,15 @@ class _Snapshot(msgspec.Struct, frozen=True):
 class _Run:
     def __init__(self, plan: LoadPlan) -> None:
         self.plan = plan
-        self.streams: list[_Stream] = []
-        self.failed: Counter[str] = Counter()
+        self.streams: list[LoadStream] = []
+        self.heard = Heard()
         self.late: list[float] = []
-        self.segment: list[tuple[float, float]] = []
-        self.parts: list[tuple[float, float, float]] = []
         self._frames = [frame(BINARY, packet) for packet in plan.packets]
-        self._sockets: dict[int, _Stream] = {}
+        self._sockets: dict[int, LoadStream] = {}
         self._epoll = select.epoll()
         self._slot = 0
         self._begin = 0.0
-        self._sent = self._messages = self._segments = 0
+        self._sent = 0
         self._measuring = False
         self._address = _resolve(plan.url)
 
@@ -124,6 +89,7 @@ class _Run:
                 self._loop(self._begin + number * plan.ramp / plan.streams)
                 self._connect(number)
             self._loop(self._begin + plan.ramp + plan.settle)
+            self._somebody_is_there()
             start = self._snapshot()
             self._measuring = True
             self._loop(start.time + plan.seconds)
@@ -182,22 +148,22 @@ class _Run:
         plan = self.plan
         who = {} if plan.uid is None else {"uid": f"{plan.uid}-{number}"}
         target = Target.of(plan.url, plan.query | who)
-        stream = _Stream(LoadSocket(target, *self._address, plan.token))
+        stream = LoadStream(LoadSocket(target, *self._address, plan.token), plan.period)
         self.streams.append(stream)
         self._sockets[stream.socket.fileno] = stream
         self._epoll.register(stream.socket.fileno, select.EPOLLOUT)
 
-    def _ready(self, stream: _Stream, mask: int) -> None:
+    def _ready(self, stream: LoadStream, mask: int) -> None:
         try:
             if mask & select.EPOLLOUT or stream.socket.unsent:
                 self._writable(stream)
             if mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 for message in stream.socket.read():
-                    self._message(stream, message, time.monotonic())
+                    stream.hear(message, time.monotonic(), self.heard)
         except Lost as lost:
             self._lost(stream, lost)
 
-    def _writable(self, stream: _Stream) -> None:
+    def _writable(self, stream: LoadStream) -> None:
         if stream.begin is None and not stream.socket.open:
             stream.socket.connected()
         else:
@@ -205,54 +171,17 @@ class _Run:
         if not stream.done:
             self._epoll.modify(stream.socket.fileno, select.EPOLLIN)
 
-    def _message(self, stream: _Stream, message: bytes, now: float) -> None:
-        if message == PING:
-            stream.socket.send(frame(BINARY, KEEPALIVE))
-            return
-        self._messages += 1
-        try:
-            if message[:1] == b"[":
-                for said in _as_segments(message):
-                    self._segments += 1
-                    self._said(stream, said, now)
-                return
-            told = _as_event(message)
-        except msgspec.MsgspecError:
-            self.failed["sent what is neither segments nor an event"] += 1
-            return
-        if told.type == "error":
-            self.failed[f"error {told.code}: {told.message}"] += 1
+    def _somebody_is_there(self) -> None:
+        if not any(stream.socket.open and not stream.done for stream in self.streams):
+            reason = next(iter(self.heard.failed), f"did not answer within {self.plan.settle:g} s")
+            raise ConnectFailed(f"{Target.of(self.plan.url, {})} {reason}")
 
-    def _said(self, stream: _Stream, said: _Said, now: float) -> None:
-        """Note when the last word, or each word that carries its time, was due, and came."""
-        at = max(0, said.text.find(f"p{stream.word}t"))
-        stamps = [(int(second), int(told)) for second, told in _STAMP.findall(said.text, at)]
-        for second, told in stamps:
-            if second > stream.word:
-                stream.word = second
-                due = self._due(stream, second)
-                if due is not None:
-                    self.segment.append((due, now - due))
-                    self.parts.append((due, told / 1e6 - due, now - told / 1e6))
-        if not stamps:
-            due = self._due(stream, said.end)
-            if due is not None:
-                self.segment.append((due, now - due))
-
-    def _due(self, stream: _Stream, position: float) -> float | None:
-        """When the packet that completes the audio up to `position` was due; None when no such packet was sent."""
-        period = self.plan.period
-        if stream.begin is None or not 0 < position <= stream.sent * period + SLACK:
-            return None
-        number = math.ceil(position / period - 1e-6) - 1
-        return stream.begin + min(number, stream.sent - 1) * period
-
-    def _lost(self, stream: _Stream, lost: Lost) -> None:
+    def _lost(self, stream: LoadStream, lost: Lost) -> None:
         if not stream.done:
-            self.failed[str(lost)] += 1
+            self.heard.failed[str(lost)] += 1
         self._forget(stream)
 
-    def _forget(self, stream: _Stream) -> None:
+    def _forget(self, stream: LoadStream) -> None:
         stream.done = True
         if self._sockets.pop(stream.socket.fileno, None) is not None:
             self._epoll.unregister(stream.socket.fileno)
@@ -281,7 +210,12 @@ class _Run:
     def _snapshot(self) -> _Snapshot:
         usages = self._usages()
         return _Snapshot(
-            time.monotonic(), time.process_time(), self._sent, self._messages, self._segments, usages
+            time.monotonic(),
+            time.process_time(),
+            self._sent,
+            self.heard.messages,
+            self.heard.segments,
+            usages,
         )
 
     def _figures(
@@ -289,11 +223,9 @@ class _Run:
     ) -> LoadFigures:
         plan, seconds = self.plan, end.time - start.time
         stream_seconds = (end.sent - start.sent) * plan.period
-        within = [taken for due, taken in self.segment if start.time <= due < end.time]
-        parts = [part for part in self.parts if start.time <= part[0] < end.time]
-        expected = (
-            sum(self._expected(stream, start.time, end.time) for stream in self.streams) if parts else 0
-        )
+        within = [taken for due, taken in self.heard.whole if start.time <= due < end.time]
+        parts = [part for part in self.heard.parts if start.time <= part[0] < end.time]
+        expected = sum(stream.words_due(start.time, end.time) for stream in self.streams) if parts else 0
         server, vendor = (
             None
             if one is None or a is None or b is None
@@ -308,7 +240,7 @@ class _Run:
             stream_seconds=round(stream_seconds, 3),
             messages=end.messages - start.messages,
             segments=end.segments - start.segments,
-            failed=dict(self.failed),
+            failed=dict(self.heard.failed),
             expected=expected,
             missing=max(0, expected - len(parts)),
             late=latency(self.late),
@@ -320,16 +252,11 @@ class _Run:
             vendor=vendor,
         )
 
-    def _expected(self, stream: _Stream, start: float, end: float) -> int:
-        """Words that a stand-in says, one a second, of packets that were due in that time."""
-        dues = (self._due(stream, second) for second in range(1, int(stream.sent * self.plan.period) + 1))
-        return sum(due is not None and start <= due < end for due in dues)
-
 
 def run_load(plan: LoadPlan) -> LoadFigures:
-    """Do it. Raises AddressError, ConnectFailed when the name cannot be resolved, Failure for a pid that is none.
+    """Do it. Raises AddressError, ConnectFailed when no stream came about at all, Failure for a pid that is none.
 
-    Blocks the thread; interrupted, all connections are closed.
+    Blocks the thread for ramp, settle, seconds and tail; interrupted, all connections are closed.
     """
     return _Run(plan).run()
 

@@ -36,6 +36,7 @@ def test_all_commands_are_there() -> None:
         ("serve",),
         ("stream",),
         ("transcribe",),
+        ("load",),
         ("doctor",),
         ("usage",),
         ("config", "show"),

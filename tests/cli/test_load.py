@@ -1,0 +1,305 @@
+"""`listen load`: its frames, its arithmetic, and runs against a real WebSocket server in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import trio
+import trio_websocket
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import BytesMessage
+
+from engine._client_connect import Target
+from engine.audio import write_wav
+from engine.cli.load_figures import BUSIEST, LoadFigures, Process, largest, latency, usage_of
+from engine.cli.load_run import LoadPlan, run_load
+from engine.cli.load_socket import BINARY, LoadSocket, frame
+from engine.cli.load_stream import Heard, LoadStream
+from engine.cli.status import UNREACHABLE, USAGE, Failure
+from engine.wire.messages import ErrorEvent, Segment, encode, encode_segments
+from tests.cli.conftest import AUDIO, Listen, Outcome
+
+PERIOD = 0.02
+
+
+@given(st.one_of(st.binary(max_size=300), st.sampled_from([125, 126, 65535, 65536]).map(os.urandom)))
+def test_a_frame_is_what_another_implementation_reads_as_the_payload(payload: bytes) -> None:
+    server = Connection(ConnectionType.SERVER)
+    server.receive_data(frame(BINARY, payload))
+    events = list(server.events())
+    assert all(isinstance(event, BytesMessage) for event in events)
+    assert b"".join(bytes(event.data) for event in events if isinstance(event, BytesMessage)) == payload
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    found = latency([number / 1000 for number in range(1000, 0, -1)])
+    assert found is not None
+    assert (found.count, found.p50, found.p99, found.p999, found.max) == (1000, 500, 990, 999, 1000)
+    assert latency([]) is None
+
+
+FIGURES = LoadFigures(
+    streams=10,
+    seconds=5,
+    codec="opus",
+    sent_frames=5000,
+    stream_seconds=50,
+    messages=50,
+    segments=50,
+    failed={},
+    expected=50,
+    missing=0,
+    late=None,
+    segment=latency([0.1]),
+    to_vendor=None,
+    to_client=None,
+    generator_core_share=BUSIEST,
+    server=None,
+    vendor=None,
+)
+
+
+@given(st.integers(0, 400), st.integers(1, 400))
+def test_the_largest_number_of_streams_is_found_to_one_part_in_twenty(most: int, streams: int) -> None:
+    def measure(count: int) -> LoadFigures:
+        taken = latency([0.1 if count <= most else 0.3])
+        return msgspec.structs.replace(FIGURES, streams=count, segment=taken)
+
+    found, tried = largest(measure, streams, 200)
+    possible = min(most, streams)
+    assert found <= possible <= found + max(1, found // 20)
+    assert len(tried) <= 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [({}, True), ({"missing": 1}, False), ({"failed": {"lost": 1}}, False), ({"segment": None}, False)],
+)
+def test_a_number_of_streams_is_kept_only_when_no_stream_and_no_word_was_lost(
+    changed: dict[str, Any], kept: bool
+) -> None:
+    assert msgspec.structs.replace(FIGURES, **changed).keeps(200) == kept
+
+
+def test_figures_of_a_busy_generator_or_vendor_are_refused() -> None:
+    FIGURES.believe()
+    busy = Process(cpu_seconds=4.5, core_share=0.9, us_per_stream_second=1, pss_kib=1, kib_per_stream=1)
+    with pytest.raises(Failure, match=r"the generator itself used 81% of a core \(accepted: 80%\)"):
+        msgspec.structs.replace(FIGURES, generator_core_share=0.81).believe()
+    with pytest.raises(Failure, match="the vendor itself used 90%"):
+        msgspec.structs.replace(FIGURES, vendor=busy).believe()
+
+
+def test_a_processs_children_are_counted_with_it() -> None:
+    script = "import sys; block = bytearray(64 << 20); print(flush=True); sys.stdin.read()"
+    before = usage_of(os.getpid())
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert usage_of(os.getpid()).pss_kib > before.pss_kib + (48 << 10)
+        child.communicate()
+    with pytest.raises(Failure, match=f"pid {child.pid}: No such file or directory"):
+        usage_of(child.pid)
+
+
+@pytest.fixture
+def stream() -> Iterator[LoadStream]:
+    """A stream that began at 100 s and has sent 4 s of audio."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        address = listener.getsockname()
+        made = LoadSocket(Target.of(f"ws://127.0.0.1:{address[1]}", {}), address, socket.AF_INET, None)
+        stream = LoadStream(made, PERIOD)
+        stream.begin, stream.sent = 100.0, 200
+        yield stream
+        made.close()
+
+
+def said(text: str, end: float) -> bytes:
+    return encode_segments([Segment(id="a", text=text, start=0, end=end)]).encode()
+
+
+def test_a_moment_was_due_with_the_packet_that_completes_it(stream: LoadStream) -> None:
+    assert stream.due(0.02) == pytest.approx(100.0)
+    assert stream.due(0.021) == pytest.approx(100.02)
+    assert stream.due(1.0) == pytest.approx(100.98)
+    assert stream.due(4.5) == pytest.approx(103.98)
+    assert stream.due(5.5) is None
+    assert stream.words_due(100.5, 102.5) == 2
+
+
+def test_a_word_that_carries_its_time_is_counted_once_from_when_it_was_due(stream: LoadStream) -> None:
+    heard = Heard()
+    stream.hear(said("p1t101000000.", 1.0), 101.5, heard)
+    stream.hear(said("p1t101000000. p2t102100000. p3t103000000.", 3.0), 103.1, heard)
+    assert [due for due, _, _ in heard.parts] == pytest.approx([100.98, 101.98, 102.98])
+    assert [vendor for _, vendor, _ in heard.parts] == pytest.approx([0.02, 0.12, 0.02])
+    assert [client for _, _, client in heard.parts] == pytest.approx([0.5, 1.0, 0.1])
+    assert [taken for _, taken in heard.whole] == pytest.approx([0.52, 1.12, 0.12])
+
+
+def test_the_end_of_a_segment_is_timed_where_words_carry_no_time(stream: LoadStream) -> None:
+    heard = Heard()
+    for end, now in ((1.0, 101.2), (1.0, 105.0), (2.0, 102.0)):
+        stream.hear(said("Ever tried.", end), now, heard)
+    assert [taken for _, taken in heard.whole] == pytest.approx([0.22, 0.02])
+    assert (heard.messages, heard.segments, heard.parts) == (3, 3, [])
+
+
+def test_errors_and_what_cannot_be_read_are_failures(stream: LoadStream) -> None:
+    heard = Heard()
+    refusal = ErrorEvent(code=1013, parameter="sessions", value=None, accepted="1", message="full")
+    stream.hear(encode(refusal).encode(), 1, heard)
+    stream.hear(b"[", 1, heard)
+    stream.hear(b'{"type":"service_status","status":"ready"}', 1, heard)
+    assert heard.failed == {"error 1013: full": 1, "sent what is neither segments nor an event": 1}
+
+
+class Server:
+    """Counts what each user sent; says a word with its time for every second of 20 ms packets."""
+
+    def __init__(self) -> None:
+        self.packets: dict[str, list[bytes]] = {}
+        self.status = 101
+        self.answered = 0
+        self.closed: list[int | None] = []
+        self.url = ""
+
+    async def accept(self, request: trio_websocket.WebSocketRequest) -> None:
+        if self.status != 101:
+            await request.reject(self.status)
+            return
+        connection = await request.accept()
+        uid = request.path.rsplit("uid=", 1)[1]
+        packets = self.packets.setdefault(uid, [])
+        try:
+            await connection.send_message("ping")
+            await connection.ping(b"there?")
+            self.answered += await connection.get_message() == b"\x8a\x00"
+            while True:
+                packet = await connection.get_message()
+                assert isinstance(packet, bytes)
+                packets.append(packet)
+                second, rest = divmod(len(packets), 50)
+                if not rest:
+                    text = f"p{second}t{time.monotonic_ns() // 1000}."
+                    await connection.send_message(said(text, second).decode())
+        except trio_websocket.ConnectionClosed as closed:
+            self.closed.append(closed.reason.code if closed.reason else None)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    server = Server()
+    async with trio.open_nursery() as nursery:
+        running = await nursery.start(trio_websocket.serve_websocket, server.accept, "127.0.0.1", 0, None)
+        server.url = f"ws://127.0.0.1:{running.port}"
+        yield server
+        nursery.cancel_scope.cancel()
+
+
+async def test_every_stream_sends_all_packets_in_order_and_words_come_back_with_both_ways() -> None:
+    packets = [bytes([number, 1, 2, 3]) for number in range(7)]
+    async with serving() as server:
+        plan = LoadPlan(
+            url=server.url,
+            streams=3,
+            seconds=1.2,
+            packets=packets,
+            period=PERIOD,
+            codec="opus_fs320",
+            query={},
+            uid="u",
+            ramp=0.1,
+            settle=0.2,
+            pid=os.getpid(),
+        )
+        figures = await trio.to_thread.run_sync(run_load, plan)
+    assert set(server.packets) == {"u-0", "u-1", "u-2"}
+    assert server.answered == 3
+    assert server.closed == [1000] * 3
+    for sent in server.packets.values():
+        assert sent == [packets[number % 7] for number in range(len(sent))]
+    assert figures.failed == {}
+    assert figures.expected >= 3
+    assert figures.missing == 0
+    assert figures.sent_frames == round(figures.stream_seconds / PERIOD) > 50
+    assert None not in (figures.segment, figures.to_vendor, figures.to_client, figures.late)
+    assert figures.server is not None
+    assert figures.server.cpu_seconds > 0
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "tone.wav"
+    write_wav(path, (8000 * np.sin(np.arange(8000) / 5)).astype(np.int16), 16000)
+    return path
+
+
+async def load(listen: Listen, url: str, file: Path, *arguments: str) -> Outcome:
+    quick = ("--streams", "2", "--seconds", "1", "--ramp", "0", "--tail", "0")
+    return await trio.to_thread.run_sync(listen, "load", file, "--url", url, *quick, *arguments)
+
+
+async def test_json_has_the_figures(listen: Listen, recording: Path) -> None:
+    async with serving() as server:
+        outcome = await load(listen, server.url, recording, "--json", "--codec", "lc3_fs1030", "--uid", "me")
+    assert outcome.status == 0
+    figures = json.loads(outcome.out)
+    assert (figures["streams"], figures["codec"], figures["failed"]) == (2, "lc3_fs1030", {})
+    assert {len(packet) for sent in server.packets.values() for packet in sent} == {30}
+    assert 0 < figures["generator_core_share"] <= 0.8
+
+
+async def test_the_table_names_each_part_of_the_way(listen: Listen, recording: Path) -> None:
+    async with serving() as server:
+        outcome = await load(listen, server.url, recording, "--streams", "1", "--find-max", "0.0001")
+    assert outcome.status == 0
+    for part in ("due to segment", "due to vendor", "vendor to segment", "generator late"):
+        assert part in outcome.out
+    assert "Largest number of streams with a p99 within 0.0001 ms: 0" in outcome.out
+
+
+async def test_a_server_that_refuses_everybody_is_status_3_with_its_answer(
+    listen: Listen, recording: Path
+) -> None:
+    async with serving() as server:
+        server.status = 403
+        outcome = await load(listen, server.url, recording)
+    assert outcome.status == UNREACHABLE
+    assert "refused: HTTP/1.1 403" in outcome.err
+
+
+def test_nobody_there_is_status_3(listen: Listen, recording: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    outcome = listen("load", recording, "--url", f"ws://127.0.0.1:{port}", "--streams", "1", "--ramp", "0")
+    assert outcome.status == UNREACHABLE
+    assert "cannot be reached: Connection refused" in outcome.err
+
+
+def test_wrong_usage_is_named(listen: Listen, recording: Path, tmp_path: Path) -> None:
+    wrong = listen("load", AUDIO / "beckett.wav", "--url", "wss://127.0.0.1:1")
+    assert (wrong.status, "use ws://" in wrong.err) == (USAGE, True)
+    wrong = listen("load", recording, "--codec", "mp3")
+    assert (wrong.status, "mp3" in wrong.err) == (USAGE, True)
+    short = tmp_path / "short.wav"
+    write_wav(short, np.zeros(100, np.int16), 16000)
+    wrong = listen("load", short)
+    assert (wrong.status, "shorter than one packet of opus_fs320 (20 ms)" in wrong.err) == (USAGE, True)
