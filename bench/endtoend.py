@@ -1,12 +1,14 @@
 """CPU, memory and latency of whole servers under the same load, in one run.
 
-    python -m bench.endtoend [--streams 20,50,100] [--seconds 4] [--rounds 2] [--stacks ours,uvicorn]
+    python -m bench.endtoend [--streams 20,50,100] [--seconds 4] [--rounds 2] [--stacks ours,uvicorn] [--largest 1000]
 
 Paced Opus streams (20 ms packets, `listen load`) go to each server in turn, round after round; all of them send what
 they decode to one vendor on this machine, which answers once a second a stream. Compared are the bare C loop (the
 limit), `listen serve` with everything on, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`).
-Figures are medians over the rounds; "of C" is the median of the ratios within a round. Exit status 1 when generator or
-vendor used more than 80 % of a core anywhere, or a server lost words or streams: such a figure is marked.
+`--largest MS` also looks for the number of streams, up to `MOST`, that each server carries with a p99 from packet
+to segment within MS, and measures it at 70 % of that. Figures are medians over the rounds; "of C" is the median of
+the ratios within a round. Exit status 1 when generator or vendor used more than 80 % of a core anywhere, or a
+server lost words or streams: such a figure is marked.
 """
 
 import argparse
@@ -23,13 +25,16 @@ import msgspec
 
 from bench.load.stacks import STACKS, Stack, stacks
 from engine.cli.load import prepare
-from engine.cli.load_figures import Latency, LoadFigures, usage_of
+from engine.cli.load_figures import Latency, LoadFigures, largest, usage_of
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
 from engine.cli.status import Failure
 
 RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
 LIMIT = "C limit"
+MOST = 2000
+LEISURE = 0.7
+"""Share of the largest number of streams at which latency is measured."""
 LOST = 0.01
 """Share of words that may be missing from a server that keeps up."""
 
@@ -75,9 +80,10 @@ def _speech() -> tuple[list[bytes], float]:
     return prepare(read(RECORDING, rate=16_000, channels=1), "opus_fs320")
 
 
-def _plan(count: int, seconds: float) -> LoadPlan:
+def plan_of(count: int, seconds: float) -> LoadPlan:
+    """What is sent, to nobody yet."""
     packets, period = _speech()
-    return LoadPlan(
+    plan = LoadPlan(
         url="",
         streams=count,
         seconds=seconds,
@@ -85,9 +91,12 @@ def _plan(count: int, seconds: float) -> LoadPlan:
         period=period,
         codec="opus_fs320",
         query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000},
-        uid=f"load-{count}",
-        ramp=max(1.0, count / 100),
     )
+    return _of(plan, count)
+
+
+def _of(plan: LoadPlan, count: int) -> LoadPlan:
+    return msgspec.structs.replace(plan, streams=count, uid=f"load-{count}", ramp=max(1.0, count / 100))
 
 
 def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[str]) -> list[str]:
@@ -107,8 +116,21 @@ def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[st
 
 def _warm(stack: Stack, vendor: Stack) -> Stack:
     """The same after its first sessions: what they load is not theirs."""
-    measure(_plan(2, 1.0), stack, vendor)
+    measure(plan_of(2, 1.0), stack, vendor)
     return stack._replace(idle=usage_of(stack.pid))
+
+
+def sustained(plan: LoadPlan, stack: Stack, vendor: Stack, limit_ms: float) -> tuple[int, Measured]:
+    """The largest number of streams with a p99 within the limit, and the figures at `LEISURE` of it.
+
+    Raises Failure when generator or vendor are the limit.
+    """
+
+    def figures(count: int) -> LoadFigures:
+        return measure(_of(plan, count), stack, vendor).figures
+
+    most, _ = largest(figures, MOST, limit_ms)
+    return most, measure(_of(plan, max(1, int(most * LEISURE))), stack, vendor)
 
 
 def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str:
@@ -138,6 +160,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--streams", default="20,50,100")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--largest", type=float, metavar="MS")
     parser.add_argument("--stacks", default=",".join(STACKS))
     return parser.parse_args(given)
 
@@ -152,26 +175,55 @@ def wanted(stacks: str) -> list[str]:
 
 
 def main(given: Sequence[str] = ()) -> int:
-    """Print the table. Returns the exit status."""
+    """Print the tables. Returns the exit status."""
     arguments = _arguments(given)
     counts = sorted(map(int, arguments.streams.split(",")))
     names = wanted(arguments.stacks)
-    measured = []
-    with stacks(names) as (vendor, started):
-        running = {name: _warm(stack, vendor) for name, stack in started.items()}
-        # Streams in rising number, so that what a server keeps from one load it needs for the next anyway.
-        for count in counts:
-            plan = _plan(count, arguments.seconds)
-            for _ in range(arguments.rounds):
-                measured += [measure(plan, running[name], vendor) for name in names]
     print(
         f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}\n"
     )
-    print("\n".join(rows(measured, counts, names)))
-    doubts = [f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in measured if one.doubt]
+    with stacks(names) as (vendor, started):
+        running = {name: _warm(stack, vendor) for name, stack in started.items()}
+        measured = _same_numbers(running, vendor, arguments)
+        print("\n".join(rows(measured, counts, names)), flush=True)
+        doubts = [
+            f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in measured if one.doubt
+        ]
+        if arguments.largest is not None:
+            doubts += _largest_numbers(running, vendor, arguments)
     for doubt in doubts:
         print(f"doubtful: {doubt}")
     return int(bool(doubts))
+
+
+def _same_numbers(running: dict[str, Stack], vendor: Stack, arguments: argparse.Namespace) -> list[Measured]:
+    """All stacks in turn. Streams in rising number: what a server keeps from one load it needs for the next anyway."""
+    return [
+        measure(plan_of(count, arguments.seconds), stack, vendor)
+        for count in sorted(map(int, arguments.streams.split(",")))
+        for _ in range(arguments.rounds)
+        for stack in running.values()
+    ]
+
+
+def _largest_numbers(running: dict[str, Stack], vendor: Stack, arguments: argparse.Namespace) -> list[str]:
+    """Print each stack's largest number and its figures below that; what must not be believed."""
+    limit_ms, doubts = arguments.largest, []
+    print(
+        f"\nLargest number of streams with a p99 within {limit_ms:g} ms, and each at {LEISURE:.0%} of its own:\n"
+    )
+    for name, stack in running.items():
+        try:
+            most, leisurely = sustained(plan_of(1, arguments.seconds), stack, vendor, limit_ms)
+        except Failure as failure:
+            doubts.append(f"{name}: {failure}")
+            continue
+        count = leisurely.figures.streams
+        print(f"{name}: {most}\n")
+        print("\n".join(rows([leisurely], [count], [name])), end="\n\n", flush=True)
+        if leisurely.doubt:
+            doubts.append(f"{name} at {count} streams: {leisurely.doubt}")
+    return doubts
 
 
 if __name__ == "__main__":

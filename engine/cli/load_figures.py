@@ -21,6 +21,9 @@ MISSING = 0.001
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+FIRST = 16
+"""Streams to begin with when looking for the largest number."""
+
 PRECISION = 0.05
 """How closely the largest number of streams is looked for."""
 
@@ -114,10 +117,11 @@ def largest(
 ) -> tuple[int, list[LoadFigures]]:
     """The largest number of streams, at most `streams`, whose p99 is within the limit, and what was measured.
 
-    By bisection, to one part in twenty; 0 when a single stream already fails. Raises Failure as `believe` does.
+    Twice as many each time until they are too many (far too many would leave a server ill for the next try), then by
+    bisection, to one part in twenty; 0 when a single stream already fails. Raises Failure as `believe` does.
     """
     kept, fails, tried = 0, streams + 1, []
-    number = streams
+    number = min(FIRST, streams)
     while True:
         tried.append(measure(number))
         tried[-1].believe()
@@ -127,7 +131,7 @@ def largest(
             fails = number
         if fails - kept <= max(1, int(kept * PRECISION)):
             return kept, tried
-        number = (kept + fails) // 2
+        number = (kept + fails) // 2 if fails <= streams else min(2 * number, streams)
 
 
 def usage_of(pid: int) -> Usage:

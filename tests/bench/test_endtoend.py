@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.endtoend import LIMIT, Measured, _plan, measure, rows, wanted
+from bench.endtoend import LIMIT, Measured, measure, plan_of, rows, wanted
 from bench.load.stacks import compile_program, stacks
 from engine.cli.load_figures import LoadFigures, Process, latency
 from engine.cli.load_run import LoadPlan
@@ -21,11 +21,18 @@ needs_peer = pytest.mark.skipif(
 
 
 def plan() -> LoadPlan:
-    return msgspec.structs.replace(_plan(3, 1.2), ramp=0.1, settle=0.2)
+    return msgspec.structs.replace(plan_of(3, 1.2), ramp=0.1, settle=0.2)
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["C limit", pytest.param("uvicorn", marks=needs_peer)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "C limit",
+        pytest.param("uvicorn", marks=needs_peer),
+        pytest.param("ours", marks=pytest.mark.campaign),
+    ],
+)
 def test_speech_goes_to_the_vendor_and_its_words_come_back(name: str) -> None:
     with stacks([name]) as (vendor, running):
         measured = measure(plan(), running[name], vendor)
