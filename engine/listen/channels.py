@@ -130,6 +130,10 @@ class CallAudio:
         """Seconds since anybody spoke."""
         return min((s for c in self._channels if (s := c.silence()) is not None), default=None)
 
+    def since_speech(self) -> float | None:
+        """See `Pipeline.since_speech`: of whoever spoke last."""
+        return min((s for c in self._channels if (s := c.since_speech()) is not None), default=None)
+
     def age(self, position: int) -> float:
         """See `Pipeline.age`."""
         return max(channel.age(position) for channel in self._channels)

@@ -235,10 +235,20 @@ class Pipeline:
         )
 
     def silence(self) -> float | None:
-        """Seconds since the end of the last speech, on the audio's timeline and then the clock's; None before any."""
+        """Seconds of silence since the end of the last speech; None before any.
+
+        On the audio's timeline and then the clock's. What nobody has transcribed yet may be speech: until it is,
+        only what was is known to be silent.
+        """
         if self.last_speech is None:
             return None
-        return self.age(min(self.last_speech, self.received))
+        if self._vendors and self._backlog.waiting:
+            return max(0, self._backlog.covered - self.last_speech) / SAMPLE_RATE
+        return self.since_speech()
+
+    def since_speech(self) -> float | None:
+        """Seconds since the end of the last speech that is known; None before any."""
+        return None if self.last_speech is None else self.age(min(self.last_speech, self.received))
 
     def age(self, position: int) -> float:
         """Seconds since sample `position` was received, for audio that comes in real time."""

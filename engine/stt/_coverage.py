@@ -3,6 +3,7 @@
 Invariants: covered <= sent; the `Final`s that are emitted tile the timeline from `base` on; a word that lies before
 what is covered is left out, so finals that a vendor repeats yield no word twice. A word belongs to the side on
 which its middle lies.
+Bounded: silence of which a vendor says nothing is covered without it, so it does not pile up in the session.
 Cost: the energy gate on all audio sent.
 """
 
@@ -13,8 +14,11 @@ import trio
 from msgspec.structs import replace
 
 from engine.audio.gate import EnergyGate
-from engine.stt.vendor import Final, Interim, SttEvent
+from engine.stt.vendor import SAMPLE_RATE, Final, Interim, SttEvent
 from engine.transcript.words import Word
+
+QUIET = 10 * SAMPLE_RATE
+"""Samples without speech that a vendor may leave without a word; then the older half counts as covered."""
 
 Emit = Callable[[SttEvent], None]
 
@@ -51,6 +55,8 @@ class Coverage:
             self._speech_until = self.sent
             if self.due_since is None:
                 self.due_since = trio.current_time()
+        elif not self.speech_waits and self.sent - self.covered > QUIET:
+            self.cover(self.sent - QUIET // 2, assumed=True)
 
     def recognized(self, words: Sequence[Word], covered: int) -> None:
         """Final words, and the vendor's position before which it is done."""

@@ -151,6 +151,11 @@ class Line:
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._socket.aclose(code, reason or None)
 
+    async def drop(self) -> None:
+        """End TCP without a close frame."""
+        self.ended = self.ended or "dropped"
+        await trio.aclose_forcefully(self._tap)
+
     async def run(
         self,
         socket: ws.WebSocketConnection,
@@ -202,8 +207,7 @@ class Line:
                 self._tap.blocked = True
                 await trio.sleep_forever()
             case Action.DROP:
-                self.ended = "dropped"
-                await trio.aclose_forcefully(self._tap)
+                await self.drop()
             case Action.CLOSE:
                 await self.close(mishap.code, mishap.reason)
             case Action.ERROR:

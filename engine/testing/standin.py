@@ -107,6 +107,11 @@ class StandIn:
         self._since = trio.current_time()
         self._taken.clear()
 
+    async def drop_all(self) -> None:
+        """Cut every connection there is, as a machine that goes down does."""
+        for line in tuple(self.live):
+            await line.drop()
+
     async def serve(
         self,
         host: str = "127.0.0.1",

@@ -11,7 +11,7 @@ import numpy as np
 import trio
 import trio.testing
 
-from engine.config import Config, Limits, Session
+from engine.config import Config, Limits, Session, Stt
 from engine.conversation.lifecycle import Lifecycle
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
@@ -179,9 +179,15 @@ async def server(
     *vendors: Vendor,
     session: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
+    stt: dict[str, Any] | None = None,
 ) -> AsyncIterator[Server]:
     """A server's inside on `tmp_path`, stopped at the end of the block."""
-    config = Config(data_dir=tmp_path, session=Session(**(session or {})), limits=Limits(**(limits or {})))
+    config = Config(
+        data_dir=tmp_path,
+        session=Session(**(session or {})),
+        limits=Limits(**(limits or {})),
+        stt=Stt(**(stt or {})),
+    )
     store = await Store.open(tmp_path, inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
     await writer.recover()

@@ -1,0 +1,1 @@
+"""What vendors may do wrong, each of them, to a session as its client sees it: nothing is lost, nothing doubled."""

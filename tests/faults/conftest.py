@@ -1,0 +1,5 @@
+"""The shared checks explain themselves as those in tests do."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.faults.setting")
