@@ -190,7 +190,7 @@ class Record:
         conversation = self._current()
         merged = merge(conversation.tail, new, sent=conversation.revisions)
         before = len(conversation.revisions)
-        speech_at = self._wall_clock() - int((self._audio.silence() or 0.0) * MICROSECONDS)
+        speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * MICROSECONDS)
         conversation.publish(self._participant, merged, speech_at)
         self.segments += len(conversation.revisions) - before
         self._outbox.deleted(merged.deleted)

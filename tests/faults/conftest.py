@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.setting")
+pytest.register_assert_rewrite("tests.faults.setting", "tests.faults.running")
