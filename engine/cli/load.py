@@ -157,7 +157,10 @@ def _print(figures: LoadFigures) -> None:
                 f"{who}: {process.us_per_stream_second:.0f} µs of CPU a stream-second, {process.core_share:.0%} of a "
                 f"core, {process.kib_per_stream:.0f} KiB a stream (PSS)"
             )
-    print(f"generator: {figures.generator_core_share:.0%} of a core")
+    print(
+        f"generator: {figures.generator_core_share:.0%} of a core; all else on this machine: "
+        f"{figures.others_core_share:.2f} cores"
+    )
 
 
 def _cells(row: Latency | None) -> str:

@@ -11,7 +11,17 @@ import msgspec
 
 from engine.cli.status import Failure
 
-__all__ = ["Latency", "LoadFigures", "Process", "Usage", "largest", "latency", "usage_of", "used"]
+__all__ = [
+    "Latency",
+    "LoadFigures",
+    "Process",
+    "Usage",
+    "largest",
+    "latency",
+    "machine_cpu",
+    "usage_of",
+    "used",
+]
 
 BUSIEST = 0.8
 """Share of a core above which a generator or a vendor measures itself."""
@@ -61,6 +71,8 @@ class LoadFigures(msgspec.Struct, frozen=True, kw_only=True):
     `segment` counts from when the frame with a word's end was due to the segment's arrival; where a stand-in's words
     carry their time, `to_vendor` and `to_client` are its two parts, and `missing` are words that did not come.
     `late` is how long after its time a frame was written: the generator's own fault, and part of `segment`.
+    `others_core_share` is what everything else on this machine used, in cores (a server whose pid was not given is one
+    of them): latencies mean little where that leaves no core free.
     """
 
     streams: int
@@ -78,6 +90,7 @@ class LoadFigures(msgspec.Struct, frozen=True, kw_only=True):
     to_vendor: Latency | None
     to_client: Latency | None
     generator_core_share: float
+    others_core_share: float
     server: Process | None
     vendor: Process | None
 
@@ -134,13 +147,16 @@ def largest(
         number = (kept + fails) // 2 if fails <= streams else min(2 * number, streams)
 
 
-def usage_of(pid: int) -> Usage:
-    """What a process and its children have used (Linux, /proc). Raises Failure when it cannot be read."""
+def usage_of(pid: int, *, memory: bool = True) -> Usage:
+    """What a process and its children have used (Linux, /proc). Raises Failure when it cannot be read.
+
+    Without `memory` that is 0 and the call takes microseconds: the kernel walks all pages to count them.
+    """
     cpu, pss = 0.0, 0
     for one in _family(pid):
         try:
             fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text() if memory else "Pss: 0"
         except OSError as error:
             raise Failure(f"pid {one}: {error.strerror}; a live process of yours is needed (Linux)") from None
         cpu += (int(fields[11]) + int(fields[12])) / _TICKS
@@ -148,16 +164,27 @@ def usage_of(pid: int) -> Usage:
     return Usage(cpu, pss)
 
 
-def used(before: Usage, begin: Usage, end: Usage, figures: tuple[int, float, float]) -> Process:
-    """Between `begin` and `end`; `figures` are the streams, the seconds, and the stream-seconds."""
+def machine_cpu() -> float:
+    """CPU seconds that this machine has been busy, all cores together (Linux, /proc/stat)."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return (user + nice + system + interrupts + soft + stolen) / _TICKS
+
+
+def used(memory: tuple[int, int], begin: Usage, end: Usage, figures: tuple[int, float, float]) -> Process:
+    """Between `begin` and `end`; `memory` (KiB) is that before the first stream and that with all of them.
+
+    `figures` are the streams, the seconds, and the stream-seconds.
+    """
     streams, seconds, stream_seconds = figures
     cpu = end.cpu_seconds - begin.cpu_seconds
     return Process(
         cpu_seconds=round(cpu, 3),
         core_share=round(cpu / seconds, 4),
         us_per_stream_second=round(cpu * 1e6 / stream_seconds, 1) if stream_seconds else 0.0,
-        pss_kib=end.pss_kib,
-        kib_per_stream=round((end.pss_kib - before.pss_kib) / streams, 1),
+        pss_kib=memory[1],
+        kib_per_stream=round((memory[1] - memory[0]) / streams, 1),
     )
 
 

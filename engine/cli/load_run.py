@@ -19,11 +19,12 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from engine._client_connect import AddressError, ConnectFailed, Target
-from engine.cli.load_figures import LoadFigures, Usage, latency, usage_of, used
+from engine.cli.load_figures import LoadFigures, Process, Usage, latency, machine_cpu, usage_of, used
 from engine.cli.load_socket import BINARY, CLOSE, LoadSocket, Lost, frame
 from engine.cli.load_stream import Heard, LoadStream
 
@@ -55,13 +56,18 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     vendor_pid: int | None = None
 
 
+_Usages: TypeAlias = "tuple[Usage | None, Usage | None]"
+"""The server's and the vendor's, where their pids are known."""
+
+
 class _Snapshot(msgspec.Struct, frozen=True):
     time: float
     cpu: float
+    machine: float
     sent: int
     messages: int
     segments: int
-    usages: tuple[Usage | None, Usage | None]
+    usages: _Usages
 
 
 class _Run:
@@ -82,7 +88,7 @@ class _Run:
     def run(self) -> LoadFigures:
         """From the first connection to the last close."""
         plan = self.plan
-        before = self._usages()
+        before = self._usages(memory=True)
         self._begin = time.monotonic()
         try:
             for number in range(plan.streams):
@@ -96,12 +102,13 @@ class _Run:
             self._measuring = False
             end = self._snapshot()
             self._loop(end.time + plan.tail)
+            after = self._usages(memory=True)
             self._leave()
         finally:
             for stream in self._sockets.values():
                 stream.socket.close()
             self._epoll.close()
-        return self._figures(before, start, end)
+        return self._figures((before, after), start, end)
 
     # Sending
 
@@ -202,16 +209,17 @@ class _Run:
             for fileno, mask in self._epoll.poll(left):
                 self._ready(self._sockets[fileno], mask)
 
-    def _usages(self) -> tuple[Usage | None, Usage | None]:
+    def _usages(self, *, memory: bool) -> _Usages:
         pids = self.plan.pid, self.plan.vendor_pid
-        server, vendor = (None if pid is None else usage_of(pid) for pid in pids)
+        server, vendor = (None if pid is None else usage_of(pid, memory=memory) for pid in pids)
         return server, vendor
 
     def _snapshot(self) -> _Snapshot:
-        usages = self._usages()
+        usages = self._usages(memory=False)
         return _Snapshot(
             time.monotonic(),
             time.process_time(),
+            machine_cpu(),
             self._sent,
             self.heard.messages,
             self.heard.segments,
@@ -219,19 +227,19 @@ class _Run:
         )
 
     def _figures(
-        self, before: tuple[Usage | None, Usage | None], start: _Snapshot, end: _Snapshot
+        self,
+        whole: tuple[_Usages, _Usages],
+        start: _Snapshot,
+        end: _Snapshot,
     ) -> LoadFigures:
         plan, seconds = self.plan, end.time - start.time
         stream_seconds = (end.sent - start.sent) * plan.period
         within = [taken for due, taken in self.heard.whole if start.time <= due < end.time]
         parts = [part for part in self.heard.parts if start.time <= part[0] < end.time]
         expected = sum(stream.words_due(start.time, end.time) for stream in self.streams) if parts else 0
-        server, vendor = (
-            None
-            if one is None or a is None or b is None
-            else used(one, a, b, (plan.streams, seconds, stream_seconds))
-            for one, a, b in zip(before, start.usages, end.usages, strict=True)
-        )
+        audio = (plan.streams, seconds, stream_seconds)
+        server, vendor = (_process(of, audio) for of in zip(*whole, start.usages, end.usages, strict=True))
+        known = end.cpu - start.cpu + sum(one.cpu_seconds for one in (server, vendor) if one is not None)
         return LoadFigures(
             streams=plan.streams,
             seconds=round(seconds, 3),
@@ -248,9 +256,18 @@ class _Run:
             to_vendor=latency([part[1] for part in parts]),
             to_client=latency([part[2] for part in parts]),
             generator_core_share=round((end.cpu - start.cpu) / seconds, 4),
+            others_core_share=round(max(0.0, end.machine - start.machine - known) / seconds, 3),
             server=server,
             vendor=vendor,
         )
+
+
+def _process(of: Sequence[Usage | None], audio: tuple[int, float, float]) -> Process | None:
+    """From what it had used before all, after all, and at both ends of the measured time."""
+    before, after, begin, end = of
+    if before is None or after is None or begin is None or end is None:
+        return None
+    return used((before.pss_kib, after.pss_kib), begin, end, audio)
 
 
 def run_load(plan: LoadPlan) -> LoadFigures:

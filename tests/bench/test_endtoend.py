@@ -88,6 +88,7 @@ def recorded(stack: str, cpu: float, **changed: Any) -> Measured:
         to_vendor=latency([0.003]),
         to_client=latency([0.004]),
         generator_core_share=0.1,
+        others_core_share=0.0,
         server=msgspec.structs.replace(vendor, us_per_stream_second=cpu),
         vendor=vendor,
     )
@@ -102,8 +103,10 @@ def test_the_ratio_to_the_limit_is_of_the_same_round() -> None:
         recorded("ours", 4400),
     ]
     table = rows(measured, [50], [LIMIT, "ours"])
-    assert table[2].startswith("| 50 | C limit | 1500 | 1.00 | 10.0, 20.0, 20.0 | 3.0 | 4.0 | 64 |")
-    assert table[3].startswith("| 50 | ours | 3200 | 2.10 |")
+    assert table[2].startswith(
+        "| 50 | C limit | 1500 | 1.00 (1.00 to 1.00) | 10.0, 20.0, 20.0 | 3.0 | 4.0 | 64 | 0.00 |  |"
+    )
+    assert table[3].startswith("| 50 | ours | 3200 | 2.10 (2.00 to 2.20) |")
 
 
 @pytest.mark.parametrize(

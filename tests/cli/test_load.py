@@ -26,7 +26,7 @@ from wsproto.events import BytesMessage
 
 from engine._client_connect import Target
 from engine.audio import write_wav
-from engine.cli.load_figures import BUSIEST, LoadFigures, Process, largest, latency, usage_of
+from engine.cli.load_figures import BUSIEST, LoadFigures, Process, largest, latency, machine_cpu, usage_of
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.load_socket import BINARY, LoadSocket, frame
 from engine.cli.load_stream import Heard, LoadStream
@@ -69,6 +69,7 @@ FIGURES = LoadFigures(
     to_vendor=None,
     to_client=None,
     generator_core_share=BUSIEST,
+    others_core_share=0.0,
     server=None,
     vendor=None,
 )
@@ -104,6 +105,13 @@ def test_figures_of_a_busy_generator_or_vendor_are_refused() -> None:
         msgspec.structs.replace(FIGURES, generator_core_share=0.81).believe()
     with pytest.raises(Failure, match="the vendor itself used 90%"):
         msgspec.structs.replace(FIGURES, vendor=busy).believe()
+
+
+def test_the_machine_is_busy_at_least_as_long_as_this_process() -> None:
+    machine, own = machine_cpu(), time.process_time()
+    while time.process_time() < own + 0.1:
+        sum(range(1000))
+    assert machine_cpu() >= machine + 0.05
 
 
 def test_a_processs_children_are_counted_with_it() -> None:
