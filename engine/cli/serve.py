@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import options
+from engine.cli.status import USAGE, Failure
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def serve(
+    vendor: Annotated[str | None, typer.Argument(hidden=True, metavar="[VENDOR]")] = None,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address to bind. [$LISTEN_HOST]")
     ] = None,
@@ -37,6 +39,22 @@ def serve(
     ] = None,
     log_format: Annotated[str | None, typer.Option(metavar="auto|json|console")] = None,
     log_level: Annotated[str | None, typer.Option(metavar="debug|info|warning|error")] = None,
+    stand_in: Annotated[
+        bool,
+        typer.Option(
+            "--stt-stand-in",
+            help="For demos and load tests: a vendor of our own on loopback, deepgram unless another is named"
+            " (soniox, speechmatics). It says words that count.",
+        ),
+    ] = False,
+    stand_in_script: Annotated[
+        Path | None,
+        typer.Option(
+            "--stt-stand-in-script",
+            metavar="FILE",
+            help="It says these words: a JSON list of text, start, end (seconds), speaker.",
+        ),
+    ] = None,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C, which let live sessions finish.
 
@@ -48,6 +66,7 @@ def serve(
       listen serve --port 9000 --data-dir ./data
       listen serve --host 0.0.0.0                   with keys from `listen token create`
       listen serve --config listen.toml --log-format json
+      listen serve --stt-stand-in soniox            to see words without a key or a model
     """
     loaded = options.load(
         config,
@@ -65,7 +84,27 @@ def serve(
     from engine.server import serve as run_server
 
     configure_logging(loaded.log_format, loaded.log_level)
-    trio.run(partial(run_server, loaded, task_status=_Announcement(loaded)))
+    if stand_in or stand_in_script is not None:
+        trio.run(_serve_with_stand_in, loaded, vendor or "deepgram", stand_in_script)
+    elif vendor is not None:
+        raise Failure(f"{vendor!r}: only --stt-stand-in takes the name of a vendor", status=USAGE)
+    else:
+        trio.run(partial(run_server, loaded, task_status=_Announcement(loaded)))
+
+
+async def _serve_with_stand_in(config: Config, name: str, script: Path | None) -> None:
+    from engine.server import serve as run_server
+    from engine.testing import serving
+
+    if name not in serving.STAND_INS:
+        accepted = ", ".join(serving.STAND_INS)
+        raise Failure(f"--stt-stand-in {name!r}: accepted are {accepted}", status=USAGE)
+    try:
+        words = serving.read_script(script)
+    except ValueError as error:
+        raise Failure(f"--stt-stand-in-script {error}", status=USAGE) from None
+    async with serving.stand_in(name, words, config) as pointed:
+        await run_server(pointed, task_status=_Announcement(pointed))
 
 
 class _Announcement:

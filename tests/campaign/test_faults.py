@@ -32,7 +32,7 @@ async def test_the_fault_matrix_in_real_time(tmp_path: Path) -> None:
         try:
             check(outcome, preferred, fault)
         except AssertionError as error:
-            rows[fault.name, preferred] = f"failed: {str(error).splitlines()[0]}"
+            rows[fault.name, preferred] = f"failed: {error}".splitlines()[0]
         else:
             rows[fault.name, preferred] = recovery(outcome)
 

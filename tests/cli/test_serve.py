@@ -118,3 +118,37 @@ def test_with_tokens_the_next_step_is_to_make_one(data_dir: Path) -> None:
     line = _greeting(config, "0.0.0.0", 8080)
     assert f"token create --uid you --data-dir {data_dir}" in line
     assert "http://[::1]:8080" in _greeting(Config(host="::1"), "::1", 8080)
+
+
+def test_with_a_stand_in_its_script_is_heard(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
+    script = tmp_path / "script.json"
+    script.write_text(
+        '[{"text": "Hello", "start": 0.2, "end": 0.6}, {"text": "you.", "start": 0.7, "end": 1}]'
+    )
+    with serving("--stt-stand-in", "soniox", "--stt-stand-in-script", str(script)) as (process, line):
+        url = re.search(r"--url (\S+)", line)
+        assert url is not None, line
+        arguments = ("stream", AUDIO / "beckett.wav", "--url", url[1], "--json", "--fast")
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=True)
+        messages = [json.loads(text) for text in done.stdout.splitlines()]
+        assert messages[-1]["text"] == "Hello you."
+        assert any("soniox" in json.dumps(message) for message in messages)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--stt-stand-in", "whisper"), "'whisper': accepted are deepgram, soniox, speechmatics"),
+        (("--stt-stand-in-script", "/no/such.json"), "/no/such.json: "),
+        (("soniox",), "only --stt-stand-in takes the name of a vendor"),
+    ],
+)
+def test_a_stand_in_that_cannot_be_had_is_named(
+    listen: Listen, arguments: tuple[str, ...], message: str
+) -> None:
+    outcome = listen("serve", *arguments)
+    assert outcome.status == USAGE
+    assert message in outcome.err
