@@ -110,6 +110,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             " `listen token create`. Default: dev on a loopback host, token elsewhere."
         ),
     ] = "dev"
+    lane: Annotated[
+        Literal["on", "off"],
+        Meta(
+            description="`on`: listen sockets are received and decoded in native code, past the HTTP server."
+        ),
+    ] = "off"
     drain_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="From SIGTERM to the end of the process, at most.")
     ] = 30.0

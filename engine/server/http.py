@@ -8,6 +8,8 @@ is bounded by the timeouts in `ServerConfig` and by the session limits behind th
 
 import errno
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import trio
@@ -19,6 +21,7 @@ from hypercorn.utils import wrap_app
 from engine.config import Config
 from engine.log import get_logger
 from engine.server.connection import Connection, ServerConfig
+from engine.server.entrance import Entrance, LaneConnection
 
 __all__ = ["BindError", "HttpServer", "bind"]
 
@@ -54,11 +57,12 @@ def _why(host: str, port: int, error: OSError) -> str:
 
 
 class HttpServer:
-    """Serves `app` on listeners given to `run`."""
+    """Serves `app` on listeners given to `run`, but for the connections that the `entrance` takes."""
 
-    def __init__(self, app: ASGIFramework, config: Config) -> None:
+    def __init__(self, app: ASGIFramework, config: Config, entrance: Entrance | None = None) -> None:
         self._config = _server_config(config)
         self._app = wrap_app(app, config.web.body_limit, "asgi")
+        self._entrance = entrance
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._accepting = trio.CancelScope()
@@ -67,7 +71,7 @@ class HttpServer:
         self._grace = config.session.close_timeout
         self._left = trio.Event()
         self.ended = trio.Event()
-        self.connections: set[Connection] = set()
+        self.connections: set[Connection | LaneConnection] = set()
 
     async def run(
         self,
@@ -85,6 +89,8 @@ class HttpServer:
             async with trio.open_nursery() as lifespan_nursery:
                 await lifespan_nursery.start(lifespan.handle_lifespan)
                 await lifespan.wait_for_startup()
+                if self._entrance is not None:
+                    lifespan_nursery.start_soon(self._entrance.lane.run)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._accept, listeners, nursery)
                     task_status.started()
@@ -137,14 +143,28 @@ class HttpServer:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One connection. A fault in it is logged and ends it, never the server."""
-        # hypercorn takes plain streams as well as the TLS streams its annotation names
-        state, tls = ConnectionState(self._state.copy()), cast("trio.SSLStream[trio.SocketStream]", stream)
-        connection = Connection(self._app, self._config, self._context, state, tls)
-        self.connections.add(connection)
         try:
-            await connection.run()
+            if self._entrance is not None:
+                laned = self._entrance.connection(stream, self._stopping)
+                with self._counted(laned):
+                    if await laned.run():
+                        return
+            # hypercorn takes plain streams as well as the TLS streams its annotation names
+            state, tls = (
+                ConnectionState(self._state.copy()),
+                cast("trio.SSLStream[trio.SocketStream]", stream),
+            )
+            connection = Connection(self._app, self._config, self._context, state, tls)
+            with self._counted(connection):
+                await connection.run()
         except Exception:
             log.exception("connection.failed")
+
+    @contextmanager
+    def _counted(self, connection: Connection | LaneConnection) -> Iterator[None]:
+        self.connections.add(connection)
+        try:
+            yield
         finally:
             self.connections.discard(connection)
             self._left.set()

@@ -25,6 +25,7 @@ from engine.conversation import Lifecycle
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.server.machine import hold_data_dir, raise_file_limit
 from engine.server.watch import check_database, measure_stalls, watch_process
@@ -32,7 +33,7 @@ from engine.store import DatabaseWriter, Store
 from engine.store.database import OffLoop, wall_clock
 from engine.stt import Vendor
 from engine.stt.vendors import configured_vendors
-from engine.web import Readiness, Services, create_app
+from engine.web import Readiness, Services, create_app, listen_service
 
 __all__ = ["Bound", "DrainForced", "configured_vendors", "serve"]
 
@@ -164,7 +165,9 @@ class _Server:
             wall_clock=wall_clock,
         )
         self.readiness.watch_load(lambda: self.sessions.load)
-        self.http = HttpServer(create_app(self._services()), config)
+        services = self._services()
+        entrance = Entrance(config, listen_service(services)) if config.lane == "on" else None
+        self.http = HttpServer(create_app(services), config, entrance)
         watch_process(self.metrics, self.sessions, self.writer)
 
     @classmethod

@@ -1,20 +1,22 @@
 """The ASGI application: the listen sockets, REST, probes and metrics."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
 from quart_trio import QuartTrio
 
+from engine.listen.ports import ClientSocket
 from engine.web.auth import Authenticator
 from engine.web.conversations import conversations
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
-from engine.web.listen import listen
+from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
 
-__all__ = ["ListenApp", "create_app"]
+__all__ = ["ListenApp", "create_app", "listen_service"]
 
 
 class ListenApp(QuartTrio):
@@ -48,3 +50,13 @@ def create_app(services: Services) -> ListenApp:
     app.register_blueprint(conversations(services, authenticator))
     app.register_blueprint(usage(services, authenticator))
     return app
+
+
+def listen_service(services: Services) -> Callable[[ClientSocket, Visit], Awaitable[None]]:
+    """What the listen routes do, for sockets that did not come in through the application."""
+    authenticator = Authenticator(services.config.auth, services.tokens)
+
+    async def serve(client: ClientSocket, visit: Visit) -> None:
+        await serve_listen(services, authenticator, client, visit)
+
+    return serve

@@ -1,58 +1,77 @@
 """/v4/listen and /v4/web/listen: who is there, what do they ask for, then the session takes over.
 
 A connection is always accepted first, so that a refusal can be read by the client: an `error` event, then a
-close frame with code and reason.
+close frame with code and reason. `serve_listen` is all of this for a socket that came in whichever way.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import parse_qsl
 
 import trio
 from quart import Blueprint, websocket
 from structlog.contextvars import bound_contextvars
 
-from engine.listen.ports import ClientGone
+from engine.listen.ports import ClientGone, ClientSocket
 from engine.log import get_logger
 from engine.web.auth import Authenticator, bearer
 from engine.web.ports import Services
-from engine.web.socket import AsgiSocket, ListenWebsocket
+from engine.web.socket import ListenWebsocket
 from engine.wire import AuthResponse, CloseCode, Refusal, encode, parse_parameters
 from engine.wire.client_messages import AuthMessage, decode_client
 
-__all__ = ["listen"]
+__all__ = ["LISTEN_PATHS", "Visit", "listen", "serve_listen"]
 
 log = get_logger(__name__)
 
 QUERY_FIELDS = 100
 Query = list[tuple[str, str]]
-Identify = Callable[[AsgiSocket, str | None], Awaitable[str]]
+Identify = Callable[[ClientSocket, str | None], Awaitable[str]]
+
+DEVICE_PATH = "/v4/listen"
+BROWSER_PATH = "/v4/web/listen"
+LISTEN_PATHS = (DEVICE_PATH, BROWSER_PATH)
+
+
+class Visit(NamedTuple):
+    """What a client's handshake said. `query`: what follows the question mark."""
+
+    path: str
+    query: bytes
+    authorization: str | None
+    peer: str | None
 
 
 def listen(services: Services, authenticator: Authenticator) -> Blueprint:
     """The two socket routes."""
     routes = Blueprint("listen", __name__)
 
-    @routes.websocket("/v4/listen")
-    async def device() -> None:
-        token = bearer(websocket.headers.get("Authorization"))
-        await _serve(services, lambda _client, uid: authenticator.identify(token, uid))
+    async def serve() -> None:
+        current = cast(ListenWebsocket, websocket)  # a proxy of it
+        await current.accept()
+        authorization = current.headers.get("Authorization")
+        visit = Visit(current.path, current.query_string, authorization, current.remote_addr)
+        await serve_listen(services, authenticator, current.client, visit)
 
-    @routes.websocket("/v4/web/listen")
-    async def browser() -> None:
-        await _serve(services, lambda client, uid: _identify_browser(services, authenticator, client, uid))
-
+    for path in LISTEN_PATHS:
+        routes.add_websocket(path, path, serve)
     return routes
 
 
-async def _serve(services: Services, identify: Identify) -> None:
-    current = cast(ListenWebsocket, websocket)  # a proxy of it
-    client, query_string = current.client, current.query_string
+async def serve_listen(
+    services: Services, authenticator: Authenticator, client: ClientSocket, visit: Visit
+) -> None:
+    """One accepted socket, until it is closed."""
+
+    async def identify(client: ClientSocket, uid: str | None) -> str:
+        if visit.path == BROWSER_PATH:
+            return await _identify_browser(services, authenticator, client, uid)
+        return await authenticator.identify(bearer(visit.authorization), uid)
+
     services.metrics.connected()
-    await current.accept()
-    with bound_contextvars(peer=current.remote_addr):
+    with bound_contextvars(peer=visit.peer):
         try:
-            await _session(services, client, query_string, identify)
+            await _session(services, client, visit.query, identify)
         except Refusal as refusal:
             services.metrics.rejected(_metric_reason(refusal))
             log.info("listen.refused", code=refusal.code, parameter=refusal.parameter, value=refusal.value)
@@ -69,7 +88,7 @@ async def _serve(services: Services, identify: Identify) -> None:
                 await client.close(CloseCode.GOING_AWAY, "the server is shutting down")
 
 
-async def _session(services: Services, client: AsgiSocket, query_string: bytes, identify: Identify) -> None:
+async def _session(services: Services, client: ClientSocket, query_string: bytes, identify: Identify) -> None:
     query = _parse_query(query_string)
     named = next((value for name, value in query if name == "uid"), None)
     uid = await identify(client, named)
@@ -89,7 +108,7 @@ def _parse_query(query_string: bytes) -> Query:
         raise Refusal(CloseCode.POLICY_VIOLATION, "query", "too many parameters", accepted) from None
 
 
-async def _refuse(client: AsgiSocket, refusal: Refusal) -> None:
+async def _refuse(client: ClientSocket, refusal: Refusal) -> None:
     try:
         await client.send(encode(refusal.event()))
     except ClientGone:
@@ -104,7 +123,7 @@ def _metric_reason(refusal: Refusal) -> str | None:
 
 
 async def _identify_browser(
-    services: Services, authenticator: Authenticator, client: AsgiSocket, uid: str | None
+    services: Services, authenticator: Authenticator, client: ClientSocket, uid: str | None
 ) -> str:
     """A browser cannot set headers: its first message carries the token."""
     with trio.move_on_after(services.config.session.web_auth_timeout) as limit:

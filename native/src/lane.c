@@ -218,7 +218,7 @@ void lane_remove(lane *l, uint32_t slot)
 void lane_read(lane *l, uint32_t slot, int how)
 {
     lane_slot *s = &l->slot[slot];
-    if (s->ended || s->deaf)
+    if (s->ended)
         return;
     s->how = (uint8_t)how;
     if (how != LANE_HOLD && input_left(s))

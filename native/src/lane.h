@@ -14,7 +14,7 @@
  * Invariants
  *   level-triggered; a socket is in the set only while something is wanted of it, and never after its end
  *   events carry slot and generation: what was fetched for a connection that has been removed is dropped
- *   of one socket reports come in the order in which the client spoke; LANE_CLOSED comes last but LANE_ENDED
+ *   of one socket reports come in the order in which the client spoke, but for LANE_AUDIO, which has no place in it
  *   no sample overwrites what a lossless cursor has not read: the socket is left alone until `lane_granted`
  *
  * Bounded: a call by LANE_EVENTS sockets and LANE_NANOSECONDS; one socket's part of it by one receive and
@@ -46,8 +46,9 @@
 #define LANE_TEXT 3    /* a message: data, bytes */
 #define LANE_BINARY 4
 #define LANE_SENT 5    /* nothing waits to be sent any more; code -1: because nobody is there to read it */
-#define LANE_CLOSED 6  /* the client says no more; code: its own, or the one it was closed with */
-#define LANE_ENDED 7   /* the connection is over */
+#define LANE_CLOSED 6  /* the client says no more; code: its own, 1006 when it went without one */
+#define LANE_EXPELLED 7 /* it broke the protocol, and was sent a close frame; code: that one's */
+#define LANE_ENDED 8   /* the connection is over, after either of these */
 
 /* How a socket is read. */
 #define LANE_HOLD 0    /* not at all */
@@ -127,6 +128,9 @@ void lane_granted(lane *l, uint32_t slot);
  * return          LANE_WROTE, LANE_QUEUED, LANE_GONE, LANE_FULL or LANE_NO_MEMORY
  */
 int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t bytes);
+
+/* Bytes that wait until the socket takes them. */
+size_t lane_waiting(const lane *l, uint32_t slot);
 
 /* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);

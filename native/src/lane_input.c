@@ -31,11 +31,11 @@ static int spent(const lane *l)
     return lane_nanoseconds() - l->now > LANE_SOCKET_NANOSECONDS;
 }
 
-static void report_closed(lane *l, lane_slot *s, int code)
+static void report_once(lane *l, lane_slot *s, int kind, int code)
 {
     if (!s->closed) {
         s->closed = 1;
-        lane_report_add(l, s, LANE_CLOSED, code, NULL, 0);
+        lane_report_add(l, s, kind, code, NULL, 0);
     }
 }
 
@@ -43,7 +43,7 @@ static void report_closed(lane *l, lane_slot *s, int code)
 static void end(lane *l, lane_slot *s)
 {
     s->ended = 1;
-    report_closed(l, s, 1006);
+    report_once(l, s, LANE_CLOSED, 1006);
     lane_report_add(l, s, LANE_ENDED, 0, NULL, 0);
 }
 
@@ -54,7 +54,7 @@ static void expel(lane *l, lane_slot *s, int code)
     s->no_room = 0;
     s->how = LANE_ALL;
     output_close(l, s, code, NULL, 0);
-    report_closed(l, s, code);
+    report_once(l, s, LANE_EXPELLED, code);
 }
 
 static void count(lane *l, lane_intake *in, const codec_result *result)
@@ -151,7 +151,7 @@ static void take(lane *l, lane_slot *s, const frame_event *event)
         s->deaf = 1;
         s->how = LANE_HOLD; /* RFC 6455 section 7.1.1: now it is on us to end the connection */
         output_close(l, s, event->code, event->data, (size_t)event->bytes);
-        report_closed(l, s, event->code);
+        report_once(l, s, LANE_CLOSED, event->code);
         break;
     case FRAME_FAIL:
         expel(l, s, event->code);

@@ -128,6 +128,11 @@ int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t by
     return waits(s) ? LANE_FULL : put_frame(l, s, opcode, data, bytes);
 }
 
+size_t lane_waiting(const lane *l, uint32_t slot)
+{
+    return l->slot[slot].out.end - l->slot[slot].out.at;
+}
+
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes)
 {
     lane_slot *s = &l->slot[slot];

@@ -28,7 +28,7 @@ typedef struct {
     uint8_t dropping;    /* we have closed: messages mean nothing any more */
     uint8_t deaf;        /* nothing the client sends is read as frames any more */
     uint8_t close_sent;
-    uint8_t closed;      /* LANE_CLOSED was reported */
+    uint8_t closed;      /* LANE_CLOSED or LANE_EXPELLED was reported */
     uint8_t ended;       /* end of file, or an error */
     uint8_t broken;      /* cannot be written to */
     uint8_t pong_waits;

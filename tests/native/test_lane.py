@@ -210,7 +210,7 @@ def test_end_of_file_is_told_of_once_and_the_set_is_quiet_then(laned: Laned) -> 
 def test_who_breaks_the_protocol_is_told_and_waited_for(laned: Laned) -> None:
     slot, client = laned.connect()
     client.sendall(frame(3) + frame(TEXT, b"ignored"))
-    assert laned.all() == [(slot, lib.LANE_CLOSED, 1002, b"")]
+    assert laned.all() == [(slot, lib.LANE_EXPELLED, 1002, b"")]
     assert received(client, 4) == frame(CLOSE, b"\x03\xea", mask=b"")
     client.sendall(b"noise")
     client.close()

@@ -12,10 +12,11 @@ from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.metrics import Metrics
+from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import DATABASE_FILE, wall_clock
-from engine.web import Readiness, Services, create_app
+from engine.web import Readiness, Services, create_app, listen_service
 from engine.web.ports import Usage
 from engine.wire import ListenParameters, Segment
 
@@ -118,9 +119,13 @@ async def site(
     filled: Callable[[Store], Awaitable[None]] | None = None,
     web: Web | None = None,
     usage: Usage | None = None,
+    lane: bool = False,
     **session: Any,
 ) -> AsyncIterator[Site]:
-    """Serve until the block ends. `filled` puts things in the store before conversations are taken up."""
+    """Serve until the block ends. `filled` puts things in the store before conversations are taken up.
+
+    `lane`: listen sockets come in by the native lane.
+    """
     config = Config(
         data_dir=data_dir,
         auth=auth,
@@ -151,7 +156,9 @@ async def site(
         await outer.start(writer.run)
         async with trio.open_nursery() as nursery:
             await nursery.start(lifecycle.run)
-            await nursery.start(HttpServer(create_app(services), config).run, listeners)
+            entrance = Entrance(config, listen_service(services)) if lane else None
+            http = HttpServer(create_app(services), config, entrance)
+            await nursery.start(http.run, listeners)
             running = Site(services, store, sessions, port)
             async with running.client:
                 yield running

@@ -1,15 +1,27 @@
 """The two listen sockets up to where the session takes over, on the wire."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from engine.listen.ports import ClientSocket
 from engine.wire import Refusal
 from tests.server.raw import BINARY, TEXT, RawClient, close_frame, connect, frame, handshake, websocket
-from tests.web.serving import Site, site
+from tests.web import serving
+from tests.web.serving import Site
+
+
+site = serving.site
+
+
+@pytest.fixture(params=["quart", "lane"], autouse=True)
+def way_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs over both ways in."""
+    monkeypatch.setattr(f"{__name__}.site", partial(serving.site, lane=request.param == "lane"))
 
 
 async def read_json(client: RawClient) -> dict[str, Any]:

@@ -1,0 +1,275 @@
+"""The native lane: one Trio task for all sockets of native/src/lane.h, and each of them as a `ClientSocket`.
+
+Operations: `Lane.add` takes a connection after its handshake; `Lane.run` drains the native set for ever;
+`LaneSocket` is what a session receives from and sends to; `LaneSocket.finish` ends the connection.
+Invariants: only the native code receives on these sockets. A message is handed up once, in order; `ClientGone`
+comes after the last. Inside `decoding` no audio passes through Python: one call is made when the ring has what its
+reader wanted.
+Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one receive may hold, then its socket is not
+read; one message waits to be sent, `send` waits with it.
+Cost: one wake-up of the loop and one native call for all sockets that are ready.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import trio
+
+from engine._native import ffi, lib
+from engine.audio.intake import Intake
+from engine.listen.ports import ClientGone
+from engine.wire import CloseCode, truncate_reason
+
+__all__ = ["Lane", "LaneSocket", "LaneStatistics"]
+
+QUEUE_LIMIT = 64
+"""Messages handed up and not received from which on a socket is not read."""
+
+
+class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections now; calls, system calls, bytes and messages since the lane was opened."""
+
+    connections: int
+    slots: int
+    runs: int
+    waits: int
+    receives: int
+    sends: int
+    controls: int
+    bytes_in: int
+    bytes_copied: int
+    messages: int
+    decoded: int
+
+
+class Lane:
+    """All connections in the lane. `slots`: the most there may be; `message_limit` in bytes."""
+
+    def __init__(self, slots: int, message_limit: int) -> None:
+        error = ffi.new("int *")
+        native = lib.lane_open(slots, message_limit, error)
+        if native == ffi.NULL:
+            raise OSError(error[0], f"cannot open a lane for {slots} connections")
+        self._native = ffi.gc(native, lib.lane_close)
+        self._slots = slots
+        self._sockets: dict[int, LaneSocket] = {}
+
+    def add(self, descriptor: int) -> "LaneSocket | None":
+        """Take a connected socket, which the caller keeps open until `finish` is over; None when full."""
+        slot = lib.lane_add(self._native, descriptor)
+        if slot < 0:
+            return None
+        socket = LaneSocket(self, self._native, slot)
+        self._sockets[slot] = socket
+        return socket
+
+    async def run(self) -> None:
+        """Do what the sockets ask for, until cancelled."""
+        descriptor = lib.lane_fd(self._native)
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(descriptor)
+                self._drain()
+        finally:
+            trio.lowlevel.notify_closing(descriptor)
+
+    def _drain(self) -> None:
+        reports = lib.lane_reports(self._native)
+        for number in range(lib.lane_run(self._native)):
+            report = reports[number]
+            socket = self._sockets.get(report.slot)
+            if socket is not None and socket.generation == report.generation:
+                socket._take(report)
+
+    def _remove(self, slot: int) -> None:
+        lib.lane_remove(self._native, slot)
+        del self._sockets[slot]
+
+    def statistics(self) -> LaneStatistics:
+        """How many connections, and what was done for them."""
+        counts = lib.lane_counted(self._native)
+        names = LaneStatistics.__struct_fields__[2:]
+        totals = {name: getattr(counts, name) for name in names}
+        return LaneStatistics(connections=len(self._sockets), slots=self._slots, **totals)
+
+
+class LaneSocket:
+    """One connection. One task may receive while others send."""
+
+    def __init__(self, lane: Lane, native: Any, slot: int) -> None:
+        self.generation: int = lib.lane_generation(native, slot)
+        self._lane = lane
+        self._native = native
+        self._slot = slot
+        self._queue: deque[bytes | str] = deque()
+        self._how = lib.LANE_ONE  # the first message may be a token, and what follows go past Python
+        self._paused = True
+        self._news = trio.Event()
+        self._sent = trio.Event()
+        self._gone: int | None = None
+        self._ended = False
+        self._expelled = False
+        self._broken = False
+        self._closed = False
+        self._removed = False
+        self._room: int | None = None
+        self._failure: Exception | None = None
+        self._decoded: Callable[[], None] | None = None
+        self._make_room: Callable[[int], Awaitable[None]] | None = None
+
+    # Receiving
+
+    async def receive(self) -> bytes | str:
+        """The next message; after the last one raises `ClientGone`, also after our own `close`."""
+        await trio.lowlevel.checkpoint()
+        while not self._queue:
+            if self._failure is not None:
+                raise self._failure
+            if self._room is not None:
+                await self._grant()
+            elif self._gone is not None:
+                raise ClientGone(self._gone)
+            else:
+                self._read()
+                await self._wait_news()
+        message = self._queue.popleft()
+        self._how = lib.LANE_ALL
+        return message
+
+    @contextmanager
+    def decoding(
+        self, intake: Intake, decoded: Callable[[], None], make_room: Callable[[int], Awaitable[None]]
+    ) -> Iterator[None]:
+        """See `DecodingSocket`."""
+        self._decoded, self._make_room = decoded, make_room
+        self._how = lib.LANE_ALL
+        lib.lane_decode(self._native, self._slot, intake.native)
+        self._read()
+        try:
+            yield
+        finally:
+            self._decoded = self._make_room = self._room = None
+            lib.lane_decode(self._native, self._slot, ffi.NULL)
+
+    def _read(self) -> None:
+        if self._paused:
+            self._paused = False
+            lib.lane_read(self._native, self._slot, self._how)
+
+    async def _grant(self) -> None:
+        assert self._make_room is not None
+        assert self._room is not None
+        await self._make_room(self._room)
+        self._room = None
+        lib.lane_granted(self._native, self._slot)
+
+    async def _wait_news(self) -> None:
+        self._news = trio.Event()
+        await self._news.wait()
+
+    def _take(self, report: Any) -> None:
+        """What the native code has to say. Called by the lane's task: a fault is for the one who receives."""
+        try:
+            self._on_report(report, report.kind)
+        except Exception as error:  # noqa: BLE001 - it is raised again in `receive`
+            self._failure = error
+            self._news.set()
+
+    def _on_report(self, report: Any, kind: int) -> None:
+        if kind == lib.LANE_AUDIO:
+            if self._decoded is not None:
+                self._decoded()
+            return
+        if kind == lib.LANE_SENT:
+            self._broken = report.code < 0
+            self._sent.set()
+            return
+        if kind == lib.LANE_TEXT or kind == lib.LANE_BINARY:
+            self._on_message(bytes(ffi.buffer(report.data, report.bytes)), text=kind == lib.LANE_TEXT)
+        elif kind == lib.LANE_ROOM:
+            self._room = report.bytes
+        elif kind == lib.LANE_CLOSED or kind == lib.LANE_EXPELLED:
+            self._gone = report.code
+            self._expelled = kind == lib.LANE_EXPELLED
+        elif kind == lib.LANE_ENDED:
+            self._ended = True
+        self._news.set()
+
+    def _on_message(self, payload: bytes, *, text: bool) -> None:
+        self._queue.append(payload.decode() if text else payload)
+        if self._how == lib.LANE_ONE:
+            self._paused = True
+        elif len(self._queue) >= QUEUE_LIMIT and not self._paused:
+            self._paused = True
+            lib.lane_read(self._native, self._slot, lib.LANE_HOLD)
+
+    # Sending
+
+    async def send(self, text: str) -> None:
+        """Waits while the client does not read. Raises `ClientGone` once nobody is there.
+
+        Cancelled, the message may still be sent; never a part of it.
+        """
+        data = text.encode()
+        while not self._removed:
+            status = lib.lane_send(self._native, self._slot, lib.FRAME_TEXT, data, len(data))
+            if status == lib.LANE_NO_MEMORY:
+                raise MemoryError(f"no memory for a message of {len(data)} bytes")
+            if status == lib.LANE_WROTE:
+                await trio.lowlevel.checkpoint()
+                return
+            if status == lib.LANE_GONE:
+                break
+            await self._wait_sent()
+            if self._broken or self._removed:
+                break
+            if status == lib.LANE_QUEUED:
+                return
+        await trio.lowlevel.checkpoint()
+        raise ClientGone(CloseCode.ABNORMAL if self._gone is None else self._gone)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Send the close frame, the reason cut to what fits. Later calls do nothing."""
+        await trio.lowlevel.checkpoint()
+        if self._closed or self._removed or self._gone is not None:
+            return
+        self._closed = True
+        payload = truncate_reason(reason).encode()
+        if lib.lane_shut(self._native, self._slot, code, payload, len(payload)) == lib.LANE_QUEUED:
+            await self._wait_sent()
+
+    async def _wait_sent(self) -> None:
+        if self._sent.is_set():
+            self._sent = trio.Event()
+        await self._sent.wait()
+
+    # The end
+
+    async def finish(self, shut: Callable[[], None]) -> None:
+        """Wait for the client's side of the ending: its close frame, or, after a fault of its own, its end.
+
+        `shut` ends our side of the connection, so that the client sees all that was sent to it. The caller
+        sets a time limit. `remove` must follow.
+        """
+        while self._gone is None:
+            await self._wait_news()
+        while lib.lane_waiting(self._native, self._slot):
+            await self._wait_sent()
+        if self._expelled:
+            shut()
+            lib.lane_read(self._native, self._slot, lib.LANE_ALL)
+            while not self._ended:
+                await self._wait_news()
+
+    def remove(self) -> None:
+        """Let go of the connection; must come before its socket is closed. Idempotent."""
+        if not self._removed:
+            self._removed = True
+            self._ended = True
+            self._gone = CloseCode.ABNORMAL if self._gone is None else self._gone
+            self._lane._remove(self._slot)
+            self._news.set()
+            self._sent.set()
