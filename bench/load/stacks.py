@@ -54,9 +54,10 @@ def stacks(names: Sequence[str]) -> Iterator[tuple[Stack, dict[str, Stack]]]:
         yield vendor, started
 
 
-def _ours(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+def _ours(vendor: str, folder: Path, lane: str = "off") -> tuple[list[str], dict[str, str]]:
     environ = {
-        "LISTEN_DATA_DIR": str(folder / "data"),
+        "LISTEN_DATA_DIR": str(folder / f"lane-{lane}"),
+        "LISTEN_LANE": lane,
         "LISTEN_PORT": "0",
         "LISTEN_LOG_FORMAT": "json",
         "LISTEN_LOG_LEVEL": "warning",
@@ -70,6 +71,10 @@ def _ours(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-c", "from engine.cli import main; main()", "serve"], environ
 
 
+def _laned(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    return _ours(vendor, folder, "on")
+
+
 def _uvicorn(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "bench.peer_uvicorn", f"{vendor}/v1/listen"], {}
 
@@ -80,7 +85,7 @@ def _climit(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [str(compile_program("climit", folder)), opus, vendor.rsplit(":", 1)[1]], {}
 
 
-STACKS = {"C limit": _climit, "ours": _ours, "uvicorn": _uvicorn}
+STACKS = {"C limit": _climit, "lane": _laned, "ours": _ours, "uvicorn": _uvicorn}
 """By name: command and environment, given the vendor's address and a directory."""
 
 

@@ -20,8 +20,9 @@ __all__ = ["Intake", "open_intake"]
 class Intake:
     """One stream's way past Python. Made by `open_intake`."""
 
-    def __init__(self, native: Any) -> None:
+    def __init__(self, native: Any, decoder: Decoder, ring: Ring) -> None:
         self.native = native
+        self._used = (decoder, ring)  # the native struct has bare pointers to theirs
         self._taken = (0, 0, 0, 0)
 
     def take(self) -> Decoded:
@@ -57,4 +58,4 @@ def open_intake(decoder: Decoder, ring: Ring, *, margin: int, keepalive: int, al
     native.codec, native.piece_bytes = codec
     native.ring = ring._native()
     native.margin, native.keepalive, native.alarm = margin, keepalive, alarm
-    return Intake(native)
+    return Intake(native, decoder, ring)

@@ -16,7 +16,7 @@ from engine.config import Config
 from engine.listen.ports import ClientSocket
 from engine.log import get_logger
 from engine.server.lane import Lane, LaneSocket
-from engine.server.upgrade import Upgrade, accept, peek_head, read_upgrade
+from engine.server.upgrade import HEAD_LIMIT, Upgrade, accept, peek_head, read_upgrade
 from engine.web import LISTEN_PATHS, Visit
 
 __all__ = ["Entrance", "LaneConnection", "Serve"]
@@ -58,9 +58,8 @@ class LaneConnection:
         """Serve it to its end; False: it is for the HTTP server, which sees it as it came."""
         with trio.move_on_after(self._entrance.head_timeout) as limit:
             head = await self._peek()
-        if limit.cancelled_caught:
-            with trio.move_on_after(self._entrance.close_timeout):
-                await self._stream.send_all(TIMED_OUT)
+        if limit.cancelled_caught or self._stopping.is_set():
+            await self._dismiss(b"" if self._stopping.is_set() else TIMED_OUT)
             return True
         upgrade = read_upgrade(head, LISTEN_PATHS) if head is not None else None
         if upgrade is None:
@@ -83,6 +82,15 @@ class LaneConnection:
             head = await peek_head(self._stream.socket, LISTEN_PATHS)
             nursery.cancel_scope.cancel()
         return head
+
+    async def _dismiss(self, answer: bytes) -> None:
+        """The head was not whole in time. What came of it is taken: a reset would follow it unread."""
+        with trio.move_on_after(self._entrance.close_timeout):
+            if answer:
+                await self._stream.send_all(answer)
+            self._shut()
+            while await self._stream.receive_some(HEAD_LIMIT):
+                pass
 
     async def _give_up_when_stopping(self, scope: trio.CancelScope) -> None:
         await self._stopping.wait()

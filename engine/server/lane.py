@@ -111,6 +111,7 @@ class LaneSocket:
         self._sent = trio.Event()
         self._gone: int | None = None
         self._ended = False
+        self._answered = False
         self._expelled = False
         self._broken = False
         self._closed = False
@@ -192,7 +193,8 @@ class LaneSocket:
         elif kind == lib.LANE_ROOM:
             self._room = report.bytes
         elif kind == lib.LANE_CLOSED or kind == lib.LANE_EXPELLED:
-            self._gone = report.code
+            self._gone = report.code if self._gone is None else self._gone
+            self._answered = True
             self._expelled = kind == lib.LANE_EXPELLED
         elif kind == lib.LANE_ENDED:
             self._ended = True
@@ -234,9 +236,11 @@ class LaneSocket:
     async def close(self, code: int, reason: str = "") -> None:
         """Send the close frame, the reason cut to what fits. Later calls do nothing."""
         await trio.lowlevel.checkpoint()
-        if self._closed or self._removed or self._gone is not None:
+        if self._closed or self._gone is not None:
             return
         self._closed = True
+        self._gone = code
+        self._news.set()
         payload = truncate_reason(reason).encode()
         if lib.lane_shut(self._native, self._slot, code, payload, len(payload)) == lib.LANE_QUEUED:
             await self._wait_sent()
@@ -254,7 +258,7 @@ class LaneSocket:
         `shut` ends our side of the connection, so that the client sees all that was sent to it. The caller
         sets a time limit. `remove` must follow.
         """
-        while self._gone is None:
+        while not self._answered:
             await self._wait_news()
         while lib.lane_waiting(self._native, self._slot):
             await self._wait_sent()

@@ -86,7 +86,8 @@ def read_upgrade(head: bytes, paths: Sequence[str]) -> Upgrade | None:
     key = headers.get(b"sec-websocket-key", [])
     path, _, query = request.target.partition(b"?")
     fine = (
-        path.decode("latin-1") in paths
+        request.method == b"GET"
+        and path.decode("latin-1") in paths
         and b"websocket" in _tokens(headers, b"upgrade")
         and b"upgrade" in _tokens(headers, b"connection")
         and headers.get(b"sec-websocket-version") == [b"13"]

@@ -7,6 +7,7 @@ from typing import Any
 import trio
 
 from engine.config import Config, Session, Web
+from engine.server.entrance import Entrance, Serve
 from engine.server.http import HttpServer, bind
 
 
@@ -30,10 +31,13 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(app: Any, settings: Config | None = None) -> AsyncIterator[Serving]:
-    """`app` behind our server on a free port; cancelled at the end."""
+async def serving(
+    app: Any, settings: Config | None = None, laned: Serve | None = None
+) -> AsyncIterator[Serving]:
+    """`app` behind our server on a free port, with `laned` for what the lane takes; cancelled at the end."""
     settings = settings or config()
-    http = HttpServer(app, settings)
+    entrance = Entrance(settings, laned) if laned is not None else None
+    http = HttpServer(app, settings, entrance)
     listeners = await bind("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
         await nursery.start(http.run, listeners)

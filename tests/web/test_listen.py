@@ -14,7 +14,6 @@ from tests.server.raw import BINARY, TEXT, RawClient, close_frame, connect, fram
 from tests.web import serving
 from tests.web.serving import Site
 
-
 site = serving.site
 
 
