@@ -29,6 +29,9 @@ BUSIEST = 0.8
 MISSING = 0.001
 """Share of expected results that may be missing from streams that keep up."""
 
+_COUNTED = ("Pss_Anon:", "Pss_Shmem:")
+"""Not files: a process's share of a library grows when another program that has it loaded ends."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 FIRST = 16
@@ -49,7 +52,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """A process and its children so far: CPU seconds, and KiB of memory with shared pages by their share."""
+    """A process and its children so far: CPU seconds, and KiB of memory of its own, shared pages by their share."""
 
     cpu_seconds: float
     pss_kib: int
@@ -156,11 +159,11 @@ def usage_of(pid: int, *, memory: bool = True) -> Usage:
     for one in _family(pid):
         try:
             fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            rollup = Path(f"/proc/{one}/smaps_rollup").read_text() if memory else "Pss: 0"
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text() if memory else ""
         except OSError as error:
             raise Failure(f"pid {one}: {error.strerror}; a live process of yours is needed (Linux)") from None
         cpu += (int(fields[11]) + int(fields[12])) / _TICKS
-        pss += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        pss += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(_COUNTED))
     return Usage(cpu, pss)
 
 
