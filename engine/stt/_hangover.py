@@ -2,13 +2,18 @@
 
 Operations of `Hangover`: `hear` the next samples, `release` what is held. Of `Talk`: `hear`, `end`.
 Invariants: what leaves tiles the timeline; held are the samples `held_from` to `heard`: none while the gate is open,
-else at most `PRE_ROLL` of them. Cost: a few comparisons.
+else less than `HELD` and a window of them. Cuts lie between windows, as counted from the start or the last
+release: so a vendor that looks at windows, as the local engine does, sees the same ones as without a gate.
+Cost: a few comparisons.
 """
 
 import msgspec
 
-from engine.stt.endpoint import MIN_SPEECH, PRE_ROLL
+from engine.stt.endpoint import MIN_SPEECH, PRE_ROLL, WINDOW
 from engine.stt.vendor import SAMPLE_RATE, Activity
+
+HELD = PRE_ROLL + WINDOW
+"""Samples kept while the gate is closed, at least: voice activity is known up to a window after it began."""
 
 PAUSE = SAMPLE_RATE // 2
 """Silence after which talk is over."""
@@ -26,23 +31,31 @@ class Hangover:
     """Open from the start, while somebody speaks, and for `hangover` samples after."""
 
     def __init__(self, start: int, hangover: int) -> None:
-        self.heard = self.held_from = self._speech_end = start
+        self.heard = self.held_from = self._speech_end = self._anchor = start
         self.open = True
         self._hangover = hangover
 
     def hear(self, samples: int, *, speech: bool) -> Leaving:
         """The next `samples`, with or without `speech`: what leaves."""
-        was_open = self.open
         self.heard += samples
         if speech:
             self._speech_end = self.heard
-        self.open = speech or (was_open and self.heard - self._speech_end < self._hangover)
-        until = self.heard if self.open else max(self.held_from, self.heard - PRE_ROLL)
-        return self._leave(until, passed=self.open, closed=was_open and not self.open)
+            self.open = True
+        cut = self._aligned(self.heard)
+        if self.open and self.heard - self._speech_end >= self._hangover and cut >= self.held_from:
+            self.open = False
+            return self._leave(cut, passed=True, closed=True)
+        until = self.heard if self.open else max(self.held_from, self._aligned(self.heard - HELD))
+        return self._leave(until, passed=self.open)
 
     def release(self, *, passed: bool) -> Leaving:
-        """Nothing shall be held."""
+        """Nothing shall be held; windows begin anew."""
+        self._anchor = self.heard
         return self._leave(self.heard, passed=passed)
+
+    def _aligned(self, position: int) -> int:
+        """The last end of a window up to `position`."""
+        return position - (position - self._anchor) % WINDOW
 
     def _leave(self, until: int, *, passed: bool, closed: bool = False) -> Leaving:
         samples, self.held_from = until - self.held_from, until

