@@ -210,14 +210,14 @@ class LaneSocket:
 
     # Sending
 
-    async def send(self, text: str) -> None:
-        """Waits while the client does not read. Raises `ClientGone` once nobody is there.
+    async def send(self, text: str | bytes) -> None:
+        """One message, text or binary. Waits while the client does not read; `ClientGone` once nobody is there.
 
         Cancelled, the message may still be sent; never a part of it.
         """
-        data = text.encode()
+        data, opcode = (text.encode(), lib.FRAME_TEXT) if isinstance(text, str) else (text, lib.FRAME_BINARY)
         while not self._removed:
-            status = lib.lane_send(self._native, self._slot, lib.FRAME_TEXT, data, len(data))
+            status = lib.lane_send(self._native, self._slot, opcode, data, len(data))
             if status == lib.LANE_NO_MEMORY:
                 raise MemoryError(f"no memory for a message of {len(data)} bytes")
             if status == lib.LANE_WROTE:
