@@ -29,6 +29,8 @@ class Coverage:
     def __init__(self, emit: Emit) -> None:
         self.base = self.sent = self.covered = 0
         self.begun = False
+        self.speaking = False
+        """Whether the latest audio may be speech."""
         self.heard_at = trio.current_time()
         """When the vendor last said anything about its audio."""
         self.due_since: float | None = None
@@ -51,7 +53,8 @@ class Coverage:
     def send(self, pcm: bytes) -> None:
         """These samples go out now, after all before them."""
         self.sent += len(pcm) // 2
-        if self._gate.process(np.frombuffer(pcm, np.int16)):
+        self.speaking = self._gate.process(np.frombuffer(pcm, np.int16))
+        if self.speaking:
             self._speech_until = self.sent
             if self.due_since is None:
                 self.due_since = trio.current_time()

@@ -47,6 +47,9 @@ log = get_logger(__name__)
 FIRST_AUDIO_MARGIN = 0.7
 """Share of the vendor's wait for first audio after which an idle stream is given up."""
 
+LONGEST_SPEECH = 60.0
+"""Seconds beyond `max_duration` for which a stream may go on until somebody draws breath: no word is cut in two."""
+
 ASK = 2 / 3
 """Share of `hang` without results after which they are asked for."""
 
@@ -184,6 +187,7 @@ class Stream:
     def _read_until(self) -> float:
         traits = self.protocol.traits
         patience = math.inf if traits.max_duration is None else traits.max_duration
+        patience += LONGEST_SPEECH if self._books.speaking else 0.0
         if traits.first_audio is not None and self._books.sent == self._books.base:
             patience = min(patience, traits.first_audio * FIRST_AUDIO_MARGIN)
         return self._opened_at + patience
@@ -345,4 +349,4 @@ class Stream:
             case Started():
                 self._started = True
             case Notice():
-                log.info("vendor.notice", vendor=self._name, text=event.text)
+                log.info("vendor.notice", vendor=self._name, notice=event.text)

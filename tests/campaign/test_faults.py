@@ -15,7 +15,7 @@ from tests.faults.setting import STANDINS
 pytestmark = pytest.mark.campaign
 
 TABLE = Path(__file__).with_name("faults.md")
-SIDE_BY_SIDE = 16
+SIDE_BY_SIDE = 8
 """Sessions at a time: real time is mostly waiting."""
 
 Rows = dict[tuple[str, str], Recovery | str | None]

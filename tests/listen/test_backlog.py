@@ -218,3 +218,19 @@ def test_any_order_of_steps_reads_every_sample_in_order(
         ring.close()
 
     trio.run(main)
+
+
+async def test_who_reads_again_is_asked_again_to_flush(tmp_path: Path) -> None:
+    ring, _, backlog = make(tmp_path)
+    await put(ring, backlog, 150)
+    backlog.flush()
+    first = [await backlog.read(100), await backlog.read(100)]
+    assert [chunk.flush for chunk in first] == [False, True]
+    backlog.cover(120)
+    backlog.rewind()
+    again = await backlog.read(100)
+    assert (again.position, len(again.pcm), again.flush) == (120, 30, True)
+    backlog.cover(150)
+    backlog.rewind()
+    await put(ring, backlog, 100)
+    assert not (await backlog.read(100)).flush

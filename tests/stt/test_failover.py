@@ -230,3 +230,95 @@ async def test_a_session_that_is_cancelled_leaves_no_stream_behind(autojump_cloc
     with trio.move_on_after(30) as scope:
         await run(Source(1000), first, second)
     assert scope.cancelled_caught
+
+
+class Flaky(Planned):
+    """Lets everybody in; `seconds` after it got ready it refuses, as vendors do that judge inside the stream."""
+
+    def __init__(self, name: str, seconds: float, plan: Plan) -> None:
+        super().__init__(name, plan)
+        self._seconds = seconds
+
+    async def transcribe(
+        self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
+    ) -> None:
+        refused = self._plan(trio.current_time(), len(self.attempts))
+        if refused is None:
+            await super().transcribe(audio, emit, options)
+        else:
+            self.attempts.append(trio.current_time())
+            emit(Ready())
+            await trio.sleep(self._seconds)
+            raise refused
+
+
+async def test_a_better_vendor_that_refuses_a_moment_after_it_let_us_in_goes_unnoticed(
+    autojump_clock: MockClock,
+) -> None:
+    first = Flaky("first", 1.0, down(0, 60, Fault.RETRY_NOW))
+    heard = await run(Source(100), first, Planned("second"))
+    assert len(first.attempts) > 3
+    assert heard.told == ["degraded first", "recovered second"]
+    assert heard.by() == ["second", "first"]
+    assert tiles(heard, 100)
+
+
+async def test_one_that_fails_after_it_took_over_is_left_alone_for_long(autojump_clock: MockClock) -> None:
+    first = Flaky("first", 3.0, down(0, 1000, Fault.RETRY_NOW))
+    heard = await run(Source(100), first, Planned("second"), elsewhere_pause=40.0)
+    assert len(heard.told) // 2 <= 4
+    assert tiles(heard, 100)
+
+
+async def test_a_vendor_that_works_for_moments_only_is_tried_less_and_less(autojump_clock: MockClock) -> None:
+    only = Planned(
+        "only", lambda now, stream: VendorError(Fault.RETRY_NOW, "again") if now % 0.5 > 0.4 else None
+    )
+    heard = await run(Source(120), only, exhausted_after=1000.0)
+    assert tiles(heard, 120)
+    assert len(only.attempts) < 60
+
+
+async def test_the_change_back_is_at_a_result_and_not_in_the_middle_of_what_was_sent(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(Planned):
+        """Covers what it hears in whole seconds only."""
+
+        async def transcribe(
+            self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
+        ) -> None:
+            emit(Ready())
+            covered = audio.position
+            while True:
+                chunk = await audio.read(STEP)
+                reached = chunk.position + len(chunk.pcm)
+                whole = reached if chunk.end else reached // SAMPLE_RATE * SAMPLE_RATE
+                if whole > covered:
+                    emit(Final(covered, whole))
+                    covered = whole
+                if chunk.end:
+                    return
+
+    heard = await run(
+        Source(60), Planned("first", down(5, 20, Fault.ELSEWHERE)), Slow("second"), elsewhere_pause=20.0
+    )
+    assert heard.by() == ["first", "second", "first"]
+    last = [span for span in heard.spans if span[0] == "second"][-1]
+    assert last[2] % SAMPLE_RATE == 0
+    assert tiles(heard, 60)
+
+
+async def test_what_nobody_said_is_no_sign_that_a_vendor_works(autojump_clock: MockClock) -> None:
+    class Assuming(Planned):
+        async def transcribe(
+            self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
+        ) -> None:
+            emit(Ready())
+            chunk = await audio.read(STEP)
+            emit(Final(chunk.position, chunk.position + len(chunk.pcm), assumed=True))
+            raise VendorError(Fault.RETRY_NOW, "gone")
+
+    heard = await run(Source(20), Assuming("first"), Planned("second"))
+    assert heard.told[:2] == ["degraded first", "recovered second"]
+    assert tiles(heard, 20)
