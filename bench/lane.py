@@ -75,7 +75,8 @@ def _plan(streams: int, seconds: float, packets: Sequence[bytes], period: float)
         packets=packets,
         period=period,
         codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000, "uid": "bench"},
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000},
+        uid="bench",
         ramp=1.0,
     )
 
