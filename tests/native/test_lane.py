@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine._native import ffi, lib
 from engine.audio.libraries import open_library
@@ -295,3 +297,87 @@ def test_a_lane_of_no_size_is_refused(slots: int) -> None:
     error = ffi.new("int *")
     assert lib.lane_open(slots, LIMIT, error) == ffi.NULL
     assert error[0] != 0
+
+
+def test_a_packet_costs_one_receive_and_no_copy(laned: Laned) -> None:
+    clients = []
+    for _ in range(8):
+        slot, client = laned.connect()
+        laned.decode(slot, Ring(160_000))
+        clients.append(client)
+    laned.all()
+    counts = lib.lane_counted(laned.lane)
+    before = {
+        name: getattr(counts, name) for name in ("receives", "sends", "controls", "bytes_copied", "waits")
+    }
+    for _ in range(50):
+        for client in clients:
+            client.sendall(frame(BINARY, bytes(640)))
+        laned.run()
+    after = {name: getattr(counts, name) - number for name, number in before.items()}
+    assert after == {"receives": 400, "sends": 0, "controls": 0, "bytes_copied": 0, "waits": 50}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.binary(min_size=3, max_size=3000).map(lambda payload: ("audio", payload)),
+        st.text(max_size=20).map(lambda text: ("text", text.encode())),
+        st.just(("ping", b"?")),
+        st.sampled_from(("hold", "one", "all")).map(lambda how: (how, b"")),
+        st.integers(1, 4000).map(lambda samples: ("hear", bytes(samples))),
+    ),
+    max_size=30,
+)
+
+
+@given(STEPS, st.integers(1, 5000), st.integers(2, 1500))
+def test_however_it_is_held_and_cut_everything_comes_once_and_in_order(
+    steps: list[tuple[str, bytes]], cut: int, piece: int
+) -> None:
+    laned = Laned()
+    slot, client = laned.connect()
+    ring = Ring(2_000)
+    reader = ring.cursor("reader", lossless=True)
+    intake = laned.decode(slot, ring, piece=piece * 2)
+    heard = bytearray()
+    texts: list[bytes] = []
+
+    def look() -> bool:
+        found = laned.all()
+        texts.extend(data for _, kind, _, data in found if kind == lib.LANE_TEXT)
+        return any(kind == lib.LANE_ROOM for _, kind, _, _ in found)
+
+    def hear(samples: int) -> None:
+        taken = reader.peek(samples)
+        heard.extend(taken.tobytes())
+        reader.advance(len(taken))
+        lib.lane_granted(laned.lane, slot)
+
+    audio = b"".join(data for kind, data in steps if kind == "audio")
+    for kind, data in steps:
+        if kind in ("audio", "text", "ping"):
+            opcode = {"audio": BINARY, "text": TEXT, "ping": PING}[kind]
+            stream = frame(opcode, data)
+            for start in range(0, len(stream), cut):
+                client.sendall(stream[start : start + cut])
+                look()
+        elif kind == "hear":
+            hear(len(data))
+        else:
+            how = {"hold": lib.LANE_HOLD, "one": lib.LANE_ONE, "all": lib.LANE_ALL}[kind]
+            lib.lane_read(laned.lane, slot, how)
+        look()
+    lib.lane_read(laned.lane, slot, lib.LANE_ALL)
+    hear(reader.available)
+    while look():
+        hear(reader.available)
+    hear(reader.available)
+    assert texts == [data for kind, data in steps if kind == "text"]
+    whole = len(audio) - len(audio) % 2
+    assert bytes(heard) == audio[:whole]
+    assert intake.samples == whole // 2
+    lib.lane_remove(laned.lane, slot)
+    lib.lane_close(laned.lane)
+    client.close()
+    laned.servers[slot].close()
+    reader.close()
