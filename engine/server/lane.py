@@ -153,7 +153,8 @@ class LaneSocket:
             yield
         finally:
             self._decoded = self._make_room = self._room = None
-            lib.lane_decode(self._native, self._slot, ffi.NULL)
+            if not self._removed:  # else the slot may be another's
+                lib.lane_decode(self._native, self._slot, ffi.NULL)
 
     def _read(self) -> None:
         if self._paused:
@@ -165,7 +166,8 @@ class LaneSocket:
         assert self._room is not None
         await self._make_room(self._room)
         self._room = None
-        lib.lane_granted(self._native, self._slot)
+        if not self._removed:
+            lib.lane_granted(self._native, self._slot)
 
     async def _wait_news(self) -> None:
         self._news = trio.Event()
@@ -260,9 +262,9 @@ class LaneSocket:
         """
         while not self._answered:
             await self._wait_news()
-        while lib.lane_waiting(self._native, self._slot):
+        while not self._removed and lib.lane_waiting(self._native, self._slot):
             await self._wait_sent()
-        if self._expelled:
+        if self._expelled and not self._ended:
             shut()
             lib.lane_read(self._native, self._slot, lib.LANE_ALL)
             while not self._ended:
@@ -271,8 +273,7 @@ class LaneSocket:
     def remove(self) -> None:
         """Let go of the connection; must come before its socket is closed. Idempotent."""
         if not self._removed:
-            self._removed = True
-            self._ended = True
+            self._removed = self._ended = self._answered = True
             self._gone = CloseCode.ABNORMAL if self._gone is None else self._gone
             self._lane._remove(self._slot)
             self._news.set()

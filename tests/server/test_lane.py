@@ -224,3 +224,25 @@ async def test_what_is_done_is_counted() -> None:
 def test_a_lane_without_slots_is_refused() -> None:
     with pytest.raises(OSError, match="cannot open a lane for 0 connections"):
         Lane(0, LIMIT)
+
+
+async def test_after_it_was_removed_its_slot_is_not_touched_any_more() -> None:
+    async with connected() as one:
+        ring = Ring(16_000)
+        with one.socket.decoding(intake(ring), lambda: None, no_room):
+            one.socket.remove()
+            other = one.lane.add(one.server.socket.fileno())  # gets the slot that has become free
+            assert other is not None
+            taken = intake(ring)
+            hearing = other.decoding(taken, lambda: None, no_room)
+            hearing.__enter__()
+        with trio.fail_after(10):
+            await one.socket.finish(lambda: None)
+            assert await one.gone() == 1006
+            with pytest.raises(ClientGone):
+                await one.socket.send("late")
+            await one.client.send(frame(BINARY, bytes(640)), frame(TEXT, b"heard"))
+            assert await other.receive() == "heard"
+        assert taken.take().samples == 320
+        hearing.__exit__(None, None, None)
+        other.remove()
