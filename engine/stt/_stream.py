@@ -18,14 +18,14 @@ anything of noise would be taken for dead; hence it is asked first, and all know
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 
-import msgspec
 import trio
 
 from engine.log import get_logger
 from engine.stt._coverage import Coverage, Emit
+from engine.stt._outgoing import Outgoing, StreamLimits
 from engine.stt._pace import Pace
 from engine.stt.protocol import (
     Event,
@@ -52,15 +52,6 @@ LONGEST_SPEECH = 60.0
 
 ASK = 2 / 3
 """Share of `hang` without results after which they are asked for."""
-
-
-class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `hang` is for speech sent without any result coming back."""
-
-    connect: float = 3.5
-    send: float = 3.0
-    hang: float = 6.0
-    finish: float = 10.0
 
 
 class End(Enum):
@@ -100,22 +91,22 @@ class Stream:
         self._finishing: End | None = None
         self._scope = trio.CancelScope()
         self._reading = trio.CancelScope()
-        self._out = trio.Lock()
         self._changed = trio.Event()
 
     async def open(self, connection: Connection) -> None:
         """Send what comes first and wait until audio may follow."""
         self._connection = connection
+        self._out = Outgoing(connection, self._limits, self._late)
         for item in self.protocol.opened():
             if isinstance(item, Started):
                 self._started = True
             else:
-                await self._send_message(item)
+                await self._out.send_first(item)
         while not self._started and self._error is None:
             await self._receive_one()
         if self._error is not None:
             raise self._error
-        self._opened_at = self._sent_at = trio.current_time()
+        self._opened_at = trio.current_time()
         self._pace = Pace(self.protocol.traits.pace)
         self._emit(Ready())
 
@@ -129,9 +120,9 @@ class Stream:
             nursery.start_soon(self._finalize_as_wanted)
             nursery.start_soon(self._watch_hang)
             if traits.keepalive is not None:
-                nursery.start_soon(self._keep_alive, traits.keepalive)
+                nursery.start_soon(self._out.keep_alive, traits.keepalive, self._keepalive)
             if traits.ping is not None:
-                nursery.start_soon(self._ping, traits.ping)
+                nursery.start_soon(self._out.ping, traits.ping)
         if self._error is not None:
             raise self._error
 
@@ -201,7 +192,7 @@ class Stream:
             self._books.send(pcm)
             return self.protocol.audio(pcm)
 
-        await self._send(audio)
+        await self._out.send(audio)
 
     async def _wait_for_window(self) -> None:
         window = self.protocol.traits.window
@@ -214,50 +205,15 @@ class Stream:
     async def _finish(self, why: End) -> None:
         """No audio follows in this stream: ask for the rest and wait for it, while it comes."""
         self._finishing = why
-        await self._send(self.protocol.finish)
+        await self._out.send(self.protocol.finish)
         asked = trio.current_time()
         patience = self._limits.hang if why is End.UNANSWERED else self._limits.finish
         while trio.current_time() < (due := max(asked, self._books.heard_at) + patience):  # noqa: ASYNC110 (results put it off)
             await trio.sleep_until(due)
         self._late("the last results", patience)
 
-    async def _send(self, make: Callable[[], Iterable[Message]]) -> None:
-        """Send what `make` gives, made and sent in the same order; a vendor that does not take it has failed."""
-        async with self._out:
-            for message in make():
-                with trio.move_on_after(self._limits.send) as limit:
-                    await self._send_message(message)
-                if limit.cancelled_caught:
-                    self._late("room to send", self._limits.send)
-                    await trio.sleep_forever()
-
-    async def _send_message(self, message: Message) -> None:
-        self._sent_at = trio.current_time()
-        try:
-            await self._connection.send(message)
-        except ConnectionLost:
-            # Why may be in a message that was not read yet: the receiver finds out.
-            if self._books.begun:
-                await trio.sleep_forever()
-
-    async def _keep_alive(self, interval: float) -> None:
-        while True:
-            idle = trio.current_time() - self._sent_at
-            if idle >= interval and self._finishing is None:
-                await self._send(self.protocol.keepalive)
-                idle = 0.0
-            await trio.sleep(max(interval - idle, 0.1))
-
-    async def _ping(self, interval: float) -> None:
-        while True:
-            await trio.sleep(interval)
-            try:
-                with trio.move_on_after(self._limits.hang) as limit:
-                    await self._connection.ping()
-            except ConnectionLost:
-                return  # the receiver says how
-            if limit.cancelled_caught:
-                self._late("a pong", self._limits.hang)
+    def _keepalive(self) -> Sequence[Message]:
+        return self.protocol.keepalive() if self._finishing is None else ()
 
     # Results that are asked for
 
@@ -276,7 +232,7 @@ class Stream:
                 elif self._finalized < self._wanted:
                     wait_until = self._finalized_at + self.protocol.traits.finalize_gap
                     if wait_until <= trio.current_time():
-                        await self._send(self._finalize)
+                        await self._out.send(self._finalize)
                         continue
                 else:
                     wait_until = self._finalized_at + self._limits.hang / 2

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from engine.log import get_logger
 from engine.stt._coverage import Emit
-from engine.stt._stream import End, Stream, StreamLimits
+from engine.stt._outgoing import StreamLimits
+from engine.stt._stream import End, Stream
 from engine.stt.protocol import VendorProtocol
 from engine.stt.transport import ConnectFailed, Refused, Transport
 from engine.stt.vendor import AudioSource, Chunk, Fault, StreamOptions, VendorError

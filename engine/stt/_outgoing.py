@@ -1,0 +1,78 @@
+"""What goes out on one stream: messages in the order in which the protocol made them, keepalives, pings.
+
+A connection that turns out to be lost while something is sent is left to the receiver: the reason may be in a
+message, or a close frame, that was not read yet.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+import trio
+
+from engine.stt.protocol import Message
+from engine.stt.transport import Connection, ConnectionLost
+
+
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds. `hang` is for speech sent without any result coming back."""
+
+    connect: float = 3.5
+    send: float = 3.0
+    hang: float = 6.0
+    finish: float = 10.0
+
+
+class Outgoing:
+    """The sending side of `connection`. `late(what, seconds)` is told when the vendor took too long."""
+
+    def __init__(
+        self, connection: Connection, limits: StreamLimits, late: Callable[[str, float], None]
+    ) -> None:
+        self._connection = connection
+        self._limits = limits
+        self._late = late
+        self._lock = trio.Lock()
+        self._sent_at = trio.current_time()
+
+    async def send_first(self, message: Message) -> None:
+        """Send one message of the opening, which has a time limit of its own; returns also when all is lost."""
+        self._sent_at = trio.current_time()
+        try:
+            await self._connection.send(message)
+        except ConnectionLost:
+            return
+
+    async def send(self, make: Callable[[], Iterable[Message]]) -> None:
+        """Send what `make` gives, made and sent in the same order. Never returns when it cannot be sent."""
+        async with self._lock:
+            for message in make():
+                self._sent_at = trio.current_time()
+                with trio.move_on_after(self._limits.send) as limit:
+                    try:
+                        await self._connection.send(message)
+                    except ConnectionLost:
+                        await trio.sleep_forever()
+                if limit.cancelled_caught:
+                    self._late("room to send", self._limits.send)
+                    await trio.sleep_forever()
+
+    async def keep_alive(self, interval: float, make: Callable[[], Sequence[Message]]) -> None:
+        """Send what `make` gives whenever nothing was sent for `interval` seconds."""
+        while True:
+            idle = trio.current_time() - self._sent_at
+            if idle >= interval:
+                await self.send(make)
+                idle = 0.0
+            await trio.sleep(max(interval - idle, 0.1))
+
+    async def ping(self, interval: float) -> None:
+        """Send pings and see that they are answered."""
+        while True:
+            await trio.sleep(interval)
+            try:
+                with trio.move_on_after(self._limits.hang) as limit:
+                    await self._connection.ping()
+            except ConnectionLost:
+                return
+            if limit.cancelled_caught:
+                self._late("a pong", self._limits.hang)
