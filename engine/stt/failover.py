@@ -4,7 +4,7 @@ Operations: `run` keeps one vendor transcribing until all audio is covered.
 Invariants: at any time at most one vendor is given audio; each begins at the last sample covered by a final result,
 so nothing is lost and nothing is transcribed twice; audio that nobody transcribes yet stays in its source.
 
-What happens when a vendor fails (`RULES`):
+What happens when a vendor fails (`_candidates.RULES`):
 
     elsewhere      this vendor will not serve this session: others first, it again after a long pause
     retry after    others first, it again when it said
@@ -25,20 +25,18 @@ fails then before it gave a result, it gets a long pause.
 Known doubt: speakers keep the numbers their vendor gives them; two vendors may number the same people differently.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 import trio
 
 from engine.log import get_logger
-from engine.stt.backoff import Backoff
-from engine.stt.breaker import Breaker, Breakers
+from engine.stt._candidates import Candidate
+from engine.stt._candidates import Policy as Policy
+from engine.stt.breaker import Breakers
 from engine.stt.vendor import (
     AudioSource,
     Chunk,
-    Fault,
     Final,
     Ready,
     StreamOptions,
@@ -84,77 +82,10 @@ class Audience(Protocol):
         ...
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `elsewhere_pause`: before a vendor that refused this session is asked again."""
-
-    exhausted_after: float = 300.0
-    elsewhere_pause: float = 60.0
-    proof: float = 2.0
-    backoff_first: float = 1.0
-    backoff_limit: float = 32.0
-
-
-class _Rule(msgspec.Struct, frozen=True):
-    """What a fault means: `at_once` after it had been working for long; else the pause named."""
-
-    at_once: bool
-    pause: Callable[["_Candidate", VendorError, Policy], float]
-
-
-RULES = {
-    Fault.ELSEWHERE: _Rule(False, lambda candidate, error, policy: policy.elsewhere_pause),
-    Fault.RETRY_AFTER: _Rule(
-        False, lambda candidate, error, policy: error.retry_after or candidate.backoff.next()
-    ),
-    Fault.RETRY_NOW: _Rule(True, lambda candidate, error, policy: candidate.backoff.next()),
-}
-
-
-class _Candidate:
-    """A vendor as one session sees it."""
-
-    backoff: Backoff
-
-    def __init__(self, rank: int, vendor: Vendor, breaker: Breaker, policy: Policy) -> None:
-        self.rank = rank
-        self.vendor = vendor
-        self.breaker = breaker
-        self.backoff = Backoff(policy.backoff_first, policy.backoff_limit)
-        self.not_before = -math.inf
-        self.works_since = math.inf
-        self.has_failed = False
-
-    def wait(self) -> float:
-        """0 when it may be tried now (which then counts as a try), else seconds until it may be asked again."""
-        pause = self.not_before - trio.current_time()
-        return pause if pause > 0 else self.breaker.may_try()
-
-    def worked(self) -> None:
-        """It gave the first result of a stream."""
-        self.works_since = trio.current_time()
-        self.breaker.worked()
-
-    def failed(self, error: VendorError, policy: Policy, *, worked: bool, took_over: bool) -> None:
-        """A try, or a stream; whether that one had `worked`, and whether a vendor that did gave way to it."""
-        now = trio.current_time()
-        steady = worked and now - self.works_since >= policy.backoff_limit
-        if steady:
-            self.backoff.reset()
-        rule = RULES[error.fault]
-        pause = rule.pause(self, error, policy)
-        if rule.at_once and worked and (steady or not self.has_failed):
-            pause = 0.0
-        if took_over and not worked:
-            pause = max(pause, policy.elsewhere_pause)
-        self.has_failed = True
-        self.not_before = now + pause
-        self.breaker.failed()
-
-
 class _Leg:
     """One run of one vendor: the `AudioSource` it reads, and what became of it."""
 
-    def __init__(self, candidate: _Candidate, source: Rewindable) -> None:
+    def __init__(self, candidate: Candidate, source: Rewindable) -> None:
         self.candidate = candidate
         self.begun = trio.Event()
         self.ready = trio.Event()
@@ -192,7 +123,7 @@ class Failover:
     ) -> None:
         """`vendors`: in order of preference, at least one."""
         self._candidates = [
-            _Candidate(rank, vendor, breakers.of(vendor.name), policy) for rank, vendor in enumerate(vendors)
+            Candidate(rank, vendor, breakers.of(vendor.name), policy) for rank, vendor in enumerate(vendors)
         ]
         self._source = source
         self._audience = audience
@@ -286,7 +217,7 @@ class Failover:
         # Another session may find out sooner that a vendor is back.
         await trio.sleep(min(seconds, left, self._policy.proof))
 
-    def _start(self, nursery: trio.Nursery, candidate: _Candidate) -> _Leg:
+    def _start(self, nursery: trio.Nursery, candidate: Candidate) -> _Leg:
         leg = _Leg(candidate, self._source)
         nursery.start_soon(self._run_leg, leg)
         return leg
@@ -341,7 +272,7 @@ class Failover:
             else:
                 await trio.sleep(min(*waits, self._policy.backoff_limit))
 
-    async def _try(self, nursery: trio.Nursery, candidate: _Candidate, current: _Leg) -> None:
+    async def _try(self, nursery: trio.Nursery, candidate: Candidate, current: _Leg) -> None:
         leg = self._start(nursery, candidate)
         await _first_of(leg.ready, leg.over, current.over)
         if leg.ready.is_set():
