@@ -38,7 +38,7 @@ CODEC_RATES: Mapping[str, Sequence[int]] = {
 }
 """Every codec name and the sample rates it may come with."""
 
-STT_SERVICES = ("deepgram", "soniox", "speechmatics", "local")
+STT_SERVICES = ("deepgram", "soniox", "speechmatics", "vosk", "local")
 
 # fmt: off
 SOURCES = frozenset((
