@@ -7,7 +7,10 @@ comes after the last. Inside `decoding` no audio passes through Python: one call
 reader wanted.
 Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one receive may hold, then its socket is not
 read; one message waits to be sent, `send` waits with it.
-Cost: one wake-up of the loop and one native call for all sockets that are ready.
+Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`).
+Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
+may take the interpreter's switch interval (5 ms) while they compute. Codecs that need the resampler, AAC and calls
+of several channels are received here but decoded by the session, message by message.
 """
 
 from collections import deque
