@@ -13,11 +13,13 @@ outlives its timeout, whoever is connected.
 Known doubts: two sessions of one user at the same moment share a conversation, as with the Omi backend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from uuid import uuid4
 
 import trio
 from msgspec.structs import replace
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.conversation.document import conversation_document
 from engine.conversation.live import MICROSECONDS, LiveConversation
@@ -40,6 +42,8 @@ from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 HOUR = 3600 * MICROSECONDS
 
@@ -75,21 +79,19 @@ class Lifecycle:
         self._journals[participant.id] = await self._writer.open_journal(participant.id)
         timeout = request.conversation_timeout
         conversation = self._current.get(participant.uid)
-        if conversation is not None and conversation.row.timeout_seconds != timeout:
-            await self._retime(conversation, timeout)
-            conversation = self._current.get(participant.uid)
         if conversation is None:
             conversation = self._begin(participant, request.language, request.source, timeout)
+        elif conversation.row.timeout_seconds != timeout:
+            conversation.row = replace(conversation.row, timeout_seconds=timeout)
+            self._soon(self._keep_timeout, conversation)
         conversation.join(participant)
         return conversation
 
-    async def _retime(self, conversation: LiveConversation, timeout: int) -> None:
+    async def _keep_timeout(self, conversation: LiveConversation) -> None:
         """The latest session's timeout holds, also for a process that takes this conversation up again."""
-        conversation.row = replace(conversation.row, timeout_seconds=timeout)
-        conversation.changed.set()
-        with trio.move_on_after(self._retry_interval):
-            await self._writer.flush()  # the stub may not be there yet
-        await self._table.resume(conversation.row.uid, conversation.id, timeout)
+        row = conversation.row
+        await self._writer.flush()  # the stub may not be there yet
+        await self._patiently(self._table.resume, row.uid, row.id, conversation.row.timeout_seconds)
 
     async def last_completed(self, uid: str) -> str | None:
         """See `Conversations`."""
@@ -241,7 +243,7 @@ class Lifecycle:
         """Nothing was said and nobody listens: there was no conversation."""
         self._detach(conversation)
         await self._writer.flush()
-        await self._table.delete(conversation.row.uid, conversation.id)
+        await self._patiently(self._table.delete, conversation.row.uid, conversation.id)
         conversation.completed.set()
 
     def _detach(self, conversation: LiveConversation) -> None:
@@ -281,7 +283,7 @@ class Lifecycle:
         """From `in_progress` over `processing` to `completed`, telling those who took part."""
         uid, id = conversation.row.uid, conversation.id
         await self._writer.flush()
-        segments = await self._table.segments(uid, id)
+        segments = await self._patiently(self._table.segments, uid, id)
         for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
             conversation.row = replace(conversation.row, status=status)
             closed = ConversationClosed(uid, id, status, conversation.row.finished_at)
@@ -302,6 +304,15 @@ class Lifecycle:
     def _hour(self) -> int:
         now = self._wall_clock()
         return now - now % HOUR
+
+    async def _patiently(self, ask: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        """Ask the database until it answers: locked or full, it must not end the process, nor be forgotten."""
+        while True:
+            try:
+                return await ask(*arguments)
+            except SQLAlchemyError as error:
+                log.error("lifecycle.waiting_for_database", error=str(error))
+            await trio.sleep(self._retry_interval)
 
     def _soon(self, task: object, *arguments: object) -> None:
         assert self._nursery is not None, "the lifecycle runs"

@@ -208,7 +208,7 @@ class _Server:
     @asynccontextmanager
     async def _keeping(self) -> AsyncIterator[None]:
         """The database writer, which outlives all who write, also when they are cancelled."""
-        scope = trio.CancelScope(shield=True)
+        scope = trio.CancelScope()
 
         async def write(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             with scope:
@@ -216,6 +216,7 @@ class _Server:
 
         async with trio.open_nursery() as nursery:
             await nursery.start(write)
+            scope.shield = True  # not before: who cancels us while this starts would wait for ever
             try:
                 yield
                 await self._write_out()
@@ -236,13 +237,15 @@ class _Server:
             await serving.start(self.http.run, listeners)
             serving.start_soon(measure_stalls, self.metrics)
             async with trio.open_nursery() as warming:
-                warming.start_soon(self._warm)
+                recovered = trio.Event()
+                warming.start_soon(self._warm, recovered)
                 await self.writer.recover()
                 await serving.start(self.lifecycle.run)
+                recovered.set()
                 await serving.start(check_database, self.store, self.readiness)
             starting.cancel_scope.cancel()
 
-    async def _warm(self) -> None:
+    async def _warm(self, recovered: trio.Event) -> None:
         """Load models and compile kernels, all at once."""
         names = ", ".join(vendor.name for vendor in self.vendors)
         if not names:
@@ -252,6 +255,8 @@ class _Server:
             for vendor in self.vendors:
                 nursery.start_soon(vendor.prepare)
             nursery.start_soon(self.off_loop, self._warm_kernels)
+        # From here on sessions are taken, and each needs to find the conversation it had before a crash.
+        await recovered.wait()
         self.readiness.models_warm(names or "none configured")
 
     def _warm_kernels(self) -> None:

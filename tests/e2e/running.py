@@ -146,6 +146,7 @@ class Shown:
                 self.events.append(message)
             self._news.set()
         self.over.set()
+        self._news.set()
 
     async def until(self, seen: Callable[["Shown"], object]) -> None:
         """Wait until `seen(self)` is true."""
@@ -187,12 +188,14 @@ async def talking(
     """A client that reads all it is sent."""
     shown = shown or Shown()
     parameters = {"codec": "pcm16", "sample_rate": 16_000, **parameters}
-    async with trio.open_nursery() as nursery:
-        async with open_listen(url, uid=uid, connect_timeout=PATIENCE, **parameters) as client:
-            nursery.start_soon(shown.read, client)
-            yield client, shown
-        with trio.fail_after(PATIENCE):
-            await shown.over.wait()
+    async with (
+        open_listen(url, uid=uid, connect_timeout=PATIENCE, **parameters) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(shown.read, client)
+        yield client, shown
+        await client.close()
+        await shown.until_over()
 
 
 async def send_all(client: ListenClient, packets: Iterable[bytes]) -> None:
