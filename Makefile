@@ -90,8 +90,8 @@ check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 bench: $(READY)  ## time the decoders, ring, resampler and local model against their peers
 	@$(BIN)/python -m bench
 
-campaign: $(READY)  ## the long runs; the summary goes to bench/campaign.txt
-	@$(BIN)/python -m pytest -m campaign --durations=0 $(TESTS) | tee bench/campaign.txt
+campaign: $(READY)  ## the long runs; their figures go to tests/campaign/summary.md
+	@$(BIN)/python -m pytest -m campaign --durations=0 $(TESTS)
 
 clean:  ## remove everything that set-up and the tools made
 	rm -rf $(VENV) build *.egg-info engine/_native.c engine/_native*.so .hypothesis .mypy_cache .ruff_cache .benchmarks

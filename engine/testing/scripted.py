@@ -16,6 +16,9 @@ Script = Callable[[int], Word | None]
 
 CHUNK = SAMPLE_RATE // 10
 
+HISTORY = 256
+"""Sessions whose books are kept."""
+
 
 def script_of(words: Sequence[Word]) -> Script:
     """A script with just these words, in order of time."""
@@ -59,6 +62,10 @@ class ScriptedVendor:
         covered = audio.position
         number = self._first_after(covered)
         heard = self.words.setdefault(options.session_id, [])
+        if len(self.words) > HISTORY:
+            oldest = next(iter(self.words))
+            self.words.pop(oldest)
+            self.samples.pop(oldest, None)
         while True:
             chunk = await audio.read(CHUNK)
             reached = chunk.position + len(chunk.pcm)

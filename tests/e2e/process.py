@@ -52,11 +52,16 @@ class Process(Api):
             return await self._process.wait()
 
     def memory(self) -> int:
-        """Bytes resident, shared pages by their share: the ring's double mapping would count twice else."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("the kernel says nothing of this process's memory")
+        """Bytes resident that are this process's own: heap, stacks and rings.
+
+        By share, since the rings' double mapping would count twice; without files, whose share depends on who
+        else has them mapped.
+        """
+        sizes = {}
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, size, *_ = line.split()
+            sizes[name] = int(size) * 1024
+        return sizes["Pss_Anon:"] + sizes["Pss_Shmem:"]
 
 
 async def _first_line(stream: trio.abc.ReceiveStream) -> bytes:

@@ -4,6 +4,7 @@ Configured by the environment like the real one. Prints the port once it is read
 """
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -11,10 +12,24 @@ import trio
 from engine.config import load_config
 from engine.log import configure_logging
 from engine.server import Bound, serve
+from engine.stt.vendor import AudioSource, StreamOptions, SttEvent
 from engine.testing import ScriptedVendor, counted_words
 
 WORD_SECONDS = "SCRIPT_WORD_SECONDS"
 """Environment variable: seconds from word to word, 0.5 unless set."""
+
+
+class _Forgetful(ScriptedVendor):
+    """Keeps no account of sessions that are over: the memory of this process is measured."""
+
+    async def transcribe(
+        self, audio: AudioSource, emit: Callable[[SttEvent], None], options: StreamOptions
+    ) -> None:
+        try:
+            await super().transcribe(audio, emit, options)
+        finally:
+            self.samples.pop(options.session_id, None)
+            self.words.pop(options.session_id, None)
 
 
 class _Announcement:
@@ -28,7 +43,7 @@ def main() -> None:
     """Until SIGTERM."""
     config = load_config(None, os.environ)
     configure_logging("json", "info")
-    vendor = ScriptedVendor(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))))
+    vendor = _Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))))
     trio.run(partial(serve, config, vendors=[vendor], task_status=_Announcement()))
 
 

@@ -1,6 +1,8 @@
 """Tests of finding and checking model files."""
 
 import hashlib
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,8 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tokenizer__json=b"{}",
         vocabulary__json=b"[]",
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
     return tmp_path
 
 

@@ -1,0 +1,1 @@
+"""Long runs, whose figures go to `summary.md` beside them (`make campaign`)."""
