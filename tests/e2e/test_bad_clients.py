@@ -370,3 +370,14 @@ async def test_a_client_over_the_limit_is_told_when_to_come_back(tmp_path: Path)
     assert second.error is not None
     assert told == [second.error]
     assert second.error.retry_after == 7.0
+
+
+async def test_a_client_that_waits_for_us_is_not_taken_for_inactive(tmp_path: Path) -> None:
+    """It has much to say, but nobody reads its socket: no disk to spill to, and speech to text is late."""
+    settings = config(tmp_path, spill_minutes=0.0, ring_seconds=2, inactivity_timeout=1.0, ping_interval=0.5)
+    async with running(settings, ScriptedVendor(counted_words(WORD), ready_after=3.0)) as server:
+        async with talking(server.url, "patient") as (client, shown):
+            await hear_all(client, shown, packets(300.0))
+            await client.close()
+        await server.all_ended(1)
+    assert len(shown.text.split()) == 3000
