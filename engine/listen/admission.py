@@ -5,7 +5,7 @@ Invariants: the counts are those of the contexts that are open.
 Bounded: per user only the times of the connects of the last minute are kept, at most as many as are allowed.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +24,7 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._sessions: Counter[str] = Counter()
-        self._connects: dict[str, deque[float]] = {}
+        self._connects: dict[str, list[float]] = {}
 
     @property
     def sessions(self) -> int:
@@ -55,7 +55,7 @@ class Admission:
     def _check_rate(self, uid: str) -> None:
         now = trio.current_time()
         self._forget_before(now - MINUTE)
-        times = self._connects.setdefault(uid, deque())
+        times = self._connects.setdefault(uid, [])
         allowed = self._limits.connects_per_minute
         if len(times) >= allowed:
             text = f"this user connected {allowed} times in the last minute, the most allowed"
@@ -65,7 +65,7 @@ class Admission:
     def _forget_before(self, moment: float) -> None:
         for uid, times in list(self._connects.items()):
             while times and times[0] <= moment:
-                times.popleft()
+                del times[0]
             if not times:
                 del self._connects[uid]
 

@@ -31,6 +31,8 @@ DATABASE_FILE = "listen.db"
 HEAD = "0001"
 """The newest revision in `migrations/versions`; a database that is there is opened without Alembic."""
 POOL_SIZE = 8
+PAGE_CACHE_KIB = 128
+"""Of each connection: SQLite's 2 MiB would grow with every session for hours. The system caches the file as well."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -140,6 +142,7 @@ def _configure(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")
 
 
 def _begin(connection: Connection) -> None:
