@@ -146,10 +146,6 @@ class Lifecycle:
             await self._writer.flush()
         return await self._table.delete(uid, conversation_id)
 
-    def open_conversations(self) -> int:
-        """How many are in progress."""
-        return len(self._current)
-
     # Beginning
 
     async def _reopen(self, row: ConversationRow) -> None:

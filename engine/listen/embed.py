@@ -18,7 +18,7 @@ from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
 from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import OffLoop
+from engine.off_loop import OffLoop
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word

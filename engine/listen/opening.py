@@ -9,8 +9,8 @@ from engine.audio.ring import RingPool
 from engine.config import Config
 from engine.listen.backlog import Backlog
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import OffLoop
 from engine.listen.spill import Spill
+from engine.off_loop import OffLoop
 from engine.stt.backoff import Backoff
 from engine.stt.breaker import Breaker, Breakers
 from engine.stt.failover import Policy

@@ -20,7 +20,6 @@ from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill, SpillStatistics
-from engine.log import get_logger
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
 from engine.stt.vendor import (
@@ -36,8 +35,6 @@ from engine.stt.vendor import (
     VendorError,
 )
 from engine.transcript.words import Word
-
-log = get_logger(__name__)
 
 UNHEARD_TOLERANCE = SAMPLE_RATE
 """Audio the vendor has not read counts as possible speech from this many samples on (vendors read in chunks)."""

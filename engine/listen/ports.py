@@ -13,12 +13,6 @@ from engine.wire.messages import Event, Segment
 T = TypeVar("T")
 
 
-class OffLoop(Protocol):
-    """Runs a blocking function off the event loop; the virtual-clock tests run it inline."""
-
-    async def __call__(self, function: Callable[..., T], /, *args: object) -> T: ...
-
-
 class WallClock(Protocol):
     """Microseconds since the epoch, UTC. Trio's clock is used for everything but timestamps in records."""
 

@@ -20,11 +20,12 @@ from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
 from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import ClientSocket, Conversations, OffLoop, WallClock
+from engine.listen.ports import ClientSocket, Conversations, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.usage import UsageMeter
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.off_loop import OffLoop
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode

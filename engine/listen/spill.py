@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.listen.ports import OffLoop
+from engine.off_loop import OffLoop
 
 BYTES_PER_SAMPLE = 2
 

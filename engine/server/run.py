@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, TypeVarTuple
 
@@ -25,12 +25,13 @@ from engine.conversation import Lifecycle
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.off_loop import OffLoop, worker_threads
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.server.machine import hold_data_dir, raise_file_limit
 from engine.server.watch import check_database, measure_stalls, watch_process
 from engine.store import DatabaseWriter, Store
-from engine.store.database import OffLoop, wall_clock
+from engine.store.database import wall_clock
 from engine.stt import Vendor
 from engine.stt.vendors import configured_vendors
 from engine.web import Readiness, Services, create_app, listen_service
@@ -132,15 +133,6 @@ async def _watch_signals(
             stop.set()
 
 
-def _threads(count: int) -> OffLoop:
-    limiter = trio.CapacityLimiter(count)
-
-    async def off_loop(fn: Callable[[*Ts], T], /, *args: *Ts) -> T:
-        return await trio.to_thread.run_sync(fn, *args, limiter=limiter)
-
-    return off_loop
-
-
 class _Server:
     """The parts of one server."""
 
@@ -173,7 +165,7 @@ class _Server:
     @classmethod
     async def open(cls, config: Config, vendors: Sequence[Vendor] | None) -> "_Server":
         """Open the store and put the parts together."""
-        off_loop = _threads(OFF_LOOP_THREADS)
+        off_loop = worker_threads(OFF_LOOP_THREADS)
         store = await Store.open(config.data_dir, off_loop, busy_timeout=config.store.busy_timeout)
         return cls(config, configured_vendors(config) if vendors is None else vendors, store, off_loop)
 

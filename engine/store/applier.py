@@ -12,8 +12,8 @@ import trio
 from sqlalchemy import exc
 
 from engine.log import get_logger
+from engine.off_loop import OffLoop
 from engine.store.batch import Batch
-from engine.store.database import OffLoop
 from engine.store.replay import JournalReader
 
 log = get_logger(__name__)

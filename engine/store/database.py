@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 
+from engine.off_loop import OffLoop
 from engine.store.errors import NewerDatabaseError, StoreError
 
 DATABASE_FILE = "listen.db"
@@ -46,12 +47,6 @@ _migrating = threading.Lock()  # alembic.context is global to the process
 def wall_clock() -> int:
     """Microseconds since the epoch (UTC), from the system's clock."""
     return time.time_ns() // 1000
-
-
-class OffLoop(Protocol):
-    """`await off_loop(fn, *args)`: run `fn(*args)` where it may block, e.g. `trio.to_thread.run_sync`."""
-
-    async def __call__(self, fn: Callable[[*Ts], T], /, *args: *Ts) -> T: ...
 
 
 class Database:

@@ -22,7 +22,8 @@ from zlib import crc32
 
 import msgspec
 
-from engine.store.database import OffLoop, WallClock, wall_clock
+from engine.off_loop import OffLoop
+from engine.store.database import WallClock, wall_clock
 from engine.store.errors import JournalFull
 from engine.store.records import JournalRecord
 

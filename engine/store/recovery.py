@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from engine.log import get_logger
+from engine.off_loop import OffLoop
 from engine.store.applier import Applier
-from engine.store.database import OffLoop
 from engine.store.replay import Ending, replay
 
 log = get_logger(__name__)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from engine.off_loop import OffLoop
 from engine.store.conversations import Conversations, forget_deleted
-from engine.store.database import Database, OffLoop, WallClock, open_engine, upsert, wall_clock
+from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
 from engine.store.tables import probes
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries

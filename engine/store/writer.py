@@ -20,9 +20,9 @@ import trio
 from sqlalchemy import exc
 
 from engine.log import get_logger
+from engine.off_loop import OffLoop
 from engine.store.applier import Applier
 from engine.store.batch import Batch
-from engine.store.database import OffLoop
 from engine.store.errors import WriterFull
 from engine.store.journal import Journal
 from engine.store.records import JournalRecord, owner

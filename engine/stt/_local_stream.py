@@ -17,8 +17,8 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
+from engine.off_loop import OffLoop
 from engine.stt._live_edge import LiveEdge
-from engine.stt._off_loop import OffLoop
 from engine.stt._outbox import Outbox
 from engine.stt._silero import SileroPool, VoiceStream
 from engine.stt._whisper import Heard, Whisper

@@ -24,7 +24,7 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from engine.stt._off_loop import OffLoop
+from engine.off_loop import OffLoop
 from engine.stt.endpoint import WINDOW
 from engine.stt.models import missing_extra
 

@@ -8,7 +8,6 @@ Bounded: tries are spread so that there are at most `per_second` of one vendor, 
 Cost: a few comparisons.
 """
 
-import random
 from collections.abc import Callable
 
 import msgspec
@@ -100,9 +99,3 @@ class Breakers:
     def statistics(self) -> dict[str, BreakerStatistics]:
         """All of them."""
         return {name: breaker.statistics() for name, breaker in self._breakers.items()}
-
-
-def seeded(seed: int) -> Callable[[], Breaker]:
-    """Makes breakers whose jitter repeats; for tests."""
-    rng = random.Random(seed)
-    return lambda: Breaker(backoff=Backoff(rng=rng))

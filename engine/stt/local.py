@@ -16,13 +16,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import trio
 from numpy.typing import NDArray
 
 from engine.audio.gate import EnergyGate
 from engine.config import Local
+from engine.off_loop import OffLoop, worker_threads
 from engine.stt._local_stream import Gate, Parts, Stream
-from engine.stt._off_loop import OffLoop, T
 from engine.stt._silero import SileroPool, SileroStatistics
 from engine.stt._whisper import Whisper
 from engine.stt.languages import DETECT, ENGLISH, WHISPER
@@ -47,16 +46,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def worker_threads(count: int) -> OffLoop:
-    """An `OffLoop` of at most `count` threads; further callers wait."""
-    limiter = trio.CapacityLimiter(count)
-
-    async def off_loop(function: Callable[..., T], /, *args: object) -> T:
-        return await trio.to_thread.run_sync(function, *args, limiter=limiter)
-
-    return off_loop
 
 
 class LocalWhisper:

@@ -10,11 +10,12 @@ from importlib.util import find_spec
 import msgspec
 
 from engine.config import Config
+from engine.off_loop import worker_threads
 from engine.stt._silero import SileroPool
 from engine.stt.deepgram import DeepgramProtocol
 from engine.stt.gating import GatedVendor, GateMode
 from engine.stt.languages import TABLES, LanguageTable
-from engine.stt.local import LocalWhisper, cores, worker_threads
+from engine.stt.local import LocalWhisper, cores
 from engine.stt.protocol import Endpoint, VendorProtocol
 from engine.stt.soniox import SonioxProtocol
 from engine.stt.speechmatics import SpeechmaticsProtocol

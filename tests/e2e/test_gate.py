@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from engine.config import Stt
+from engine.off_loop import worker_threads
 from engine.stt._silero import SileroPool
 from engine.stt.deepgram import TRAITS, DeepgramProtocol
 from engine.stt.gating import GatedVendor, GateMode
-from engine.stt.local import worker_threads
 from engine.stt.protocol import Endpoint
 from engine.stt.stream import StreamingVendor, StreamLimits
 from engine.stt.websocket import WebSocketTransport

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trio.testing import wait_all_tasks_blocked
 
 from engine.config import Local
-from engine.stt._off_loop import OffLoop
+from engine.off_loop import OffLoop
 from engine.stt.local import LocalWhisper
 from engine.stt.vendor import (
     Activity,
