@@ -7,7 +7,7 @@ status 1.
 import subprocess
 import sys
 
-USUAL = ("decode", "ring", "resample", "local_stt", "gate", "session")
+USUAL = ("decode", "ring", "resample", "local_stt", "gate", "store", "session")
 LONG = ("endtoend", "lane")
 """Whole servers under load: only by name. `endtoend` wants the extra `bench`."""
 

@@ -3,20 +3,25 @@
 What makes it harmless: a conversation is inserted once and never after it was deleted; a segment is replaced
 only by one of the same or a higher revision and never after it was deleted; times and status move forward
 only; a usage entry is added up once.
+
+Each statement has one text, whatever is in the batch, and takes one set of values a row: neither SQLAlchemy nor
+the database sees anything new after the first batch. What depends on the database (is the conversation there?) is
+asked inside the statements for the same reason. Cost: `python -m bench.store`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
+from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
+    Boolean,
     Connection,
     and_,
     bindparam,
     case,
+    exists,
     false,
     func,
     or_,
@@ -24,15 +29,12 @@ from sqlalchemy import (
     update,
 )
 
-from engine.store.batch import Batch, Key
+from engine.store.batch import Batch, Key, Times
 from engine.store.database import upsert
 from engine.store.records import STATUS_RANK, ConversationRow
 from engine.store.tables import conversations, deleted_conversations, segments
 from engine.store.usage import add_usage
 from engine.wire.messages import Segment
-
-KEYS_PER_QUERY = 500
-"""Two parameters each; databases limit the parameters of one statement."""
 
 CHANGING = (
     "start",
@@ -54,107 +56,34 @@ def apply_batch(connection: Connection, batch: Batch) -> int:
     insert_conversations(
         connection, [changes.opened for changes in batch.conversations.values() if changes.opened is not None]
     )
-    present = _matching(connection, batch.conversations, conversations)
-    _write_segments(connection, batch, present)
-    _delete_segments(connection, batch, present)
-    _move_times(connection, batch, present)
-    _close(connection, batch, present)
+    present = _move_times(connection, batch)
+    _write_segments(connection, batch)
+    _delete_segments(connection, batch)
+    _close(connection, batch)
     add_usage(connection, list(batch.usage.values()))
-    return len(batch.conversations) - len(present)
+    return len(batch.conversations) - present
 
 
 def insert_conversations(connection: Connection, rows: Collection[ConversationRow]) -> None:
     """Insert those that are not there and have not been deleted."""
-    if not rows:
-        return
-    deleted = _matching(connection, [(row.uid, row.id) for row in rows], deleted_conversations)
-    values = [msgspec.structs.asdict(row) for row in rows if (row.uid, row.id) not in deleted]
-    if values:
-        connection.execute(upsert(connection, conversations).on_conflict_do_nothing(), values)
+    if rows:
+        values = [
+            {f"new_{name}": value for name, value in msgspec.structs.asdict(row).items()} for row in rows
+        ]
+        connection.execute(_insertion(connection.dialect.name), values)
 
 
-def _matching(connection: Connection, keys: Iterable[Key], table: Any) -> set[Key]:
-    found: set[Key] = set()
-    for some in _chunks(keys, KEYS_PER_QUERY):
-        query = select(table.c.uid, table.c.id).where(one_of(table.c.uid, table.c.id, some))
-        found.update((uid, id) for uid, id in connection.execute(query))
-    return found
+@cache
+def _insertion(dialect: str) -> Any:
+    marks = deleted_conversations.c
+    deleted = exists().where(marks.uid == bindparam("new_uid"), marks.id == bindparam("new_id"))
+    row = select(*(_new(column) for column in conversations.c)).where(~deleted)
+    names = [column.name for column in conversations.c]
+    return upsert(dialect, conversations).from_select(names, row).on_conflict_do_nothing()
 
 
-def one_of(uid: ColumnElement[str], id: ColumnElement[str], keys: Iterable[Key]) -> ColumnElement[bool]:
-    """Whether (`uid`, `id`) is one of `keys`. Not a list of pairs: SQLite would scan the table."""
-    by_uid: dict[str, list[str]] = {}
-    for owner, own in keys:
-        by_uid.setdefault(owner, []).append(own)
-    return or_(false(), *(and_(uid == owner, id.in_(own)) for owner, own in by_uid.items()))
-
-
-def _chunks(keys: Iterable[Key], size: int) -> Iterator[list[Key]]:
-    iterator = iter(keys)
-    while some := list(islice(iterator, size)):
-        yield some
-
-
-def _next_ordinal() -> Any:
-    others = segments.alias()
-    highest = select(func.coalesce(func.max(others.c.ordinal), 0) + 1).where(
-        others.c.uid == bindparam("of_uid"), others.c.conversation_id == bindparam("of_id")
-    )
-    return highest.scalar_subquery()
-
-
-def _write_segments(connection: Connection, batch: Batch, present: set[Key]) -> None:
-    values = [
-        _segment_values(key, segment)
-        for key, changes in batch.conversations.items()
-        if key in present
-        for segment in changes.segments.values()
-        if segment is not None
-    ]
-    if not values:
-        return
-    insert = upsert(connection, segments).values(ordinal=_next_ordinal())
-    changed = {name: insert.excluded[name] for name in CHANGING}
-    newer = and_(segments.c.deleted == false(), insert.excluded.revision >= segments.c.revision)
-    connection.execute(
-        insert.on_conflict_do_update(index_elements=segments.primary_key, set_=changed, where=newer), values
-    )
-
-
-def _segment_values(key: Key, segment: Segment) -> dict[str, Any]:
-    return {
-        "of_uid": key[0],
-        "of_id": key[1],
-        "uid": key[0],
-        "conversation_id": key[1],
-        "id": segment.id,
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "speaker": segment.speaker,
-        "is_user": segment.is_user,
-        "person_id": segment.person_id,
-        "translations": msgspec.to_builtins(segment.translations),
-        "speech_profile_processed": segment.speech_profile_processed,
-        "stt_provider": segment.stt_provider,
-        "revision": segment.revision,
-        "deleted": False,
-    }
-
-
-def _delete_segments(connection: Connection, batch: Batch, present: set[Key]) -> None:
-    values = [
-        _segment_values(key, Segment(id=id, text="", start=0.0, end=0.0)) | {"deleted": True}
-        for key, changes in batch.conversations.items()
-        if key in present
-        for id, segment in changes.segments.items()
-        if segment is None
-    ]
-    if not values:
-        return
-    insert = upsert(connection, segments).values(ordinal=_next_ordinal())
-    gone = {"deleted": True, "text": "", "translations": []}
-    connection.execute(insert.on_conflict_do_update(index_elements=segments.primary_key, set_=gone), values)
+def _new(column: Any) -> Any:
+    return bindparam(f"new_{column.name}", type_=column.type)
 
 
 def _of_conversation() -> Any:
@@ -166,43 +95,128 @@ def _forward(name: str) -> dict[str, Any]:
     return {name: case((column < new, new), else_=column)}
 
 
-def _move_times(connection: Connection, batch: Batch, present: set[Key]) -> None:
+_MOVING = (
+    update(conversations)
+    .where(_of_conversation())
+    .values(_forward("started_at") | _forward("finished_at") | _forward("last_speech_at"))
+)
+_UNMOVED = Times()
+
+
+def _move_times(connection: Connection, batch: Batch) -> int:
+    """Returns how many of the conversations are there; hence also those whose times stay are asked for."""
     values = [
         {
-            "of_uid": key[0],
-            "of_id": key[1],
+            "of_uid": uid,
+            "of_id": id,
             "new_started_at": times.started_at,
             "new_finished_at": times.finished_at,
             "new_last_speech_at": times.last_speech_at,
         }
+        for (uid, id), changes in batch.conversations.items()
+        for times in (changes.times or _UNMOVED,)
+    ]
+    return connection.execute(_MOVING, values).rowcount if values else 0
+
+
+@cache
+def _writing(dialect: str) -> Any:
+    """Of a segment whose conversation is there: insert it, or replace it by a newer revision."""
+    insert = _segment_insertion(dialect)
+    changed = {name: insert.excluded[name] for name in CHANGING}
+    newer = and_(segments.c.deleted == false(), insert.excluded.revision >= segments.c.revision)
+    return insert.on_conflict_do_update(index_elements=segments.primary_key, set_=changed, where=newer)
+
+
+@cache
+def _deleting(dialect: str) -> Any:
+    """As `_writing`, for the empty row that is left of a deleted one."""
+    gone = {"deleted": True, "text": "", "translations": []}
+    insert = _segment_insertion(dialect)
+    return insert.on_conflict_do_update(index_elements=segments.primary_key, set_=gone)
+
+
+def _segment_insertion(dialect: str) -> Any:
+    others = segments.alias()
+    ordinal = select(func.coalesce(func.max(others.c.ordinal), 0) + 1).where(
+        others.c.uid == bindparam("of_uid"), others.c.conversation_id == bindparam("of_id")
+    )
+    known = {
+        "uid": conversations.c.uid,
+        "conversation_id": conversations.c.id,
+        "ordinal": ordinal.scalar_subquery(),
+    }
+    values = {column.name: known.get(column.name, _new(column)) for column in segments.c}
+    row = select(*(value.label(name) for name, value in values.items())).where(_of_conversation())
+    return upsert(dialect, segments).from_select(list(values), row)
+
+
+def _write_segments(connection: Connection, batch: Batch) -> None:
+    values = [
+        _segment_values(key, segment)
         for key, changes in batch.conversations.items()
-        if key in present and (times := changes.times) is not None
+        for segment in changes.segments.values()
+        if segment is not None
     ]
     if values:
-        moved = _forward("started_at") | _forward("finished_at") | _forward("last_speech_at")
-        connection.execute(update(conversations).where(_of_conversation()).values(moved), values)
+        connection.execute(_writing(connection.dialect.name), values)
 
 
-def _close(connection: Connection, batch: Batch, present: set[Key]) -> None:
+def _delete_segments(connection: Connection, batch: Batch) -> None:
+    values = [
+        _segment_values(key, Segment(id=id, text="", start=0.0, end=0.0), deleted=True)
+        for key, changes in batch.conversations.items()
+        for id, segment in changes.segments.items()
+        if segment is None
+    ]
+    if values:
+        connection.execute(_deleting(connection.dialect.name), values)
+
+
+def _segment_values(key: Key, segment: Segment, *, deleted: bool = False) -> dict[str, Any]:
+    return {
+        "of_uid": key[0],
+        "of_id": key[1],
+        "new_id": segment.id,
+        "new_start": segment.start,
+        "new_end": segment.end,
+        "new_text": segment.text,
+        "new_speaker": segment.speaker,
+        "new_is_user": segment.is_user,
+        "new_person_id": segment.person_id,
+        "new_translations": msgspec.to_builtins(segment.translations),
+        "new_speech_profile_processed": segment.speech_profile_processed,
+        "new_stt_provider": segment.stt_provider,
+        "new_revision": segment.revision,
+        "new_deleted": deleted,
+    }
+
+
+def _closing(status: str) -> Any:
+    # Not `in_`: its parameters cannot be used with many rows.
+    rank = STATUS_RANK[status]
+    lower = or_(false(), *(conversations.c.status == s for s in STATUS_RANK if STATUS_RANK[s] < rank))
+    return (
+        update(conversations)
+        .where(_of_conversation(), lower)
+        .values(status=status, discarded=bindparam("new_discarded", type_=Boolean), **_forward("finished_at"))
+    )
+
+
+_CLOSING = {status: _closing(status) for status in STATUS_RANK}
+
+
+def _close(connection: Connection, batch: Batch) -> None:
     by_status: dict[str, list[dict[str, Any]]] = {}
-    for key, changes in batch.conversations.items():
-        if key in present and (closed := changes.closed) is not None:
+    for (uid, id), changes in batch.conversations.items():
+        if (closed := changes.closed) is not None:
             by_status.setdefault(closed.status, []).append(
                 {
-                    "of_uid": key[0],
-                    "of_id": key[1],
+                    "of_uid": uid,
+                    "of_id": id,
                     "new_finished_at": closed.finished_at,
                     "new_discarded": closed.discarded,
                 }
             )
     for status, values in by_status.items():
-        # Not `in_`: its parameters cannot be used with many rows.
-        lower = or_(
-            *(conversations.c.status == s for s in STATUS_RANK if STATUS_RANK[s] < STATUS_RANK[status])
-        )
-        statement = (
-            update(conversations)
-            .where(_of_conversation(), lower)
-            .values(status=status, discarded=bindparam("new_discarded"), **_forward("finished_at"))
-        )
-        connection.execute(statement, values)
+        connection.execute(_CLOSING[status], values)

@@ -56,7 +56,7 @@ class Store:
 
 
 def _probe(connection: Connection, now: int) -> None:
-    insert = upsert(connection, probes).values(id=1, written_at=now)
+    insert = upsert(connection.dialect.name, probes).values(id=1, written_at=now)
     connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"written_at": now}))
 
 

@@ -46,7 +46,7 @@ def add_usage(connection: Connection, entries: Sequence[UsageAdded]) -> None:
     """Add up those entries that have not been added before."""
     if not entries:
         return
-    insert = upsert(connection, usage_entries).on_conflict_do_nothing()
+    insert = upsert(connection.dialect.name, usage_entries).on_conflict_do_nothing()
     added = connection.execute(
         insert.returning(usage_entries.c.uid, usage_entries.c.id),
         [{"uid": entry.row.uid, "id": entry.id, "hour": entry.row.hour} for entry in entries],
@@ -74,7 +74,7 @@ def add_usage(connection: Connection, entries: Sequence[UsageAdded]) -> None:
 def _add(connection: Connection, table: Any, values: list[dict[str, Any]], sums: Sequence[str]) -> None:
     if not values:
         return
-    insert = upsert(connection, table)
+    insert = upsert(connection.dialect.name, table)
     connection.execute(
         insert.on_conflict_do_update(
             index_elements=table.primary_key,
