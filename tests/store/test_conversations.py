@@ -195,7 +195,7 @@ async def test_no_statement_scans_a_table(store: Store) -> None:
     def explain(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
             one = parameters[0] if many else parameters
             plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", one)
             plans.extend(step[3] for step in plan)
@@ -305,3 +305,26 @@ async def test_a_batch_is_a_handful_of_statements(store: Store) -> None:
     assert await store._database.write(apply_batch, Batch.of(records)) == 0
     assert len(statements) <= 9
     assert await store.conversations.count("u1", statuses=[COMPLETED]) == 200
+
+
+async def test_the_text_of_its_statements_does_not_depend_on_what_is_in_a_batch(store: Store) -> None:
+    def texts(users: int) -> set[str]:
+        statements.clear()
+        records = [
+            record
+            for n in range(users)
+            for record in (
+                opened(f"c{n}", uid=f"u{n}"),
+                changed(*(segment(f"s{k}") for k in range(users)), id=f"c{n}", uid=f"u{n}"),
+                SegmentsDeleted(f"u{n}", f"c{n}", ("gone",)),
+            )
+        ]
+        with store._database._engine.begin() as connection:
+            assert apply_batch(connection, Batch.of(records)) == 0
+        return set(statements)
+
+    statements: list[str] = []
+    listener = lambda *args: statements.append(args[2])  # noqa: E731
+    event.listen(store._database._engine, "before_cursor_execute", listener)
+    assert texts(1) == texts(2) == texts(7)
+    assert len(statements) == 5  # BEGIN IMMEDIATE among them
