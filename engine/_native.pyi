@@ -78,6 +78,7 @@ class _Lib:
     LANE_NANOSECONDS: int
     LANE_SOCKET_NANOSECONDS: int
     LANE_CHUNK: int
+    LANE_TIMED: int
     LANE_AUDIO: int
     LANE_ROOM: int
     LANE_TEXT: int

@@ -9,12 +9,21 @@ Bounded: counters only. Valid while the decoder and the ring are open.
 import time
 from typing import Any
 
+import msgspec
+
 from engine._native import ffi
 from engine.audio._native_decoder import NativeDecoder
 from engine.audio.decoder import Decoded, Decoder
 from engine.audio.ring import Ring
 
-__all__ = ["Intake", "open_intake"]
+__all__ = ["Intake", "PacketTimes", "open_intake"]
+
+
+class PacketTimes(msgspec.Struct, frozen=True, gc=False):
+    """Nanoseconds for a packet, on average: from when its socket was turned to, and in decoding it."""
+
+    receive: int
+    decode: int
 
 
 class Intake:
@@ -24,6 +33,7 @@ class Intake:
         self.native = native
         self._used = (decoder, ring)  # the native struct has bare pointers to theirs
         self._taken = (0, 0, 0, 0)
+        self._timed = (0, 0, 0)
 
     def take(self) -> Decoded:
         """What was decoded since the last call; `packets` is 0 when nothing was."""
@@ -32,6 +42,13 @@ class Intake:
         samples, concealed, packets, bad = (new - old for new, old in zip(now, self._taken, strict=True))
         self._taken = now
         return Decoded(samples, concealed, bad == packets > 0, packets, bad)
+
+    def take_times(self) -> PacketTimes | None:
+        """Of the packets timed since the last call; None when there were none."""
+        native, before = self.native, self._timed
+        self._timed = now = (native.timed, native.receive_ns, native.decode_ns)
+        timed, receive, decode = (new - old for new, old in zip(now, before, strict=True))
+        return PacketTimes(receive // timed, decode // timed) if timed else None
 
     def take_alarm(self) -> int:
         """Length of a run of undecodable packets that has reached the limit and was not told of yet; else 0."""

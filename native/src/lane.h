@@ -39,6 +39,7 @@
 #define LANE_NANOSECONDS 2000000
 #define LANE_SOCKET_NANOSECONDS 500000
 #define LANE_CHUNK 65536
+#define LANE_TIMED 16
 
 /* What a report says. */
 #define LANE_AUDIO 1   /* the ring has what was wanted, or `alarm` packets in a row were bad */
@@ -78,6 +79,9 @@ typedef struct {
     uint64_t bad_run;
     uint64_t alarmed;     /* length of a run that has not been looked at */
     uint64_t heard_ns;    /* CLOCK_MONOTONIC when the last audio came; 0: none yet */
+    uint64_t timed;       /* packets timed: one in LANE_TIMED */
+    uint64_t receive_ns;  /* of these together: from the lane's turning to the socket to decoding it */
+    uint64_t decode_ns;   /* of these together: in the codec, and resampling */
 } lane_intake;
 
 typedef struct {

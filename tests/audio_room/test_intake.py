@@ -43,6 +43,23 @@ def test_what_was_decoded_is_given_once(lane: object) -> None:
         lib.lane_remove(lane, slot)
 
 
+def test_one_packet_in_sixteen_is_timed(lane: object) -> None:
+    intake = intake_of(create_decoder("pcm16", 16_000), Ring(64_000))
+    assert intake is not None
+    assert intake.take_times() is None
+    client, server = socket.socketpair()
+    with client, server:
+        slot = lib.lane_add(lane, server.fileno())
+        lib.lane_decode(lane, slot, intake.native)
+        lib.lane_read(lane, slot, lib.LANE_ALL)
+        client.sendall(frame(BINARY, bytes(640)) * (lib.LANE_TIMED + 1))
+        lib.lane_run(lane)
+        assert intake.native.timed == 2
+        assert intake.take_times() is not None
+        assert intake.take_times() is None
+        lib.lane_remove(lane, slot)
+
+
 @pytest.mark.parametrize(
     ("codec", "rate", "native"),
     [
