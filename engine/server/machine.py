@@ -1,5 +1,6 @@
-"""What the process takes from the machine before it serves: file descriptors and a data directory."""
+"""What the process takes from the machine before it serves: file descriptors, heaps and a data directory."""
 
+import ctypes
 import fcntl
 import resource
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from pathlib import Path
 from engine.log import get_logger
 from engine.store import StoreError
 
-__all__ = ["DataDirInUse", "hold_data_dir", "raise_file_limit"]
+__all__ = ["DataDirInUse", "hold_data_dir", "limit_heaps", "raise_file_limit"]
 
 log = get_logger(__name__)
 
 LOCK_FILE = "server.lock"
+
+M_ARENA_MAX = -8
+"""Of malloc.h."""
+HEAPS = 2
+"""The loop's, and one for all other threads."""
 
 
 class DataDirInUse(Exception):
@@ -30,6 +36,16 @@ def raise_file_limit() -> int:
             log.warning("file_limit.kept", soft=soft, hard=hard, error=str(error))
             return soft
     return hard
+
+
+def limit_heaps() -> bool:
+    """Let all threads but the first share one heap; False where malloc cannot (it is not glibc's).
+
+    Otherwise each of the threads off the loop gets a heap of its own, and work that wanders from thread to thread
+    makes every one of them as large as the largest: memory then grows for hours (tests/campaign/test_memory.py).
+    """
+    malloc = ctypes.CDLL(None)
+    return hasattr(malloc, "mallopt") and malloc.mallopt(M_ARENA_MAX, HEAPS) == 1
 
 
 @contextmanager

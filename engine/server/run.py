@@ -28,7 +28,7 @@ from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
-from engine.server.machine import hold_data_dir, raise_file_limit
+from engine.server.machine import hold_data_dir, limit_heaps, raise_file_limit
 from engine.server.watch import check_database, measure_stalls, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
@@ -104,6 +104,7 @@ async def _serve(
 ) -> None:
     stop = trio.Event() if shutdown is None else shutdown
     raise_file_limit()
+    limit_heaps()
     with hold_data_dir(config.data_dir):
         async with trio.open_nursery() as nursery:
             if shutdown is None:

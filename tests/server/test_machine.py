@@ -1,11 +1,14 @@
 """What the process takes from the machine."""
 
+import platform
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine.server.machine import DataDirInUse, hold_data_dir, raise_file_limit
+from engine.server.machine import HEAPS, DataDirInUse, hold_data_dir, raise_file_limit
 from engine.store import StoreError
 
 
@@ -17,6 +20,30 @@ def test_the_soft_file_limit_becomes_the_hard_one() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+HEAPS_OF_EIGHT_THREADS = """
+import ctypes, threading
+from engine.server.machine import limit_heaps
+assert limit_heaps()
+together = threading.Barrier(8)
+def work():
+    block = bytearray(10_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no such heaps")
+def test_threads_share_a_heap() -> None:
+    command = [sys.executable, "-c", HEAPS_OF_EIGHT_THREADS]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr.count("Arena ") == HEAPS
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
