@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.metrics import GAUGES, Metrics
+from engine.metrics import GAUGES, STAGES, Metrics
 
 
 def test_what_happened_is_counted_under_its_label() -> None:
@@ -16,8 +16,8 @@ def test_what_happened_is_counted_under_its_label() -> None:
     metrics.audio_gated(0.25)
     metrics.decode_errors("lc3", 3)
     metrics.lost_samples(160)
-    metrics.segment_latency(0.3)
-    metrics.stage_latency("decode", 0.00002)
+    metrics.segment_latency.observe(0.3)
+    metrics.stage("decode").observe(0.00002)
     metrics.vendor_failures("local-whisper", "timeout")
     metrics.loop_stall(0.002)
     value = metrics.registry.get_sample_value
@@ -41,13 +41,27 @@ def test_labels_nobody_foresaw_cannot_grow_the_series() -> None:
         metrics.rejected(f"reason {n}")
         metrics.audio_in(f"codec {n}", 1)
         metrics.decode_errors(f"codec {n}")
-        metrics.stage_latency(f"stage {n}", 1)
         metrics.vendor_failures(f"vendor {n}", f"reason {n}")
     metrics.rejected(None)
     value = metrics.registry.get_sample_value
     assert value("listen_connections_rejected_total", {"reason": "other"}) == 1001
     assert value("listen_vendor_failures_total", {"vendor": "other", "reason": "other"}) == 1000
     assert len(metrics.expose().splitlines()) < 250
+
+
+def test_every_stage_of_a_segment_is_a_series_from_the_start() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    for stage in STAGES:
+        assert value("listen_stage_latency_seconds_count", {"stage": stage}) == 0
+    for seconds in (0.001, 0.002, 100.0):
+        metrics.stage("queue").observe(seconds)
+    buckets = {"0.001": 1, "0.003": 2, "10.0": 2, "+Inf": 3}
+    for end, count in buckets.items():
+        assert value("listen_stage_latency_seconds_bucket", {"stage": "queue", "le": end}) == count
+    assert value("listen_stage_latency_seconds_sum", {"stage": "queue"}) == pytest.approx(100.003)
+    with pytest.raises(KeyError):
+        metrics.stage("lunch")
 
 
 def test_gauges_are_read_when_somebody_looks() -> None:

@@ -14,6 +14,7 @@ import trio
 
 from engine.audio.ring import Ring
 from engine.listen.spill import Spill
+from engine.listen.stages import Readings
 from engine.log import get_logger
 from engine.stt.vendor import Chunk
 
@@ -37,6 +38,7 @@ class Backlog:
         self._wanted = 0
         self._arrived = trio.Event()
         self._progress = trio.Event()
+        self.readings = Readings()
 
     @property
     def waiting(self) -> int:
@@ -153,6 +155,7 @@ class Backlog:
             await trio.lowlevel.checkpoint()
             pcm = self._ring.window(position, position + samples)
         self.position = position + len(pcm)
+        self.readings.note(self.position)
         return Chunk(pcm, position)
 
     async def _spill_oldest(self) -> bool:

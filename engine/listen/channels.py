@@ -10,6 +10,7 @@ import trio
 
 from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
 from engine.listen.spill import SpillStatistics
+from engine.listen.stages import Passage
 from engine.stt.failover import SttExhausted
 from engine.stt.vendor import Vendor, VendorError
 from engine.transcript.words import Word
@@ -18,9 +19,10 @@ from engine.transcript.words import Word
 class _Channel:
     """The listener of one channel: says whose words they are, passes everything else on."""
 
-    def __init__(self, number: int, listener: Listener) -> None:
+    def __init__(self, number: int, listener: Listener, call: "CallAudio") -> None:
         self._number = number
         self._listener = listener
+        self._call = call
 
     def _mine(self, words: Sequence[Word]) -> list[Word]:
         return [
@@ -30,6 +32,7 @@ class _Channel:
 
     def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
         """See `Listener`."""
+        self._call.on_words(self._number)
         self._listener.on_words(self._mine(words), vendor)
 
     def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
@@ -73,6 +76,7 @@ class CallAudio:
 
     def __init__(self, channels: Sequence[Pipeline]) -> None:
         self._channels = tuple(channels)
+        self._heard = self._channels[0]
 
     @property
     def received(self) -> int:
@@ -120,7 +124,7 @@ class CallAudio:
         try:
             async with trio.open_nursery() as nursery:
                 for number, channel in enumerate(self._channels):
-                    nursery.start_soon(channel.transcribe, _Channel(number, listener))
+                    nursery.start_soon(channel.transcribe, _Channel(number, listener, self))
         except* SttExhausted as group:
             exhausted = SttExhausted(str(group.exceptions[0]))
         if exhausted is not None:
@@ -137,6 +141,14 @@ class CallAudio:
     def age(self, position: int) -> float:
         """See `Pipeline.age`."""
         return max(channel.age(position) for channel in self._channels)
+
+    def passage(self, position: int) -> Passage:
+        """See `Pipeline.passage`: of the channel whose words are being told."""
+        return self._heard.passage(position)
+
+    def on_words(self, channel: int) -> None:
+        """`channel` is about to tell its words."""
+        self._heard = self._channels[channel]
 
     def speech_now(self) -> None:
         """See `Pipeline.speech_now`."""

@@ -6,16 +6,21 @@ one goes out.
 Bounded: segments by the number of segments of the conversation (they replace each other), events by
 `EVENT_LIMIT`; a client with that many unsent events does not read, and is dropped like one whose socket takes
 no data for the configured write time.
-Cost: segments that arrive while a message is being sent go out together in the next one.
+Cost: where nothing waits and the socket takes it, a message is sent where it is queued: no task is woken for it.
+Segments that arrive while another message is being sent go out together in the next one.
 """
 
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic_ns
 
 import msgspec
 import trio
+from msgspec import UNSET
+from msgspec.structs import replace
 
-from engine.listen.ports import ClientSocket
+from engine._latencies import Latency
+from engine.listen.ports import ClientSocket, PromptSocket
 from engine.wire.messages import (
     PING,
     Event,
@@ -41,15 +46,32 @@ class OutboxStatistics(msgspec.Struct, frozen=True):
     sent: int
 
 
-_Batch = dict[str, Segment]
+class _Batch(msgspec.Struct):
+    """Segments that go out together. `since`: CLOCK_MONOTONIC, ns, of the first."""
+
+    segments: dict[str, Segment]
+    since: int
+
+    def text(self) -> str:
+        return encode_segments([_timed(segment, self.since) for segment in self.segments.values()])
+
+
+def _timed(segment: Segment, since: int) -> Segment:
+    if segment.timing is UNSET:
+        return segment
+    return replace(segment, timing=replace(segment.timing, send=(monotonic_ns() - since) // 1000))
 
 
 class Outbox:
     """Everything that is sent to a client goes through here, in order."""
 
-    def __init__(self, socket: ClientSocket, write_timeout: float) -> None:
+    def __init__(self, socket: ClientSocket, write_timeout: float, sending: Latency) -> None:
+        """`sending` is told how long segments took from being queued until the socket had taken them."""
         self._socket = socket
+        self._prompt = socket if isinstance(socket, PromptSocket) else None
         self._write_timeout = write_timeout
+        self._sending = sending
+        self._idle = False  # `run` waits for something to send
         self._queue: deque[Event | _Batch | str] = deque()
         self._something = trio.Event()
         self._finished = False
@@ -67,12 +89,12 @@ class Outbox:
         """Queue new and changed segments."""
         if not segments or self._abandoned:
             return
+        new = {segment.id: segment for segment in segments}
         last = self._queue[-1] if self._queue else None
-        if isinstance(last, dict):
-            last.update((segment.id, segment) for segment in segments)
+        if isinstance(last, _Batch):
+            last.segments.update(new)
         else:
-            self._queue.append({segment.id: segment for segment in segments})
-            self._something.set()
+            self._put(_Batch(new, monotonic_ns()))
 
     def deleted(self, ids: Sequence[str]) -> None:
         """Queue the news that segments are gone."""
@@ -105,7 +127,14 @@ class Outbox:
                 return
             self._something = trio.Event()
             if not self._overflowed:
-                await self._something.wait()
+                await self._wait()
+
+    async def _wait(self) -> None:
+        self._idle = True
+        try:
+            await self._something.wait()
+        finally:
+            self._idle = False
 
     def statistics(self) -> OutboxStatistics:
         """How much waits and how much went."""
@@ -116,17 +145,32 @@ class Outbox:
             return
         if len(self._queue) >= EVENT_LIMIT:
             self._overflowed = True
+            self._something.set()
+        else:
+            self._put(item)
+
+    def _put(self, item: Event | _Batch | str) -> None:
+        """Send it now, if nothing is before it and the socket takes it; else `run` does."""
+        if self._idle and not self._queue and self._prompt is not None and self._prompt.offer(_text(item)):
+            self._note_sent(item)
         else:
             self._queue.append(item)
-        self._something.set()
+            self._something.set()
 
     async def _send(self, item: Event | _Batch | str) -> None:
-        if isinstance(item, dict):
-            text = encode_segments(list(item.values()))
-        else:
-            text = item if isinstance(item, str) else encode(item)
         with trio.move_on_after(self._write_timeout) as scope:
-            await self._socket.send(text)
+            await self._socket.send(_text(item))
         if scope.cancelled_caught:
             raise SlowClient(f"the client did not read for {self._write_timeout:g} s")
+        self._note_sent(item)
+
+    def _note_sent(self, item: Event | _Batch | str) -> None:
         self._sent += 1
+        if isinstance(item, _Batch):
+            self._sending.observe((monotonic_ns() - item.since) / 1e9)
+
+
+def _text(item: Event | _Batch | str) -> str:
+    if isinstance(item, str):
+        return item
+    return item.text() if isinstance(item, _Batch) else encode(item)

@@ -9,17 +9,19 @@ Known doubts: a vendor whose results overlap those before them is trusted only f
 """
 
 from collections.abc import Sequence
+from time import monotonic_ns
 from typing import Protocol
 
 import msgspec
 import trio
 
 from engine.audio.codecs import Decoded, Decoder
-from engine.audio.intake import Intake, open_intake
+from engine.audio.intake import Intake, PacketTimes, open_intake
 from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill, SpillStatistics
+from engine.listen.stages import Passage
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
 from engine.stt.vendor import (
@@ -133,6 +135,8 @@ class Pipeline:
         self._finished = trio.Event()
         self._audio_came = trio.Event()
         self._vendor_samples: dict[str, int] = {}
+        self._packet_times = PacketTimes(receive=0, decode=0)
+        self._told_at = 0
 
     # Audio in
 
@@ -148,9 +152,12 @@ class Pipeline:
         for piece in self._decoder.pieces(payload):
             if self._vendors:
                 await self._backlog.make_room(self._decoder.max_samples(len(piece)))
+            began = monotonic_ns()
             done = self._decoder.decode(piece, self._ring)
+            decoded = monotonic_ns()
             bad += done.bad_packets
             self._count(done)
+        self._packet_times = PacketTimes(receive=0, decode=decoded - began)
         self._at_the_door = False
         self._audio_at = trio.current_time()
         self._audio_came.set()
@@ -254,6 +261,17 @@ class Pipeline:
             return 0.0
         return (self.received - position) / SAMPLE_RATE + trio.current_time() - heard
 
+    def passage(self, position: int) -> Passage:
+        """Where the time went of the result being told, whose last word ends at `position`."""
+        if self._intake is not None:
+            self._packet_times = self._intake.take_times() or self._packet_times
+        told = self._told_at
+        came = min(told - int(self.age(position) * 1e9), told)
+        read = self._backlog.readings.of(position)
+        read = came if read is None else min(max(read, came), told)
+        times = self._packet_times
+        return Passage(times.receive, times.decode, read - came, told - read, told)
+
     def speech_now(self) -> None:
         """Somebody else heard speech just now (a client that transcribes by itself)."""
         self.last_speech = self.received
@@ -342,6 +360,7 @@ class Pipeline:
                 self._listener.on_ready(vendor)
 
     def _on_final(self, final: Final, vendor: Vendor) -> None:
+        self._told_at = monotonic_ns()
         before = self._backlog.covered
         end = min(final.end, self.received)
         words = [word for word in final.words if word.end > before]

@@ -44,6 +44,18 @@ class ClientSocket(Protocol):
 
 
 @runtime_checkable
+class PromptSocket(ClientSocket, Protocol):
+    """A client's socket that may be able to send at once."""
+
+    def offer(self, text: str) -> bool:
+        """Send one text message, behind those before it, without waiting; False: not now, and nothing was sent.
+
+        Not to be called while a `send` is under way.
+        """
+        ...
+
+
+@runtime_checkable
 class DecodingSocket(ClientSocket, Protocol):
     """A client's socket that can decode audio by itself, in native code."""
 

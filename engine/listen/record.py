@@ -11,6 +11,7 @@ import math
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic_ns
 
 import msgspec
 import trio
@@ -20,6 +21,7 @@ from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OpenConversation, Participant, WallClock
+from engine.listen.stages import Passage, no_audio
 from engine.metrics import Metrics
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.transcript import merge, words_to_segments
@@ -68,7 +70,10 @@ class Record:
         self._audio = audio
         self._outbox = outbox
         self._wall_clock = wall_clock
-        self._metrics = metrics
+        self._latency = metrics.segment_latency
+        self._receive, self._decode, self._waiting, self._vendor, self._merge = map(
+            metrics.stage, ("receive", "decode", "queue", "vendor", "merge")
+        )
         self._origin: int | None = None
         self._began_at: int | None = None
         self._breaks: deque[_Break] = deque()
@@ -161,9 +166,10 @@ class Record:
 
     def suggested(self, message: SuggestedTranscript) -> None:
         """What the client transcribed itself."""
+        passage = no_audio()
         self.begin()
         self._audio.speech_now()
-        self._publish(message.to_segments(_new_id, offset_seconds=self._offset_seconds()))
+        self._publish(message.to_segments(_new_id, offset_seconds=self._offset_seconds()), passage)
 
     def _split(self, pause: _Break) -> None:
         """The conversation's timeout passed inside the audio: what follows is another conversation."""
@@ -171,9 +177,15 @@ class Record:
         self._begin_at(self._current().split(self._participant), position)
 
     def _publish_words(self, words: Sequence[Word], vendor: Vendor) -> None:
-        if words:
-            self._publish(self._to_segments(words, vendor))
-            self._metrics.segment_latency(self._audio.age(words[-1].end))
+        if not words:
+            return
+        passage = self._audio.passage(words[-1].end)
+        self._receive.observe(passage.receive / 1e9)
+        self._decode.observe(passage.decode / 1e9)
+        self._waiting.observe(passage.queue / 1e9)
+        self._vendor.observe(passage.vendor / 1e9)
+        self._publish(self._to_segments(words, vendor), passage)
+        self._latency.observe(self._audio.age(words[-1].end))
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         segments = words_to_segments(
@@ -185,7 +197,7 @@ class Record:
             return segments
         return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
 
-    def _publish(self, new: tuple[Segment, ...]) -> None:
+    def _publish(self, new: tuple[Segment, ...], passage: Passage) -> None:
         """Merge into the conversation, keep, then send."""
         conversation = self._current()
         merged = merge(conversation.tail, new, sent=conversation.revisions)
@@ -193,5 +205,11 @@ class Record:
         speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * MICROSECONDS)
         conversation.publish(self._participant, merged, speech_at)
         self.segments += len(conversation.revisions) - before
+        kept_at = monotonic_ns()
+        self._merge.observe((kept_at - passage.told_at) / 1e9)
         self._outbox.deleted(merged.deleted)
-        self._outbox.segments(merged.changed)
+        if self._parameters.timing:
+            timing = passage.timing(kept_at)
+            self._outbox.segments([replace(segment, timing=timing) for segment in merged.changed])
+        else:
+            self._outbox.segments(merged.changed)

@@ -108,7 +108,7 @@ class Session:
         self._conversations = conversations
         self._config = config.session
         self._metrics = metrics
-        self._outbox = Outbox(socket, self._config.client_write_timeout)
+        self._outbox = Outbox(socket, self._config.client_write_timeout, metrics.stage("send"))
         self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._began = trio.current_time()

@@ -238,6 +238,14 @@ class LaneSocket:
         await trio.lowlevel.checkpoint()
         raise ClientGone(CloseCode.ABNORMAL if self._gone is None else self._gone)
 
+    def offer(self, text: str) -> bool:
+        """See `PromptSocket`. What the socket does not take at once goes out later, before the next message."""
+        if self._removed:
+            return False
+        data = text.encode()
+        status = lib.lane_send(self._native, self._slot, lib.FRAME_TEXT, data, len(data))
+        return status == lib.LANE_WROTE or status == lib.LANE_QUEUED
+
     async def close(self, code: int, reason: str = "") -> None:
         """Send the close frame, the reason cut to what fits. Later calls do nothing."""
         await trio.lowlevel.checkpoint()

@@ -1,8 +1,8 @@
 """What the server sends on /v4/listen, as frozen structs, and how it is put into text frames.
 
 Three kinds of text frame leave the server: the bare word `ping`, a JSON array of segments, and a JSON object
-whose `type` names the event. Names and field order are those of the Omi listen backend; `revision` on
-segments and the events `interim` and `error` are ours. A field that is null on the wire is `None` here; an
+whose `type` names the event. Names and field order are those of the Omi listen backend; `revision` and `timing`
+on segments and the events `interim` and `error` are ours. A field that is null on the wire is `None` here; an
 optional field that is left out of the JSON is `UNSET`.
 """
 
@@ -38,12 +38,23 @@ class Translation(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Timing(msgspec.Struct, frozen=True, gc=False):
+    """Where the time of a segment went, in µs; with `timing=true` only. The README defines each stage."""
+
+    receive: int
+    decode: int
+    queue: int
+    vendor: int
+    merge: int
+    send: int
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of transcript by one speaker; `start` and `end` are seconds since the conversation began.
 
     A client keeps segments by `id` and replaces one when it comes again; `revision` starts at 1 and grows by
     one with each change. `speaker_id` is always derived from `speaker`, whatever was passed, and times are
-    kept to the millisecond.
+    kept to the millisecond. `timing` is told to the client only, of what made this revision.
     """
 
     id: str
@@ -58,6 +69,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     speech_profile_processed: bool = True
     stt_provider: str | None = None
     revision: int = 1
+    timing: Timing | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         # Also runs after decoding and after msgspec.structs.replace.

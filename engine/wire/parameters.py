@@ -69,8 +69,8 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asked for, every value checked. The defaults are those of an empty query.
 
     `language` is a BCP 47 tag in canonical case, or `multi`. `conversation_timeout` is in seconds.
-    `multi_channel` says that byte 0 of every message is a channel number (phone calls). `notices` are
-    sentences the client should be told.
+    `timing` asks for `Timing` on each segment. `multi_channel` says that byte 0 of every message is a channel number
+    (phone calls). `notices` are sentences the client should be told.
     """
 
     uid: str | None = None
@@ -90,6 +90,7 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str | None = None
     client_conversation_id: str | None = None
     interim_results: bool = False
+    timing: bool = False
     multi_channel: bool = False
     notices: tuple[str, ...] = ()
 
@@ -118,6 +119,7 @@ def parse_parameters(query: Sequence[tuple[str, str]]) -> ListenParameters:
         call_id=call_id,
         client_conversation_id=_uuid(given.get("client_conversation_id")),
         interim_results=_boolean(given, "interim_results", False),
+        timing=_boolean(given, "timing", False),
         multi_channel=channels > 1 and (source == "phone_call" or call_id is not None),
         notices=_notices(given),
     )

@@ -10,7 +10,7 @@ import trio
 from engine.audio.codecs import create_decoder
 from engine.audio.intake import Intake, open_intake
 from engine.audio.ring import Ring
-from engine.listen.ports import ClientGone, DecodingSocket
+from engine.listen.ports import ClientGone, DecodingSocket, PromptSocket
 from engine.server.lane import QUEUE_LIMIT, Lane, LaneSocket
 from tests.server.raw import BINARY, CLOSE, PING, PONG, TEXT, RawClient, close_frame, frame
 
@@ -176,6 +176,22 @@ async def test_sending_waits_for_a_client_that_does_not_read_and_nothing_is_mixe
             rest = {(await one.client.read_frame()) for _ in range(2)}
             assert rest == {(TEXT, b"next"), (PONG, b"?")}
             nursery.cancel_scope.cancel()
+
+
+async def test_what_is_offered_goes_out_at_once_or_not_at_all() -> None:
+    async with connected() as one:
+        assert isinstance(one.socket, PromptSocket)
+        assert one.socket.offer("now")
+        assert await one.client.read_frame() == (TEXT, b"now")
+        long = "x" * 3_000_000
+        assert one.socket.offer(long)  # the socket does not take all of it yet
+        assert not one.socket.offer("not now")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.socket.send, "next")
+            assert await one.client.read_frame() == (TEXT, long.encode())
+            assert await one.client.read_frame() == (TEXT, b"next")
+        await one.socket.close(1000)
+        assert not one.socket.offer("too late")
 
 
 async def test_sending_to_a_client_that_has_gone_says_so() -> None:
