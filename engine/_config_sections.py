@@ -267,3 +267,20 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_timeout: Annotated[
         float, Meta(gt=0, le=600, description="An idle HTTP connection is closed after this long.")
     ] = 5.0
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Watching the event loop, on which everything waits that does not compute."""
+
+    stall_interval: Annotated[
+        float, Meta(gt=0, le=10, description="Between two measurements of how late the loop wakes.")
+    ] = 0.1
+    stall_threshold: Annotated[
+        float,
+        Meta(
+            gt=0, le=600, description="A loop held for this long is logged with the stack of what holds it."
+        ),
+    ] = 0.25
+    stall_log_interval: Annotated[
+        float, Meta(gt=0, le=86400, description="Between two of these lines, at least.")
+    ] = 30.0

@@ -30,6 +30,7 @@ from engine._config_sections import (
     Stt,
     Usage,
     Vosk,
+    Watch,
     Web,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "Stt",
     "Usage",
     "Vosk",
+    "Watch",
     "Web",
     "config_keys",
     "default_data_dir",
@@ -135,6 +137,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     store: Store = msgspec.field(default_factory=Store)
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)
+    watch: Watch = msgspec.field(default_factory=Watch)
 
     def __post_init__(self) -> None:
         if self.auth == "dev" and not is_loopback(self.host):

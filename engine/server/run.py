@@ -29,7 +29,8 @@ from engine.off_loop import OffLoop, worker_threads
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.server.machine import hold_data_dir, limit_heaps, raise_file_limit
-from engine.server.watch import check_database, measure_stalls, watch_process
+from engine.server.stalls import watch_loop
+from engine.server.watch import check_database, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
 from engine.stt import Vendor
@@ -228,7 +229,7 @@ class _Server:
         async with trio.open_nursery() as starting:
             starting.start_soon(_cancel_when, stop, starting.cancel_scope)
             await serving.start(self.http.run, listeners)
-            serving.start_soon(measure_stalls, self.metrics)
+            serving.start_soon(watch_loop, self.metrics, self.config.watch)
             async with trio.open_nursery() as warming:
                 recovered = trio.Event()
                 warming.start_soon(self._warm, recovered)

@@ -1,4 +1,4 @@
-"""Tasks that look after the process: is the database writable, does the loop turn; and what gauges read."""
+"""What looks after the process: is the database writable; and what gauges read."""
 
 import trio
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,15 +9,12 @@ from engine.metrics import Metrics
 from engine.store import DatabaseWriter, Store
 from engine.web import Readiness
 
-__all__ = ["check_database", "measure_stalls", "watch_process"]
+__all__ = ["check_database", "watch_process"]
 
 log = get_logger(__name__)
 
 DATABASE_INTERVAL = 5.0
 """Seconds between two checks, each a small commit; /readyz tells what the last one found."""
-
-STALL_INTERVAL = 0.5
-"""Seconds between two measurements of how late a timer wakes."""
 
 
 async def check_database(
@@ -45,14 +42,6 @@ async def check_database(
         task_status.started()
         task_status = trio.TASK_STATUS_IGNORED
         await trio.sleep(interval)
-
-
-async def measure_stalls(metrics: Metrics, interval: float = STALL_INTERVAL) -> None:
-    """Measure how late the loop wakes a timer, for ever."""
-    while True:
-        due = trio.current_time() + interval
-        await trio.sleep_until(due)
-        metrics.loop_stall(trio.current_time() - due)
 
 
 def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWriter) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import trio
 
-from engine.metrics import Metrics
-from engine.server.watch import check_database, measure_stalls
+from engine.server.watch import check_database
 from engine.store import Store
 from engine.store.database import DATABASE_FILE
 from engine.web import Readiness
@@ -49,10 +48,3 @@ async def test_a_locked_database_is_not_ready_until_the_lock_is_gone(tmp_path: P
         await readiness.until(True)
         nursery.cancel_scope.cancel()
     await store.close()
-
-
-async def test_how_late_the_loop_wakes_is_measured(autojump_clock: trio.abc.Clock) -> None:
-    metrics = Metrics()
-    with trio.move_on_after(1.1):
-        await measure_stalls(metrics, 0.25)
-    assert metrics.registry.get_sample_value("listen_loop_stall_seconds_count") == 4
