@@ -41,7 +41,6 @@ _FORESEEN = {
     "engine.audio.libraries.LibraryMissing": FAILED,
     "engine.stt.vendor.VendorError": FAILED,
     "engine.listen.pipeline.SttExhausted": FAILED,
-    "sqlalchemy.exc.OperationalError": FAILED,
     "builtins.OSError": FAILED,
 }
 

@@ -19,14 +19,13 @@ from uuid import uuid4
 
 import trio
 from msgspec.structs import replace
-from sqlalchemy.exc import SQLAlchemyError
 
 from engine.conversation.document import conversation_document
 from engine.conversation.live import MICROSECONDS, LiveConversation
 from engine.conversation.ports import Conversations, Journal, Writer
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
 from engine.log import get_logger
-from engine.store.errors import JournalFull, WriterFull
+from engine.store.errors import DatabaseUnavailable, JournalFull, WriterFull
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
@@ -306,7 +305,7 @@ class Lifecycle:
         while True:
             try:
                 return await ask(*arguments)
-            except SQLAlchemyError as error:
+            except DatabaseUnavailable as error:
                 log.error("lifecycle.waiting_for_database", error=str(error))
             await trio.sleep(self._retry_interval)
 

@@ -1,12 +1,11 @@
 """What looks after the process: is the database writable; and what gauges read."""
 
 import trio
-from sqlalchemy.exc import SQLAlchemyError
 
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.store import DatabaseWriter, Store
+from engine.store import DatabaseUnavailable, DatabaseWriter, Store
 from engine.web import Readiness
 
 __all__ = ["check_database", "watch_process"]
@@ -29,7 +28,7 @@ async def check_database(
     while True:
         try:
             await store.check_writable()
-        except (SQLAlchemyError, OSError) as error:
+        except (DatabaseUnavailable, OSError) as error:
             if was_ok:
                 log.error("database.not_writable", error=str(error))
             was_ok = False

@@ -3,7 +3,7 @@
 Other rooms reach it through small Protocols of their own; whoever puts the process together opens a `Store`.
 """
 
-from engine.store.errors import JournalFull, NewerDatabaseError, StoreError, WriterFull
+from engine.store.errors import DatabaseUnavailable, JournalFull, NewerDatabaseError, StoreError, WriterFull
 from engine.store.journal import Journal
 from engine.store.records import (
     COMPLETED,
@@ -37,6 +37,7 @@ __all__ = [
     "ConversationOpened",
     "ConversationRestarted",
     "ConversationRow",
+    "DatabaseUnavailable",
     "DatabaseWriter",
     "Journal",
     "JournalFull",

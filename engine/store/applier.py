@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.store.batch import Batch
+from engine.store.errors import DatabaseUnavailable
 from engine.store.replay import JournalReader
 
 log = get_logger(__name__)
@@ -56,12 +57,13 @@ class Applier:
         while True:
             try:
                 dropped = await self._apply_batch(batch)
-            except (exc.SQLAlchemyError, ValueError, TypeError, OverflowError) as error:
-                if _is_refusal(error):
-                    return await self._isolate(batch, error)
+            except DatabaseUnavailable as error:
                 self._note_failure(error)
                 await trio.sleep(wait)
                 wait = min(wait * 2, self._retry_limit)
+            except (exc.SQLAlchemyError, ValueError, TypeError, OverflowError) as error:
+                # The fault is in what is written, not in the database's state: trying again cannot help.
+                return await self._isolate(batch, error)
             else:
                 self._note_success(dropped)
                 return True
@@ -88,10 +90,3 @@ class Applier:
         if self.failing is not None:
             log.info("store.working")
         self.failing = None
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether trying again cannot help: the fault is in what is written, not in the database's state."""
-    if isinstance(error, exc.DBAPIError):
-        return isinstance(error, exc.IntegrityError | exc.DataError | exc.ProgrammingError)
-    return not isinstance(error, exc.TimeoutError)

@@ -1,6 +1,7 @@
 """The engine under every statement: set-up, transactions, migration. All that is SQLite's own is here.
 
-Operations: `read` and `write` run a function of a connection in one transaction off the loop.
+Operations: `read` and `write` run a function of a connection in one transaction off the loop; both raise
+`DatabaseUnavailable` while the database is locked, full or gone: trying again later may help.
 Invariants: a write transaction takes SQLite's write lock when it begins (BEGIN IMMEDIATE), so it never fails
 half-way with "database is locked"; a read sees one snapshot and never waits. Commits are flushed to disk
 (synchronous=FULL), because a journal file is removed on the word of a commit.
@@ -26,14 +27,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 
 from engine.off_loop import OffLoop
-from engine.store.errors import NewerDatabaseError, StoreError
+from engine.store.errors import DatabaseUnavailable, NewerDatabaseError, StoreError
 
 DATABASE_FILE = "listen.db"
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`; a database that is there is opened without Alembic."""
 POOL_SIZE = 8
 PAGE_CACHE_KIB = 128
 """Of each connection: SQLite's 2 MiB would grow with every session for hours. The system caches the file as well."""
+
+FAULTS_OF_OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
+"""What is wrong with a statement or its values, whatever state the database is in."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -69,8 +73,18 @@ class Database:
         await self._off_loop(self._engine.dispose)
 
     def _transaction(self, readonly: bool, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
-        with self._engine.connect().execution_options(readonly=readonly) as connection, connection.begin():
-            return fn(connection, *args)
+        try:
+            with (
+                self._engine.connect().execution_options(readonly=readonly) as connection,
+                connection.begin(),
+            ):
+                return fn(connection, *args)
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            if isinstance(error, FAULTS_OF_OURS):
+                raise
+            raise DatabaseUnavailable(
+                str(error.orig if isinstance(error, exc.DBAPIError) else error)
+            ) from error
 
 
 def upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -9,6 +9,10 @@ class NewerDatabaseError(StoreError):
     """The database was written by a later release; opening it could damage it."""
 
 
+class DatabaseUnavailable(StoreError):
+    """The database is locked, full or gone for the moment. The text says which; trying again may help."""
+
+
 class JournalFull(Exception):
     """A record did not reach its journal (disk full, quota, I/O error). The text names file and cause.
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from engine.off_loop import OffLoop
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
+from engine.store.leases import Leases
 from engine.store.tables import probes
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries
@@ -18,6 +19,7 @@ class Store:
     conversations: Conversations
     tokens: Tokens
     usage: Usage
+    leases: Leases
 
     def __init__(self, data_dir: Path, database: Database, now: WallClock = wall_clock) -> None:
         self.data_dir = data_dir
@@ -26,6 +28,7 @@ class Store:
         self.conversations = Conversations(database, now)
         self.tokens = Tokens(database, now)
         self.usage = Usage(database)
+        self.leases = Leases(database, now)
 
     @classmethod
     async def open(
@@ -46,7 +49,7 @@ class Store:
     async def check_writable(self) -> None:
         """Commit a small write: only that shows a lock, a full or a read-only disk.
 
-        Raises `sqlalchemy.exc.OperationalError`, after the busy timeout when the database is locked.
+        Raises `DatabaseUnavailable`, after the busy timeout when the database is locked.
         """
         await self._database.write(_probe, self.now())
 

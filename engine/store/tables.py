@@ -123,6 +123,17 @@ tokens = Table(
     Index("tokens_by_uid", "uid", "created_at"),
 )
 
+# Who may do what: see `engine.store.leases`. A small reference table, as the tokens are.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("leases_by_owner", "owner"),
+)
+
 # One row, written by the readiness check: only a committed write shows that the disk takes writes.
 probes = Table(
     "probes",

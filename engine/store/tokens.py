@@ -10,10 +10,11 @@ import hmac
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, exc, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from engine.log import get_logger
 from engine.store.database import Database, WallClock
+from engine.store.errors import DatabaseUnavailable
 from engine.store.records import TokenRow
 from engine.store.tables import tokens
 
@@ -65,9 +66,9 @@ class Tokens:
     async def _touch(self, id: str) -> None:
         try:
             await self._database.write(_set_used, id, self._now())
-        except exc.OperationalError as error:
+        except DatabaseUnavailable as error:
             # Who the user is does not depend on the database taking writes.
-            log.warning("token.touch_failed", token=id, error=str(error.orig))
+            log.warning("token.touch_failed", token=id, error=str(error))
 
 
 def _hash(token: str) -> str:

@@ -17,13 +17,12 @@ from collections.abc import Sequence
 
 import msgspec
 import trio
-from sqlalchemy import exc
 
 from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.store.applier import Applier
 from engine.store.batch import Batch
-from engine.store.errors import WriterFull
+from engine.store.errors import DatabaseUnavailable, WriterFull
 from engine.store.journal import Journal
 from engine.store.records import JournalRecord, owner
 from engine.store.recovery import Recovery, recover
@@ -229,7 +228,7 @@ class DatabaseWriter:
         before = int(min(self._store.now(), await self._off_loop(oldest, self.folder)))
         try:
             await self._store.forget(before - CLOCK_MARGIN)
-        except exc.SQLAlchemyError as error:
+        except DatabaseUnavailable as error:
             log.warning("store.forget_failed", error=str(error))  # the marks wait for the next time
         else:
             self._last_forget = trio.current_time()

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 from quart import Quart, Response, current_app
-from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from engine.log import get_logger
+from engine.store import DatabaseUnavailable
 
 __all__ = ["ApiError", "json_response", "register_errors"]
 
@@ -55,10 +55,10 @@ def register_errors(app: Quart) -> None:
             response.headers["Allow"] = ", ".join(sorted(methods))
         return response
 
-    @app.errorhandler(OperationalError)
-    async def database(error: OperationalError) -> Response:
+    @app.errorhandler(DatabaseUnavailable)
+    async def database(error: DatabaseUnavailable) -> Response:
         """The database is locked, full or gone; what was asked for may work in a moment."""
-        log.error("request.database_failed", error=str(error.orig))
+        log.error("request.database_failed", error=str(error))
         return await refused(ApiError(503, "The database cannot be used right now", DATABASE_RETRY))
 
     @app.errorhandler(Exception)
