@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
+from engine._config_models import Embedding, Llm
 from engine._config_sections import (
     Deepgram,
     Limits,
@@ -39,8 +40,10 @@ __all__ = [
     "Config",
     "ConfigError",
     "Deepgram",
+    "Embedding",
     "Key",
     "Limits",
+    "Llm",
     "Local",
     "Problem",
     "Resolved",
@@ -75,6 +78,8 @@ _ALIASES = {
     "SPEECHMATICS_API_KEY": "speechmatics.api_key",
     "SPEECHMATICS_URL": "speechmatics.url",
     "VOSK_URL": "vosk.url",
+    "OPENAI_API_KEY": "llm.api_key",
+    "OPENAI_BASE_URL": "llm.base_url",
 }
 
 
@@ -134,6 +139,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     speechmatics: Speechmatics = msgspec.field(default_factory=Speechmatics)
     vosk: Vosk = msgspec.field(default_factory=Vosk)
     local: Local = msgspec.field(default_factory=Local)
+    llm: Llm = msgspec.field(default_factory=Llm)
+    embedding: Embedding = msgspec.field(default_factory=Embedding)
     store: Store = msgspec.field(default_factory=Store)
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)
@@ -215,7 +222,7 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
     def wrong(name: str, value: object, accepted: str, close: str | None = None) -> None:
         found.append(Problem(name, repr(value), accepted, sources.get(name, "default"), close))
 
-    session, local, store = config.session, config.local, config.store
+    session, local, store, llm = config.session, config.local, config.store, config.llm
     if session.spill_margin >= session.ring_seconds:
         wrong(
             "session.spill_margin",
@@ -231,6 +238,9 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
             store.retry_initial,
             f"must be at most store.retry_limit ({store.retry_limit:g})",
         )
+    if llm.answer_tokens > llm.context_tokens // 2:
+        limit = f"must be at most half of llm.context_tokens ({llm.context_tokens})"
+        wrong("llm.answer_tokens", llm.answer_tokens, limit)
     if local.model not in LOCAL_MODELS and not Path(local.model).expanduser().is_dir():
         accepted = f"must be one of {', '.join(LOCAL_MODELS)}, or the path of a folder that exists"
         wrong("local.model", local.model, accepted, nearest(local.model, LOCAL_MODELS))

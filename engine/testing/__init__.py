@@ -3,11 +3,14 @@
 Public; imports from any room below `web`, is imported by none.
 """
 
+from engine.testing._openai_answers import LlmRequest, Reply, SaidCall
 from engine.testing.deepgram_standin import DeepgramStandIn
 from engine.testing.faults import Action, FaultPlan, Mishap, Refusal
 from engine.testing.hearing import Heard, Hearing, Intervals
 from engine.testing.line import Attempt, Ended, Line
 from engine.testing.marks import MarkReader, Span, mark
+from engine.testing.openai_faults import LlmFaultPlan, LlmMishap, Wrong
+from engine.testing.openai_standin import OpenAiStandIn
 from engine.testing.scripted import Script, ScriptedVendor, counted_words, script_of
 from engine.testing.soniox_standin import SonioxStandIn
 from engine.testing.speechmatics_standin import SpeechmaticsStandIn
@@ -24,9 +27,15 @@ __all__ = [
     "Hearing",
     "Intervals",
     "Line",
+    "LlmFaultPlan",
+    "LlmMishap",
+    "LlmRequest",
     "MarkReader",
     "Mishap",
+    "OpenAiStandIn",
     "Refusal",
+    "Reply",
+    "SaidCall",
     "Script",
     "ScriptedVendor",
     "SonioxStandIn",
@@ -35,6 +44,7 @@ __all__ = [
     "StandIn",
     "StandInStatistics",
     "VoskStandIn",
+    "Wrong",
     "counted_words",
     "mark",
     "script_of",
