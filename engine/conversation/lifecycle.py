@@ -122,7 +122,7 @@ class Lifecycle:
     async def finish(self, uid: str) -> ConversationRow | None:
         """End the user's conversation now and return it, completed; None when there is nothing to end.
 
-        What was said so far is transcribed first, within the configured time. Cancellation leaves it ending.
+        Also None when it is deleted meanwhile. What was said so far is transcribed first, within the configured time. Cancellation leaves it ending.
         """
         conversation = self._current.get(uid)
         if conversation is None:
@@ -135,15 +135,19 @@ class Lifecycle:
                 return None
             self._close(conversation)
         await conversation.completed.wait()
-        return conversation.row
+        return None if conversation.removed else conversation.row
 
     async def delete(self, uid: str, conversation_id: str) -> bool:
-        """Remove a conversation. Of one in progress, what was said so far is removed and a new one begins."""
+        """Remove a conversation; False when there is none. Of one in progress, what was said so far is removed and a
+        new one begins; cancellation does not keep it.
+        """
         conversation = self._current.get(uid)
-        if conversation is not None and conversation.id == conversation_id:
-            self._replace(conversation)
-            await self._writer.flush()
-        return await self._table.delete(uid, conversation_id)
+        if conversation is None or conversation.id != conversation_id:
+            return await self._table.delete(uid, conversation_id)
+        self._replace(conversation)
+        self._soon(self._remove, conversation)
+        await conversation.completed.wait()
+        return True
 
     # Beginning
 
@@ -231,14 +235,15 @@ class Lifecycle:
                 self._close(conversation)
             elif conversation.participants:
                 conversation.restart(self._wall_clock())
-            else:
-                await self._remove_stub(conversation)
+            else:  # nothing was said and nobody listens: there was no conversation
+                self._detach(conversation)
+                await self._remove(conversation)
 
-    async def _remove_stub(self, conversation: LiveConversation) -> None:
-        """Nothing was said and nobody listens: there was no conversation."""
-        self._detach(conversation)
+    async def _remove(self, conversation: LiveConversation) -> None:
+        """Forget one that no session is in any more."""
         await self._writer.flush()
         await self._patiently(self._table.delete, conversation.row.uid, conversation.id)
+        conversation.removed = True
         conversation.completed.set()
 
     def _detach(self, conversation: LiveConversation) -> None:

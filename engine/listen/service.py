@@ -240,5 +240,6 @@ def _log_end(session: Session) -> None:
         reason=session.ending.reason if session.ending else None,
         seconds=round(statistics.seconds, 1),
         segment_count=statistics.segments,
+        ignored_messages=statistics.ignored,
         ledger=msgspec.to_builtins(ledger),
     )

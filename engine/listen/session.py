@@ -69,7 +69,10 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class SessionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """A session at a moment. `seconds` since it began, `lag` the seconds transcription is behind."""
+    """A session at a moment. `seconds` since it began, `lag` the seconds transcription is behind.
+
+    `ignored`: messages of the client that are none we know.
+    """
 
     id: str
     uid: str
@@ -78,6 +81,7 @@ class SessionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None
     seconds: float
     segments: int
+    ignored: int
     lag: float
     pipeline: PipelineStatistics
     outbox: OutboxStatistics
@@ -116,6 +120,7 @@ class Session:
         self._receiving = trio.CancelScope()
         self._flush_asked = trio.Event()
         self._bad_run = 0
+        self._ignored = 0
         self._lag = 0.0
 
     # The session's tasks
@@ -306,7 +311,9 @@ class Session:
             case SuggestedTranscript():
                 self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
             case Ignored():
-                log.info("client message ignored", reason=message.reason)
+                self._ignored += 1
+                if self._ignored == 1:  # the log is not the client's to fill; how many there were is said at the end
+                    log.info("client message ignored", reason=message.reason)
             case _:
                 log.debug("client message without effect yet", type=type(message).__name__)
 
@@ -400,6 +407,7 @@ class Session:
             conversation_id=conversation.id if conversation else None,
             seconds=trio.current_time() - self._began,
             segments=self.segments,
+            ignored=self._ignored,
             lag=self._lag,
             pipeline=self._pipeline.statistics(),
             outbox=self._outbox.statistics(),

@@ -144,3 +144,44 @@ async def test_deleting_the_conversation_in_progress_begins_a_new_one(
         await it.idle()
         ((_, segments),) = await it.conversations()
     assert [s.text for s in segments] == ["Keep."]
+
+
+async def test_who_waits_for_a_conversation_to_end_is_told_when_it_is_deleted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    vendor = ScriptedVendor(script_of([word("Gone.", 0.1, 0.9)]), ready_after=5.0)
+    ended: list[object] = []
+    async with server(tmp_path, vendor) as it:
+        socket = await it.connect()
+        await talk(socket, 1)  # which waits for speech to text, and so does who ends the conversation
+        (first,) = socket.events("conversation_session")
+        async with trio.open_nursery() as nursery:
+
+            async def finish() -> None:
+                ended.append(await it.lifecycle.finish("ada"))
+
+            nursery.start_soon(finish)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await it.lifecycle.delete("ada", first["conversation_id"])
+        await socket.leave()
+        await it.idle()
+        ((row, _),) = await it.conversations()
+    assert ended == [None]
+    assert row.id != first["conversation_id"]
+
+
+async def test_a_conversation_that_was_to_be_deleted_is_gone_also_when_nobody_waits_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with server(tmp_path, ScriptedVendor(script_of([word("Gone.", 0.1, 0.9)]))) as it:
+        socket = await it.connect()
+        await talk(socket, 1)
+        (first,) = socket.events("conversation_session")
+        with trio.CancelScope() as impatient:
+            impatient.cancel()
+            await it.lifecycle.delete("ada", first["conversation_id"])
+        await socket.leave()
+        await it.idle()
+        await trio.testing.wait_all_tasks_blocked()
+        ids = {row.id for row, _ in await it.conversations()}
+    assert first["conversation_id"] not in ids

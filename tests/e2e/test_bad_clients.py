@@ -146,14 +146,19 @@ async def test_truncated_and_random_frames_are_counted_and_the_session_goes_on(
     assert shown.segments
 
 
-async def test_text_where_binary_belongs_has_no_effect(tmp_path: Path) -> None:
+async def test_text_where_binary_belongs_has_no_effect_and_does_not_fill_the_log(tmp_path: Path) -> None:
     texts = ["", "hello", "{", "[]", "null", '{"type":5}', '{"type":"flush"', "[" * 10_000, "\0", "é" * 1000]
     texts += ['{"type":"suggested_transcript","segments":[]}', '{"type":"image_chunk","index":-1}']
-    async with bearing(tmp_path) as server, talking(server.url, "bad") as (client, shown):
-        for text in texts:
-            await client.send_text(text)
-        await hear_all(client, shown, packets(1.0))
-        await client.close()
+    async with bearing(tmp_path) as server:
+        async with talking(server.url, "bad") as (client, shown):
+            for text in texts:
+                await client.send_text(text)
+            await hear_all(client, shown, packets(1.0))
+            await client.close()
+        with trio.fail_after(PATIENCE):
+            (ended,) = await server.log.until("session.ended")
+        assert len(server.log.all("client message ignored")) == 1
+        assert ended["ignored_messages"] > 5
     assert shown.text.split() == [f"w{n}." for n in range(10)]
 
 
