@@ -120,9 +120,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     lane: Annotated[
         Literal["on", "off"],
         Meta(
-            description="`on`: listen sockets are received and decoded in native code, past the HTTP server."
+            description="`on`: listen sockets are received and decoded in native code, past the HTTP server,"
+            " on the same port. `off`: they come in by the HTTP server, at more CPU each."
         ),
-    ] = "off"
+    ] = "on"
     drain_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="From SIGTERM to the end of the process, at most.")
     ] = 30.0

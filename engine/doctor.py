@@ -63,7 +63,7 @@ def examine(
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     checks += [_open_files(config.limits.sessions), _maps(config.limits.sessions), _memory(config)]
-    checks += [_port(config.host, config.port)]
+    checks += [_lane(config), _port(config.host, config.port)]
     return checks
 
 
@@ -212,6 +212,19 @@ def _memory(config: Config) -> Check:
         advice = "lower limits.sessions or session.ring_seconds"
         return Check("memory", WARN, f"{detail}; {_size(free)} is available", advice)
     return Check("memory", OK, f"{detail}; {_size(free)} is available")
+
+
+def _lane(config: Config) -> Check:
+    if config.lane == "off":
+        return Check("lane", OK, "off: listen sockets come in by the HTTP server, at more CPU each")
+    try:
+        from engine.server.entrance import lane_for
+
+        room = lane_for(config).statistics().slots
+    except (ImportError, OSError) as error:
+        advice = "see the message; until then listen sockets come in by the HTTP server, at more CPU each"
+        return Check("lane", WARN, str(error), advice)
+    return Check("lane", OK, f"on: room for {room} connections received and decoded in native code")
 
 
 def _port(host: str, port: int) -> Check:

@@ -1,7 +1,8 @@
 """What the process measures, in Prometheus' terms, with its own registry.
 
 Counters and histograms are fed where things happen. Gauges are not counted up and down: each is a function
-given to `watch`, read when somebody scrapes, so that a gauge cannot drift from what is alive.
+given to `watch`, read when somebody scrapes, so that a gauge cannot drift from what is alive. So are the counters
+that something else keeps already, which thus are counted once.
 
 Every label has a fixed set of values; anything else is counted under `other`. A user's id is never a label.
 A call costs about a microsecond; what is on the path of each result (`Latency`) a third of that. Not thread-safe
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -21,7 +22,7 @@ from prometheus_client.registry import Collector
 from engine._latencies import Latencies, Latency
 from engine.wire import CODEC_RATES
 
-__all__ = ["CONTENT_TYPE", "GAUGES", "Metrics"]
+__all__ = ["CONTENT_TYPE", "GAUGES", "TOTALS", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 OTHER = "other"
@@ -36,9 +37,26 @@ GAUGES: Mapping[str, str] = MappingProxyType(
         "database_writable": "1 when the last check could write to the database.",
         "ready": "1 when /readyz says so.",
         "draining": "1 from the stop signal on.",
+        "lane_connections": "Connections in the native lane.",
+        "lane_slots": "Connections that the native lane has room for; others come in by the HTTP server.",
     }
 )
 """Names (without the prefix) that `watch` accepts, and what each says."""
+
+TOTALS: Mapping[str, str] = MappingProxyType(
+    {
+        "lane_runs": "Native calls for the sockets of the lane that were ready.",
+        "lane_waits": "System calls of the lane: epoll_wait.",
+        "lane_receives": "System calls of the lane: recv.",
+        "lane_sends": "System calls of the lane: sendmsg.",
+        "lane_controls": "System calls of the lane: epoll_ctl.",
+        "lane_bytes_in": "Bytes received by the lane.",
+        "lane_bytes_copied": "Bytes the lane copied in user space, but for decoded samples.",
+        "lane_messages": "Messages received by the lane.",
+        "lane_decoded": "Messages of these that the lane decoded, without Python.",
+    }
+)
+"""The same for counters that are kept elsewhere; `_total` is added to their names."""
 
 REJECTIONS = frozenset(
     (
@@ -70,14 +88,17 @@ _STALL = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 class _Watched(Collector):
-    """Turns the watched functions into gauges at scrape time."""
+    """Turns the watched functions into gauges and counters at scrape time."""
 
     def __init__(self) -> None:
         self.sources: dict[str, Callable[[], float]] = {}
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         for name, source in self.sources.items():
-            yield GaugeMetricFamily(f"listen_{name}", GAUGES[name], value=source())
+            if name in GAUGES:
+                yield GaugeMetricFamily(f"listen_{name}", GAUGES[name], value=source())
+            else:
+                yield CounterMetricFamily(f"listen_{name}", TOTALS[name], value=source())
 
 
 class Metrics:
@@ -129,13 +150,14 @@ class Metrics:
         self.registry.register(Latencies(f"listen_{name}", text, label, series))
 
     def watch(self, **sources: Callable[[], float]) -> None:
-        """Read these gauges at scrape time, replacing earlier sources of the same names.
+        """Read these gauges and counters at scrape time, replacing earlier sources of the same names.
 
-        Raises ValueError for a name that is not in `GAUGES`.
+        Raises ValueError for a name that is neither in `GAUGES` nor in `TOTALS`.
         """
+        known = (*GAUGES, *TOTALS)
         for name in sources:
-            if name not in GAUGES:
-                raise ValueError(f"gauge {name!r} is not known: use one of {', '.join(GAUGES)}")
+            if name not in known:
+                raise ValueError(f"gauge {name!r} is not known: use one of {', '.join(known)}")
         self._watched.sources |= sources
 
     def connected(self) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine.cli.app import run
-from engine.doctor import Check, examine
+from engine.config import resolve
+from engine.doctor import Check, _lane, examine
+from tests.server.serving import without_descriptors
 
 
 def checks(environ: dict[str, str]) -> dict[str, Check]:
@@ -40,6 +42,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "open files",
         "memory maps",
         "memory",
+        "lane",
         "port",
     }
     assert "checksum right" in found["local model"].detail
@@ -82,6 +85,24 @@ def test_a_port_that_is_taken_is_a_warning(environ: dict[str, str]) -> None:
         check = checks(environ | {"LISTEN_PORT": str(port)})["port"]
     assert check.status == "warn"
     assert check.detail == f"something is listening on 127.0.0.1:{port} already"
+
+
+def test_it_says_which_way_listen_sockets_come_in(environ: dict[str, str]) -> None:
+    environ["LISTEN_LIMITS_SESSIONS"] = "100"
+    assert (
+        checks(environ)["lane"].detail == "on: room for 164 connections received and decoded in native code"
+    )
+    off = checks(environ | {"LISTEN_LANE": "off"})["lane"]
+    assert (off.status, off.detail.partition(":")[0]) == ("ok", "off")
+
+
+def test_a_lane_that_cannot_be_opened_is_a_warning(environ: dict[str, str]) -> None:
+    config = resolve(None, environ).config
+    with without_descriptors():
+        found = _lane(config)
+    assert found.status == "warn"
+    assert "Too many open files" in found.detail
+    assert found.advice
 
 
 def test_an_address_that_is_not_this_machines_fails(environ: dict[str, str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.metrics import GAUGES, STAGES, Metrics
+from engine.metrics import GAUGES, STAGES, TOTALS, Metrics
 
 
 def test_what_happened_is_counted_under_its_label() -> None:
@@ -73,6 +73,13 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     assert metrics.registry.get_sample_value("listen_capacity_ratio") == 0.5
 
 
+def test_counters_that_are_kept_elsewhere_are_read_when_somebody_looks() -> None:
+    metrics, seen = Metrics(), [1, 2, 3]
+    metrics.watch(lane_messages=lambda: len(seen))
+    assert metrics.registry.get_sample_value("listen_lane_messages_total") == 3
+    assert b"# TYPE listen_lane_messages_total counter" in metrics.expose()
+
+
 def test_a_gauge_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'sessions' is not known: use one of connections_active"):
         Metrics().watch(sessions=lambda: 1.0)
@@ -80,10 +87,10 @@ def test_a_gauge_nobody_knows_is_refused() -> None:
 
 def test_everything_of_ours_has_our_prefix_and_is_explained() -> None:
     metrics = Metrics()
-    metrics.watch(**dict.fromkeys(GAUGES, lambda: 1.0))
+    metrics.watch(**dict.fromkeys((*GAUGES, *TOTALS), lambda: 1.0))
     families = list(text_string_to_metric_families(metrics.expose().decode()))
     ours = [family for family in families if not family.name.startswith(("process_", "python_"))]
-    assert len(ours) > len(GAUGES)
+    assert len(ours) > len(GAUGES) + len(TOTALS)
     for family in ours:
         assert family.name.startswith("listen_")
         assert family.documentation.endswith((".", "1)."))

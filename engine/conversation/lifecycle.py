@@ -122,7 +122,8 @@ class Lifecycle:
     async def finish(self, uid: str) -> ConversationRow | None:
         """End the user's conversation now and return it, completed; None when there is nothing to end.
 
-        Also None when it is deleted meanwhile. What was said so far is transcribed first, within the configured time. Cancellation leaves it ending.
+        Also None when it is deleted meanwhile. What was said so far is transcribed first, within the configured
+        time. Cancellation leaves it ending.
         """
         conversation = self._current.get(uid)
         if conversation is None:

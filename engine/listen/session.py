@@ -312,7 +312,9 @@ class Session:
                 self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
             case Ignored():
                 self._ignored += 1
-                if self._ignored == 1:  # the log is not the client's to fill; how many there were is said at the end
+                if (
+                    self._ignored == 1
+                ):  # the log is not the client's to fill; how many there were is said at the end
                     log.info("client message ignored", reason=message.reason)
             case _:
                 log.debug("client message without effect yet", type=type(message).__name__)

@@ -10,7 +10,8 @@ Hypercorn 0.18 as it is
 - leaves its reader waiting for ever when the application returns while its queue of messages is full;
 - shields every write without a time limit: a client that never reads could not be dropped;
 - forgets the idle timer of a keep-alive connection after the first request with quart-trio, which cancels the
-  request's task inside its last `send`; shutdown then lasts as long as it may.
+  request's task inside its last `send`; shutdown then lasts as long as it may;
+- closes the connection of a client that is slow to send its request without telling it why.
 
 The classes here mend these. Bounded: a message by `websocket_max_message_size`, messages waiting for the
 application by `max_app_queue_size` (then the socket is not read), a write by `write_timeout`, the wait for
@@ -37,7 +38,10 @@ from wsproto.connection import ConnectionState as WebSocketState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
-__all__ = ["Connection", "ServerConfig"]
+__all__ = ["TIMED_OUT", "Connection", "ServerConfig"]
+
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+"""To a client whose request was not whole within `keep_alive_timeout`."""
 
 
 class ServerConfig(HypercornConfig):
@@ -228,6 +232,18 @@ class Connection(TCPServer):
             wrapper.send,
         )
         await super()._read_data()
+
+    async def _idle_timeout(self) -> None:
+        with trio.move_on_after(self.config.keep_alive_timeout) as limit:
+            await self.context.terminated.wait()
+        with trio.CancelScope(shield=True):
+            if limit.cancelled_caught and self._half_a_head():
+                await self._write(TIMED_OUT)
+            await self._initiate_server_close()
+
+    def _half_a_head(self) -> bool:
+        connection = cast(Http1, self.protocol.protocol).connection
+        return isinstance(connection, h11.Connection) and bool(connection.trailing_data[0])
 
     async def protocol_send(self, event: ConnectionEvent) -> None:
         if isinstance(event, RawData):

@@ -1,6 +1,7 @@
 """The way into the lane: what a connection's first head decides.
 
-Operations: `Entrance.connection` for each accepted connection; `run` of that says whether it was served.
+Operations: `open_entrance` when the server is made; `Entrance.connection` for each accepted connection, `run` of which
+says whether it was served.
 Invariants: a connection that is not served here has lost no byte. One that is leaves the lane before its socket
 is closed.
 Bounded: by the lane's slots (a connection that finds none goes to the HTTP server), `keep_alive_timeout` for the head,
@@ -15,11 +16,12 @@ import trio
 from engine.config import Config
 from engine.listen.ports import ClientSocket
 from engine.log import get_logger
+from engine.server.connection import TIMED_OUT
 from engine.server.lane import Lane, LaneSocket
 from engine.server.upgrade import HEAD_LIMIT, Upgrade, accept, peek_head, read_upgrade
 from engine.web import LISTEN_PATHS, Visit
 
-__all__ = ["Entrance", "LaneConnection", "Serve"]
+__all__ = ["Entrance", "LaneConnection", "Serve", "lane_for", "open_entrance"]
 
 log = get_logger(__name__)
 
@@ -28,14 +30,28 @@ Serve = Callable[[ClientSocket, Visit], Awaitable[None]]
 SPARE_SLOTS = 64
 """For connections that are being refused, or ending, beside the sessions there may be."""
 
-TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+def lane_for(config: Config) -> Lane:
+    """A lane with room for all sessions there may be. Raises OSError where the system has none for it."""
+    return Lane(config.limits.sessions + SPARE_SLOTS, config.session.message_limit)
+
+
+def open_entrance(config: Config, serve: Serve) -> "Entrance | None":
+    """The way into the lane; None where it is off, or, which is logged, cannot be had: then all is for HTTP."""
+    if config.lane == "off":
+        return None
+    try:
+        return Entrance(config, serve)
+    except OSError as error:
+        log.warning("lane.unavailable", error=str(error), hint="listen sockets come in by the HTTP server")
+        return None
 
 
 class Entrance:
     """Who comes in by the lane. `serve` has a client's socket until it closes it."""
 
     def __init__(self, config: Config, serve: Serve) -> None:
-        self.lane = Lane(config.limits.sessions + SPARE_SLOTS, config.session.message_limit)
+        self.lane = lane_for(config)
         self.serve = serve
         self.head_timeout = config.web.keep_alive_timeout
         self.close_timeout = config.session.close_timeout
@@ -97,7 +113,10 @@ class LaneConnection:
         scope.cancel()
 
     async def _serve(self, laned: LaneSocket, upgrade: Upgrade) -> None:
-        peer = str(self._stream.socket.getpeername()[0])
+        try:
+            peer = str(self._stream.socket.getpeername()[0])
+        except OSError as error:
+            raise trio.BrokenResourceError("the client went before the handshake") from error
         await accept(self._stream, upgrade)
         try:
             await self._entrance.serve(laned, Visit(upgrade.path, upgrade.query, upgrade.authorization, peer))

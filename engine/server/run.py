@@ -26,11 +26,11 @@ from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
-from engine.server.entrance import Entrance
+from engine.server.entrance import open_entrance
 from engine.server.http import HttpServer, bind
 from engine.server.machine import hold_data_dir, limit_heaps, raise_file_limit
 from engine.server.stalls import watch_loop
-from engine.server.watch import check_database, watch_process
+from engine.server.watch import check_database, watch_lane, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
 from engine.stt import Vendor
@@ -160,9 +160,11 @@ class _Server:
         )
         self.readiness.watch_load(lambda: self.sessions.load)
         services = self._services()
-        entrance = Entrance(config, listen_service(services)) if config.lane == "on" else None
+        entrance = open_entrance(config, listen_service(services))
         self.http = HttpServer(create_app(services), config, entrance)
         watch_process(self.metrics, self.sessions, self.writer)
+        if entrance is not None:
+            watch_lane(self.metrics, entrance.lane)
 
     @classmethod
     async def open(cls, config: Config, vendors: Sequence[Vendor] | None) -> "_Server":

@@ -1,14 +1,17 @@
 """What looks after the process: is the database writable; and what gauges read."""
 
+from operator import attrgetter
+
 import trio
 
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.server.lane import Lane, LaneStatistics
 from engine.store import DatabaseUnavailable, DatabaseWriter, Store
 from engine.web import Readiness
 
-__all__ = ["check_database", "watch_process"]
+__all__ = ["check_database", "watch_lane", "watch_process"]
 
 log = get_logger(__name__)
 
@@ -52,3 +55,10 @@ def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWri
         stt_lag_seconds=lambda: max((s.lag for s in sessions.live()), default=0.0),
         journal_pending_records=lambda: float(writer.statistics().pending),
     )
+
+
+def watch_lane(metrics: Metrics, lane: Lane) -> None:
+    """Read what the lane counts: `lane_` and the name it has in `LaneStatistics`."""
+    for name in LaneStatistics.__struct_fields__:
+        count = attrgetter(name)
+        metrics.watch(**{f"lane_{name}": lambda count=count: float(count(lane.statistics()))})

@@ -17,6 +17,7 @@ from engine.server import serve
 from engine.stt.vendor import Vendor
 from engine.wire.messages import Event, Segment, SegmentsDeleted, ServiceStatus
 from tests.e2e.watching import ServerLog, captured
+from tests.ways import lane_setting
 
 PATIENCE = 60.0
 """Seconds after which a wait for a server has failed, however busy the machine is."""
@@ -102,6 +103,7 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
     return Config(
         port=0,
         data_dir=data_dir,
+        lane=lane_setting(),
         drain_timeout=10.0,
         session=Session(**{"close_timeout": 0.5, **session}),
         limits=Limits(

@@ -21,6 +21,8 @@ from tests.e2e.running import PATIENCE, Running, config, hear_all, running, send
 from tests.server.raw import BINARY, CLOSE, PING, TEXT, RawClient, connect, frame, handshake, websocket
 from tests.stt.streams import load
 
+pytestmark = pytest.mark.both_ways
+
 WORD = 0.1
 
 
@@ -183,19 +185,13 @@ async def test_a_message_of_one_mebibyte_is_taken(tmp_path: Path) -> None:
     assert len(shown.text.split()) == int(1024 * 1024 / 2 / SAMPLE_RATE / WORD + 0.25)
 
 
-def reset(stream: trio.SocketStream) -> None:
-    """Go without a word: what is not sent is thrown away, the other side gets RST."""
-    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    stream.socket.close()
-
-
 @pytest.mark.parametrize("when", ["in the handshake", "after it", "in mid-speech", "in mid-frame"])
 async def test_a_client_that_is_reset_is_gone_and_what_it_said_is_kept(tmp_path: Path, when: str) -> None:
     async with bearing(tmp_path) as server:
         async with connect(server.port) as client:
             if when == "in the handshake":
                 await client.send(handshake(path())[:60])
-                reset(client.stream)
+                client.reset()
                 return
             await client.send(handshake(path()))
             await client.read_head()
@@ -206,7 +202,7 @@ async def test_a_client_that_is_reset_is_gone_and_what_it_said_is_kept(tmp_path:
                     pass
             if when == "in mid-frame":
                 await client.send(frame(BINARY, pcm(0.1))[:500])
-            reset(client.stream)
+            client.reset()
         with trio.fail_after(PATIENCE):
             (ended,) = await server.log.until("session.ended")
         assert ended["code"] == 1006

@@ -1,4 +1,7 @@
-"""Silence is kept from a vendor by a whole server, and every word and time comes out right."""
+"""Silence is kept from a vendor by a whole server, and every word and time comes out right.
+
+Over the lane only: the gate sees the ring, not what fills it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 import trio
 
 from engine.audio.ring import Cursor, Ring
@@ -134,6 +135,7 @@ async def run_sessions(server: Running, exits: Exits, numbers: range) -> None:
     await exits.without("WebSocket")
 
 
+@pytest.mark.both_ways
 async def test_two_hundred_sessions_leave_nothing_behind(tmp_path: Path) -> None:
     exits = Exits()
     trio.lowlevel.add_instrument(exits)

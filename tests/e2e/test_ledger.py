@@ -15,6 +15,8 @@ from engine.testing import ScriptedVendor, counted_words
 from tests.e2e.running import Running, config, hear_all, running, talking
 from tests.stt.streams import load
 
+pytestmark = pytest.mark.both_ways  # one decodes past Python, the other packet by packet
+
 WORD = 0.5
 """Seconds from word to word of the script."""
 

@@ -1,4 +1,7 @@
-"""Conversations and usage across silence, clients that leave, SIGTERM and SIGKILL; real processes, real time."""
+"""Conversations and usage across silence, clients that leave, SIGTERM and SIGKILL; real processes, real time.
+
+What depends on how a client's socket ends runs over both ways in; the rest, which is the store's, over the lane.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -78,6 +81,7 @@ async def test_a_conversation_is_completed_by_its_silence_with_the_segments_that
         assert await server.terminate() == 0
 
 
+@pytest.mark.both_ways
 async def test_killed_in_mid_speech_the_next_process_completes_what_every_client_had_received(
     tmp_path: Path,
 ) -> None:
@@ -131,6 +135,7 @@ async def test_a_second_start_after_a_kill_counts_nothing_twice(tmp_path: Path) 
     assert usage["audio_seconds"] == pytest.approx(usage["vendor_seconds"]["scripted"])
 
 
+@pytest.mark.both_ways
 async def test_fifty_clients_in_mid_speech_get_their_last_words_when_the_server_is_told_to_stop(
     tmp_path: Path,
 ) -> None:

@@ -1,4 +1,7 @@
-"""A disk or database in trouble, and a start after a crash with much to catch up on: clients hardly notice."""
+"""A disk or database in trouble, and a start after a crash with much to catch up on: clients hardly notice.
+
+Over the lane only: the way in knows nothing of disks.
+"""
 
 import socket
 import sqlite3

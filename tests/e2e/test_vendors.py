@@ -1,10 +1,14 @@
-"""Real audio through a whole server to each vendor's stand-in over sockets, and what the client then reads."""
+"""Real audio through a whole server to each vendor's stand-in over sockets, and what the client then reads.
+
+Who transcribes is no matter of the way in: one test runs over both, the others over the lane.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import trio
 from numpy.typing import NDArray
 
@@ -94,6 +98,7 @@ async def heard_by_each(data_dir: Path, plan: FaultPlan) -> tuple[dict[str, Show
     return shown, standins
 
 
+@pytest.mark.both_ways
 async def test_the_client_reads_what_was_said_when_and_by_whom(tmp_path: Path) -> None:
     each, _ = await heard_by_each(tmp_path, FaultPlan())
     for name, shown in each.items():

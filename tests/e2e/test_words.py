@@ -1,4 +1,7 @@
-"""Real speech through the whole server in every codec, against the same model without any of it."""
+"""Real speech through the whole server in every codec, against the same model without any of it.
+
+Over the lane only: the model takes minutes, and `test_ledger` has the codecs over both ways in.
+"""
 
 from pathlib import Path
 

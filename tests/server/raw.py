@@ -1,6 +1,7 @@
 """A WebSocket client that sends and shows exactly what is on the wire (RFC 6455), well behaved or not."""
 
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,11 @@ class RawClient:
     async def send(self, *data: bytes) -> None:
         with trio.fail_after(PATIENCE):
             await self.stream.send_all(b"".join(data))
+
+    def reset(self) -> None:
+        """Go without a word: what is not sent is thrown away, the other side gets RST."""
+        self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.stream.socket.close()
 
     async def read_head(self) -> str:
         """The head of an HTTP response."""

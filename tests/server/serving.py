@@ -1,7 +1,8 @@
 """Real servers for tests."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import trio
@@ -108,3 +109,14 @@ async def receive_all(receive: Any, send: Any) -> None:
     """Receive until the client is gone."""
     while (await receive())["type"] != "websocket.disconnect":
         pass
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Inside, this process can open nothing: more than it has is not allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,11 +1,14 @@
 """One port, two ways in: who is served where, and how a connection of the lane ends."""
 
+import pytest
 import trio
+from msgspec.structs import replace
 
 from engine.listen.ports import ClientGone, ClientSocket
+from engine.server.entrance import open_entrance
 from engine.web import Visit
 from tests.server.raw import BINARY, CLOSE, TEXT, close_frame, connect, frame, handshake, websocket
-from tests.server.serving import WebSocketApp, config, receive_all, serving
+from tests.server.serving import WebSocketApp, config, receive_all, serving, without_descriptors
 
 
 class Laned:
@@ -147,3 +150,20 @@ async def test_without_room_in_the_lane_the_other_way_is_taken() -> None:
                 socket.remove()
     assert app.messages == ["hello"]
     assert laned.visits == []
+
+
+def test_a_lane_that_cannot_be_opened_is_done_without() -> None:
+    with without_descriptors():
+        assert open_entrance(config(), Laned()) is None
+    assert open_entrance(config(), Laned()) is not None
+    assert open_entrance(replace(config(), lane="off"), Laned()) is None
+
+
+async def test_a_client_that_was_reset_behind_its_head_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(WebSocketApp(receive_all), laned=Laned()) as served:
+        for _ in range(20):
+            async with connect(served.port) as client:
+                await client.send(handshake("/v4/listen"))
+                client.reset()
+        await served.without_connections()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -51,9 +51,15 @@ async def test_a_connection_serves_many_requests_and_is_closed_when_idle() -> No
         assert await client.read_end() == b""
 
 
-async def test_a_head_that_never_ends_is_closed_too() -> None:
+async def test_a_head_that_never_ends_is_answered_with_408() -> None:
     async with serving(Site().app) as server, connect(server.port) as client:
+        assert await get(client) == "fast"
         await client.send(b"GET /fast HTTP/1.1\r\nHost:")
+        assert (await client.read_end()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_that_never_says_anything_is_left_without_a_word() -> None:
+    async with serving(Site().app) as server, connect(server.port) as client:
         assert await client.read_end() == b""
 
 

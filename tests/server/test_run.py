@@ -32,6 +32,7 @@ from tests.server.raw import (
     frame,
     websocket,
 )
+from tests.ways import lane_setting
 
 LISTEN = "/v4/listen?uid=alice&codec=pcm16&sample_rate=16000"
 PATIENCE = 60.0
@@ -92,7 +93,7 @@ class Deaf(ScriptedVendor):
 
 
 def settings(data_dir: Path, **top: Any) -> Config:
-    return Config(**{"port": 0, "data_dir": data_dir, "drain_timeout": 5.0, **top})
+    return Config(**{"port": 0, "data_dir": data_dir, "drain_timeout": 5.0, "lane": lane_setting(), **top})
 
 
 async def free_port() -> int:
@@ -193,6 +194,7 @@ async def ask(port: int, path: str, **query: str) -> httpx2.Response:
         return await client.get(path, params={"uid": "alice", **query})
 
 
+@pytest.mark.both_ways
 async def test_it_lives_at_once_and_is_ready_when_everything_is_warm(tmp_path: Path) -> None:
     vendor, process, port = SlowToWarm(), Process(), await free_port()
     async with trio.open_nursery() as nursery:
@@ -224,6 +226,7 @@ async def test_it_lives_at_once_and_is_ready_when_everything_is_warm(tmp_path: P
     assert process.error is None
 
 
+@pytest.mark.both_ways
 async def test_a_drain_ends_sessions_after_their_last_word_and_keeps_it(tmp_path: Path) -> None:
     vendor = Late()
     async with running(settings(tmp_path), vendor) as process:
@@ -246,6 +249,7 @@ async def test_a_drain_ends_sessions_after_their_last_word_and_keeps_it(tmp_path
     assert kept == heard
 
 
+@pytest.mark.both_ways
 async def test_while_it_drains_it_is_not_ready_and_takes_no_more_sessions(tmp_path: Path) -> None:
     vendor = Deaf()
     async with (
@@ -272,6 +276,7 @@ async def test_while_it_drains_it_is_not_ready_and_takes_no_more_sessions(tmp_pa
         assert messages[-1]["retry_after"] > 0
 
 
+@pytest.mark.both_ways
 async def test_a_drain_that_cannot_end_sessions_cuts_them_with_1001_in_time(tmp_path: Path) -> None:
     vendor = Deaf()
     config = settings(tmp_path, drain_timeout=1.0, session=Session(flush_timeout=60.0, close_timeout=30.0))
@@ -286,6 +291,7 @@ async def test_a_drain_that_cannot_end_sessions_cuts_them_with_1001_in_time(tmp_
     assert trio.current_time() - began < config.drain_timeout + 5.0
 
 
+@pytest.mark.both_ways
 async def test_cancelling_it_closes_clients_with_1001(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
         serving = trio.CancelScope()
@@ -315,6 +321,7 @@ async def test_sigterm_drains_it(tmp_path: Path) -> None:
     assert process.error is None
 
 
+@pytest.mark.both_ways
 async def test_a_second_signal_ends_a_drain_at_once(tmp_path: Path) -> None:
     process, vendor = Process(), Deaf()
     async with trio.open_nursery() as nursery:

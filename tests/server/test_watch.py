@@ -5,7 +5,9 @@ from pathlib import Path
 
 import trio
 
-from engine.server.watch import check_database
+from engine.metrics import Metrics
+from engine.server.lane import Lane
+from engine.server.watch import check_database, watch_lane
 from engine.store import Store
 from engine.store.database import DATABASE_FILE
 from engine.web import Readiness
@@ -48,3 +50,13 @@ async def test_a_locked_database_is_not_ready_until_the_lock_is_gone(tmp_path: P
         await readiness.until(True)
         nursery.cancel_scope.cancel()
     await store.close()
+
+
+def test_all_that_the_lane_counts_is_shown_as_it_stands() -> None:
+    metrics, lane = Metrics(), Lane(7, 1024)
+    watch_lane(metrics, lane)
+    value = metrics.registry.get_sample_value
+    assert (value("listen_lane_slots"), value("listen_lane_connections")) == (7, 0)
+    assert value("listen_lane_runs_total") == 0
+    lane._drain()
+    assert value("listen_lane_runs_total") == lane.statistics().runs == 1
