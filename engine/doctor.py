@@ -222,8 +222,9 @@ def _lane(config: Config) -> Check:
 
         room = lane_for(config).statistics().slots
     except (ImportError, OSError) as error:
-        advice = "see the message; until then listen sockets come in by the HTTP server, at more CPU each"
-        return Check("lane", WARN, str(error), advice)
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        advice = "mend that; until then listen sockets come in by the HTTP server, at more CPU each"
+        return Check("lane", WARN, str(why), advice)
     return Check("lane", OK, f"on: room for {room} connections received and decoded in native code")
 
 

@@ -13,6 +13,7 @@ may take the interpreter's switch interval (5 ms) while they compute. Codecs tha
 of several channels are received here but decoded by the session, message by message.
 """
 
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,8 @@ class Lane:
         error = ffi.new("int *")
         native = lib.lane_open(slots, message_limit, error)
         if native == ffi.NULL:
-            raise OSError(error[0], f"cannot open a lane for {slots} connections")
+            why = os.strerror(error[0])
+            raise OSError(error[0], f"cannot open a lane for {slots} connections: {why}")
         self._native = ffi.gc(native, lib.lane_close)
         self._slots = slots
         self._sockets: dict[int, LaneSocket] = {}

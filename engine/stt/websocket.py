@@ -86,11 +86,18 @@ def _refused(rejected: ws.ConnectionRejected) -> Refused:
 
 
 class WebSocketTransport:
-    """A `Transport`. `close_timeout` in seconds."""
+    """A `Transport`. `close_timeout` in seconds, `message_limit` in bytes."""
 
-    def __init__(self, open_stream: OpenStream = open_tcp, *, close_timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        open_stream: OpenStream = open_tcp,
+        *,
+        close_timeout: float = 2.0,
+        message_limit: int = MESSAGE_LIMIT,
+    ) -> None:
         self._open_stream = open_stream
         self._close_timeout = close_timeout
+        self._message_limit = message_limit
 
     @asynccontextmanager
     async def connect(self, request: Request) -> AsyncIterator[WebSocketConnection]:
@@ -159,7 +166,7 @@ class WebSocketTransport:
                 subprotocols=list(request.subprotocols),
                 extra_headers=[(name.encode(), value.encode()) for name, value in request.headers],
                 message_queue_size=QUEUE,
-                max_message_size=MESSAGE_LIMIT,
+                max_message_size=self._message_limit,
             )
         except ws.ConnectionRejected as error:
             raise _refused(error) from error

@@ -34,17 +34,21 @@ def counted_words(period: float = 0.5) -> Script:
 class ScriptedVendor:
     """A `Vendor` for tests. `ready_after` seconds go by before it reads anything, as in a slow handshake.
 
-    `samples` counts, per session, the samples it was given; a stream that is started again counts again.
+    It reads `chunk` samples at a time. `samples` counts, per session, the samples it was given; a stream that is
+    started again counts again.
     """
 
     provider = "scripted"
 
-    def __init__(self, script: Script, *, ready_after: float = 0.0, name: str = "scripted") -> None:
+    def __init__(
+        self, script: Script, *, ready_after: float = 0.0, name: str = "scripted", chunk: int = CHUNK
+    ) -> None:
         self.name = name
         self.samples: dict[str, int] = {}
         self.words: dict[str, list[str]] = {}
         self._script = script
         self._ready_after = ready_after
+        self._chunk = chunk
 
     def speaks(self, language: str) -> bool:
         """Every language."""
@@ -67,7 +71,7 @@ class ScriptedVendor:
             self.words.pop(oldest)
             self.samples.pop(oldest, None)
         while True:
-            chunk = await audio.read(CHUNK)
+            chunk = await audio.read(self._chunk)
             reached = chunk.position + len(chunk.pcm)
             self.samples[options.session_id] = self.samples.get(options.session_id, 0) + len(chunk.pcm)
             words = []

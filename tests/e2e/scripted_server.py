@@ -12,11 +12,14 @@ import trio
 from engine.config import load_config
 from engine.log import configure_logging
 from engine.server import Bound, serve
-from engine.stt.vendor import AudioSource, StreamOptions, SttEvent
+from engine.stt.vendor import SAMPLE_RATE, AudioSource, StreamOptions, SttEvent
 from engine.testing import ScriptedVendor, counted_words
 
 WORD_SECONDS = "SCRIPT_WORD_SECONDS"
 """Environment variable: seconds from word to word, 0.5 unless set."""
+
+CHUNK_SECONDS = "SCRIPT_CHUNK_SECONDS"
+"""Environment variable: seconds of audio that the vendor reads at a time, 0.1 unless set."""
 
 
 class _Forgetful(ScriptedVendor):
@@ -43,7 +46,8 @@ def main() -> None:
     """Until SIGTERM."""
     config = load_config(None, os.environ)
     configure_logging("json", "info")
-    vendor = _Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))))
+    chunk = round(float(os.environ.get(CHUNK_SECONDS, "0.1")) * SAMPLE_RATE)
+    vendor = _Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))), chunk=chunk)
     trio.run(partial(serve, config, vendors=[vendor], task_status=_Announcement()))
 
 

@@ -48,6 +48,12 @@ def handshake(path: str = "/", *headers: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def reset(sock: socket.socket | trio.socket.SocketType) -> None:
+    """Go without a word: what is not sent is thrown away, the other side gets RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
 class RawClient:
     """A connection; every wait has a limit."""
 
@@ -60,9 +66,8 @@ class RawClient:
             await self.stream.send_all(b"".join(data))
 
     def reset(self) -> None:
-        """Go without a word: what is not sent is thrown away, the other side gets RST."""
-        self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.stream.socket.close()
+        """See `reset`."""
+        reset(self.stream.socket)
 
     async def read_head(self) -> str:
         """The head of an HTTP response."""

@@ -1,26 +1,24 @@
-"""The Autobahn test suite's cases against an echo over the lane, driven by the package `kosoku`."""
+"""The Autobahn cases on the protocol: against an echo by both ways in, and from our client of vendors, which echoes."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-import trio
 
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.server.lane import LaneSocket
+from engine.stt.websocket import WebSocketTransport
 from engine.web import Visit
-from tests.server.serving import WebSocketApp, config, receive_all, serving
+from tests.server.autobahn import MESSAGE_LIMIT, Verdicts, try_client, try_server
+from tests.server.serving import WebSocketApp, config, serving
 
-kosoku = pytest.importorskip("kosoku")
+pytest.importorskip("kosoku")
 
-MESSAGE_LIMIT = 16 << 20
-GOOD = {"OK", "NON-STRICT", "INFORMATIONAL"}
-AT_ONCE = 4
+PROTOCOL = ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*")
 
 
-async def echo(client: ClientSocket, visit: Visit) -> None:
+async def echo_laned(client: ClientSocket, visit: Visit) -> None:
     laned = cast(LaneSocket, client)
     try:
         while True:
@@ -29,41 +27,33 @@ async def echo(client: ClientSocket, visit: Visit) -> None:
         return
 
 
-def drive(url: str, cases: Sequence[str]) -> list[Any]:
-    """Run the cases, in another thread's asyncio; their results."""
-
-    async def run() -> list[Any]:
+async def echo(receive: Any, send: Any) -> None:
+    while (event := await receive())["type"] == "websocket.receive":
         try:
-            return list(await kosoku.run_fuzzingclient(url, cases=list(cases), concurrency=AT_ONCE))
-        except kosoku.FailureError as failed:
-            return list(failed.results)
-
-    return asyncio.run(run())
+            await send({"type": "websocket.send", "bytes": event["bytes"], "text": event["text"]})
+        except OSError:
+            return
 
 
-async def verdicts(cases: Sequence[str]) -> tuple[Counter[str], list[str]]:
-    """How many of each verdict, and the cases that were not good enough."""
-    async with serving(
-        WebSocketApp(receive_all), config(message_limit=MESSAGE_LIMIT, close_timeout=5.0), echo
-    ) as served:
-        url = f"ws://127.0.0.1:{served.port}/v4/listen"
-        results = await trio.to_thread.run_sync(drive, url, cases)
-    bad = [
-        f"{one.case_id}: {one.behavior.value}, {one.behavior_close.value}"
-        for one in results
-        if one.behavior.value not in GOOD or one.behavior_close.value not in GOOD
-    ]
-    return Counter(one.behavior.value for one in results), bad
+@asynccontextmanager
+async def echoing(way: str) -> AsyncIterator[str]:
+    """The URL of a server that echoes by this way in."""
+    settings = config(message_limit=MESSAGE_LIMIT, close_timeout=5.0)
+    laned = echo_laned if way == "lane" else None
+    async with serving(WebSocketApp(echo), settings, laned) as served:
+        yield f"ws://127.0.0.1:{served.port}/v4/listen"
 
 
-async def test_the_cases_on_the_protocol_find_no_fault() -> None:
-    counts, bad = await verdicts(["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*"])
-    assert bad == []
-    assert counts.total() > 200
+def check(verdicts: Verdicts, at_least: int) -> None:
+    assert verdicts.named(good=False) == []
+    assert len(verdicts.all) >= at_least
 
 
-@pytest.mark.campaign
-async def test_the_cases_on_limits_and_performance_find_no_fault() -> None:
-    counts, bad = await verdicts(["9.*", "10.*"])
-    print(dict(counts))
-    assert bad == []
+@pytest.mark.parametrize("way", ["lane", "http"])
+async def test_a_server_finds_no_fault_in_the_cases_on_the_protocol(way: str) -> None:
+    async with echoing(way) as url:
+        check(await try_server(url, PROTOCOL), 240)
+
+
+async def test_a_client_of_vendors_finds_no_fault_in_the_cases_on_the_protocol() -> None:
+    check(await try_client(WebSocketTransport(message_limit=MESSAGE_LIMIT), PROTOCOL), 240)
