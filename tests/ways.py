@@ -15,4 +15,5 @@ WAYS: dict[str, Lane] = {"lane": "on", "http": "off"}
 
 def lane_setting() -> Lane:
     """`Config.lane` for this test: its mark's, or the default."""
-    return msgspec.convert(os.environ.get(SETTING, Config().lane), Lane)
+    setting: Lane = msgspec.convert(os.environ.get(SETTING, Config().lane), Lane)
+    return setting

@@ -43,7 +43,7 @@ def open_entrance(config: Config, serve: Serve) -> "Entrance | None":
     try:
         return Entrance(config, serve)
     except OSError as error:
-        log.warning("lane.unavailable", error=error.strerror, hint="listen sockets come in by the HTTP server")
+        log.warning("lane.unavailable", error=error.strerror, hint="listen sockets go by HTTP")
         return None
 
 
