@@ -11,6 +11,9 @@ from msgspec import Meta
 
 ServiceModel = Literal["dg-nova-3", "soniox-stt-rt", "speechmatics-rt", "dg-nova-2", "vosk", "local-whisper"]
 
+MOST_SESSIONS = 20_000
+"""Each ring takes two memory maps, of which Linux gives a process 65,530 unless told otherwise."""
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One live session."""
@@ -83,7 +86,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much the server takes on; over a limit a connection is refused with 1013 and a retry time."""
 
-    sessions: Annotated[int, Meta(ge=1, le=20000, description="Live sessions in all.")] = 1000
+    sessions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MOST_SESSIONS,
+            description="Live sessions in all. Without a value: what `listen doctor --capacity` measured on this"
+            " machine, and before it has, the default.",
+        ),
+    ] = 1000
     sessions_per_user: Annotated[int, Meta(ge=1, le=20000, description="Live sessions of one user.")] = 8
     connects_per_minute: Annotated[
         int, Meta(ge=1, le=100000, description="New connections of one user in a minute.")

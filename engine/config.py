@@ -21,6 +21,7 @@ from engine._config_load import ConfigError, Key, Problem, build, gather, neares
 from engine._config_load import keys as _keys
 from engine._config_models import Embedding, Llm
 from engine._config_sections import (
+    MOST_SESSIONS,
     Deepgram,
     Limits,
     Local,
@@ -34,6 +35,7 @@ from engine._config_sections import (
     Watch,
     Web,
 )
+from engine.capacity import read_capacity
 
 __all__ = [
     "Auth",
@@ -209,11 +211,25 @@ def resolve(
         accepted = f"must be token, because host {host!r} is not a loopback address"
         gathered.problems.append(Problem("auth", "'dev'", accepted, sources["auth"]))
         values["auth"] = "token"
+    if "limits.sessions" not in values:
+        _take_measured(values, sources)
     config = build(Config, values)
     problems = [*gathered.problems, *_contradictions(config, sources)]
     if problems:
         raise ConfigError(problems)
     return Resolved(config, {name: sources.get(name, "default") for name in config_keys()})
+
+
+def _take_measured(values: dict[str, object], sources: dict[str, str]) -> None:
+    """What this machine was measured to carry is the limit, unless one is given."""
+    data_dir = values["data_dir"]
+    assert isinstance(data_dir, Path)
+    capacity = read_capacity(data_dir)
+    if capacity is not None:
+        values["limits.sessions"] = min(capacity.streams, MOST_SESSIONS)
+        sources["limits.sessions"] = (
+            f"default measured by `listen doctor --capacity` on {capacity.measured[:10]}"
+        )
 
 
 def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]:

@@ -24,9 +24,10 @@ from typing import Literal
 
 import msgspec
 
+from engine.capacity import Capacity, read_capacity
 from engine.config import Config, ConfigError, default_data_dir, resolve
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "capacity_check", "examine"]
 
 Status = Literal["ok", "warn", "fail"]
 OK: Status = "ok"
@@ -63,7 +64,8 @@ def examine(
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     checks += [_open_files(config.limits.sessions), _maps(config.limits.sessions), _memory(config)]
-    checks += [_lane(config), _port(config.host, config.port)]
+    checks += [_lane(config), capacity_check(read_capacity(config.data_dir))]
+    checks += [_port(config.host, config.port)]
     return checks
 
 
@@ -226,6 +228,20 @@ def _lane(config: Config) -> Check:
         advice = "mend that; until then listen sockets come in by the HTTP server, at more CPU each"
         return Check("lane", WARN, str(why), advice)
     return Check("lane", OK, f"on: room for {room} connections received and decoded in native code")
+
+
+def capacity_check(capacity: Capacity | None) -> Check:
+    """What one core carries, as it was measured."""
+    if capacity is None:
+        return Check(
+            "capacity", OK, "not measured on this machine yet: `listen doctor --capacity` takes half a minute"
+        )
+    detail = (
+        f"{capacity.streams} streams a core (p99 from word to segment {capacity.p99_ms:.0f} ms, accepted:"
+        f" {capacity.limit_ms:g}), {capacity.mib_per_stream:.2f} MiB and"
+        f" {capacity.us_per_stream_second:.0f} µs of CPU a stream-second each; measured {capacity.measured}"
+    )
+    return Check("capacity", OK, detail)
 
 
 def _port(host: str, port: int) -> Check:
