@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help prerequisites setup serve test check bench campaign clean
+.PHONY: help prerequisites setup serve test check bench guard campaign clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 LOG := $(VENV)/setup.log
 TESTS ?= tests
 
@@ -74,6 +75,12 @@ $(READY): pyproject.toml setup.py $(wildcard native/*.py native/src/*.[ch])
 	@echo " done"
 	@touch $@
 
+# Who benchmarks compare with: the extra `bench` alone, without building the engine again.
+$(PEERS): $(READY)
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+	    | $(BIN)/python -m pip install --disable-pip-version-check --quiet -r /dev/stdin
+	@touch $@
+
 serve: $(READY)  ## run the server on 127.0.0.1:8080 (LISTEN_PORT and so on change it)
 	@exec $(BIN)/listen serve
 
@@ -87,8 +94,11 @@ check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	    LISTEN_WERROR=1 $(BIN)/python setup.py --quiet build_ext --build-temp "$$folder" --build-lib "$$folder"
 
-bench: $(READY)  ## time the decoders, ring, resampler and local model against their peers
+bench: $(PEERS)  ## time the engine's parts and the local model against their peers
 	@$(BIN)/python -m bench
+
+guard: $(READY)  ## fail when a path costs more than bench/budgets.toml accepts
+	@$(BIN)/python -m bench.guard
 
 campaign: $(READY)  ## the long runs; their figures go to tests/campaign/summary.md
 	@$(BIN)/python -m pytest -m campaign --durations=0 $(TESTS)

@@ -30,7 +30,7 @@ class BareLoop:
         self._bits = 8 if codec == "pcm8" else 16
 
     def nanoseconds(self, frames: Sequence[bytes]) -> float:
-        """Time of one pass over `frames`, measured in C."""
+        """CPU of one pass over `frames`, measured in C."""
         lengths = (ctypes.c_int32 * len(frames))(*map(len, frames))
         data = b"".join(frames)
         return float(self._compiled().bare_pass(self._state, data, lengths, len(frames), self._bits))

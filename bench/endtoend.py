@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.load.stacks import STACKS, Stack, stacks
+from bench.load.stacks import STACKS, stacks
 from engine.cli.load import prepare
 from engine.cli.load_figures import Latency, LoadFigures, largest, usage_of
+from engine.cli.load_process import Running
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
 from engine.cli.status import Failure
@@ -67,7 +68,7 @@ class Measured(NamedTuple):
         return ""
 
 
-def measure(plan: LoadPlan, stack: Stack, vendor: Stack) -> Measured:
+def measure(plan: LoadPlan, stack: Running, vendor: Running) -> Measured:
     """Load one stack."""
     plan = msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendor.pid)
     figures = run_load(plan)
@@ -115,13 +116,13 @@ def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[st
     return lines
 
 
-def _warm(stack: Stack, vendor: Stack) -> Stack:
+def _warm(stack: Running, vendor: Running) -> Running:
     """The same after its first sessions: what they load is not theirs."""
     measure(plan_of(2, 1.0), stack, vendor)
     return stack._replace(idle=usage_of(stack.pid))
 
 
-def sustained(plan: LoadPlan, stack: Stack, vendor: Stack, limit_ms: float) -> tuple[int, Measured]:
+def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float) -> tuple[int, Measured]:
     """The largest number of streams with a p99 within the limit, and the figures at `LEISURE` of it.
 
     Raises Failure when generator or vendor are the limit.
@@ -200,7 +201,9 @@ def main(given: Sequence[str] = ()) -> int:
     return int(bool(doubts))
 
 
-def _same_numbers(running: dict[str, Stack], vendor: Stack, arguments: argparse.Namespace) -> list[Measured]:
+def _same_numbers(
+    running: dict[str, Running], vendor: Running, arguments: argparse.Namespace
+) -> list[Measured]:
     """All stacks in turn. Streams in rising number: what a server keeps from one load it needs for the next anyway."""
     return [
         measure(plan_of(count, arguments.seconds), stack, vendor)
@@ -210,7 +213,9 @@ def _same_numbers(running: dict[str, Stack], vendor: Stack, arguments: argparse.
     ]
 
 
-def _largest_numbers(running: dict[str, Stack], vendor: Stack, arguments: argparse.Namespace) -> list[str]:
+def _largest_numbers(
+    running: dict[str, Running], vendor: Running, arguments: argparse.Namespace
+) -> list[str]:
     """Print each stack's largest number and its figures below that; what must not be believed."""
     limit_ms, doubts = arguments.largest, []
     print(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {"help", "prerequisites", "setup", "serve", "test", "check", "bench", "campaign", "clean"}
+TARGETS = {"help", "prerequisites", "setup", "serve", "test", "check", "bench", "guard", "campaign", "clean"}
 
 
 def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -155,7 +155,7 @@ def test_no_target_needs_more_rights_than_the_users() -> None:
     assert "sudo" not in (ROOT / "Makefile").read_text()
 
 
-def test_what_must_hold_before_a_change_is_accepted_is_check_and_test() -> None:
+def test_what_must_hold_before_a_change_is_accepted_is_check_test_and_guard() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().splitlines()[-2:] == ["make check", "make test"]
+    assert script.read_text().splitlines()[-3:] == ["make check", "make test", "make guard"]

@@ -13,6 +13,7 @@ from engine.cli.status import Failure
 
 __all__ = [
     "Latency",
+    "LimitElsewhere",
     "LoadFigures",
     "Process",
     "Usage",
@@ -128,26 +129,43 @@ def latency(seconds: Sequence[float]) -> Latency | None:
     return Latency(len(ordered), rank(0.5), rank(0.99), rank(0.999), rank(1))
 
 
+class LimitElsewhere(Failure):
+    """More streams could not be measured, because generator or vendor would be the limit; `kept` were carried."""
+
+    def __init__(self, message: str, kept: int) -> None:
+        super().__init__(message)
+        self.kept = kept
+
+
 def largest(
-    measure: Callable[[int], LoadFigures], streams: int, limit_ms: float
+    measure: Callable[[int], LoadFigures], streams: int, limit_ms: float, *, first: int = FIRST
 ) -> tuple[int, list[LoadFigures]]:
     """The largest number of streams, at most `streams`, whose p99 is within the limit, and what was measured.
 
-    Twice as many each time until they are too many (far too many would leave a server ill for the next try), then by
-    bisection, to one part in twenty; 0 when a single stream already fails. Raises Failure as `believe` does.
+    From `first`, twice as many each time until they are too many (far too many would leave a server ill for the next
+    try), then by bisection, to one part in twenty. One measurement decides nothing: a number counts as too many
+    when it failed twice, and the one that is found is confirmed by another, or lowered. 0 when a single stream fails.
+    Raises LimitElsewhere where `believe` does not hold.
     """
-    kept, fails, tried = 0, streams + 1, []
-    number = min(FIRST, streams)
-    while True:
+    kept, fails, number, tried = 0, streams + 1, min(first, streams), list[LoadFigures]()
+
+    def keeps(number: int) -> bool:
         tried.append(measure(number))
-        tried[-1].believe()
-        if tried[-1].keeps(limit_ms):
+        try:
+            tried[-1].believe()
+        except Failure as failure:
+            raise LimitElsewhere(f"{failure} ({kept} streams were carried)", kept) from None
+        return tried[-1].keeps(limit_ms)
+
+    while fails - kept > max(1, int(kept * PRECISION)):
+        if keeps(number) or keeps(number):
             kept = number
         else:
             fails = number
-        if fails - kept <= max(1, int(kept * PRECISION)):
-            return kept, tried
         number = (kept + fails) // 2 if fails <= streams else min(2 * number, streams)
+    while kept and not (keeps(kept) or keeps(kept)):
+        kept = min(kept - 1, int(kept * (1 - PRECISION)))
+    return kept, tried
 
 
 def usage_of(pid: int, *, memory: bool = True) -> Usage:

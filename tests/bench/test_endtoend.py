@@ -30,7 +30,7 @@ def plan() -> LoadPlan:
     [
         "C limit",
         pytest.param("uvicorn", marks=needs_peer),
-        pytest.param("ours", marks=pytest.mark.campaign),
+        pytest.param("lane", marks=pytest.mark.campaign),
     ],
 )
 def test_speech_goes_to_the_vendor_and_its_words_come_back(name: str) -> None:
