@@ -2,17 +2,17 @@
 
 `resample(pcm, out, state)` takes all of `pcm` (int16), writes to the beginning of `out` (int16) and returns
 how many samples; if `out` is too short it does nothing and returns -1. `state` (int64, `_layout.FIELDS` long)
-is all it knows of a stream: counters, and addresses of float32 buffers, so that native code can drive the
-same kernel with three pointers. Nothing is allocated. Importing this module compiles the kernel, or loads it
-from numba's cache.
+is all it knows of a stream: counters, and addresses of float32 buffers. `resample_at.address` is the same for
+C (`resample_kernel` in native/src/codec.h), which sees to the room. Nothing is allocated. Importing this module
+compiles both, or loads them from numba's cache.
 
     int16 -> [halve] -> convert: rows of a polyphase table -> int16
                      -> double: half-band, twice the rate
                      -> (nothing more)
 
 Every output sample is a fixed sequence of float32 operations on the same input samples wherever chunks end,
-so any cutting of the input gives the same bits. Scratch memory is shared between streams; that is safe
-because the kernel holds the GIL.
+so any cutting of the input gives the same bits, here and in C. Scratch memory is shared between the streams of a
+thread: in Python between all, because `resample` holds the GIL, which C does not.
 
 Cost: compiling takes 5 to 10 s once a machine, loading 0.5 s (`bench/resample.py`); half of both is numba
 itself.
@@ -24,11 +24,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numba
 from numba.core import types
 
 from engine.audio import _layout as at
 from engine.audio import _stages, _vector
 from engine.audio._stages import convert, copy, double, halve, narrow, njit, part, widen
+
+carray: Any = numba.carray  # type: ignore[attr-defined]
 
 SAMPLES = _stages.ODDS + 4 * at.HALF_ROOM  # where it begins in the scratch memory, in bytes
 RESULTS = SAMPLES + 4 * at.SAMPLES_ROOM
@@ -62,6 +65,17 @@ def block(state: Any, pcm: int, count: int, out: int) -> int:
     return made
 
 
+@part
+def blocks(state: Any, pcm: int, count: int, out: int) -> int:
+    """All of a chunk; `out` has the room."""
+    made = 0
+    for start in range(0, count, at.BLOCK):
+        made += block(state, pcm + 2 * start, min(at.BLOCK, count - start), out + 2 * made)
+    state[at.SAMPLES_IN] += count
+    state[at.SAMPLES_OUT] += made
+    return made
+
+
 def compiled(function: Any, signatures: list[Any]) -> Any:
     """Compile, or load from numba's cache; without a place for one (RuntimeError) compile each time."""
     try:
@@ -70,8 +84,16 @@ def compiled(function: Any, signatures: list[Any]) -> Any:
         return njit(signatures, error_model="numpy")(function)
 
 
-def _build(sources: int) -> Any:
-    """The kernel. `sources` is a checksum of the modules whose functions and constants are compiled into it.
+def compiled_for_c(function: Any, signature: Any) -> Any:
+    """The same, for callers that are not Python: `address` is what they call."""
+    try:
+        return numba.cfunc(signature, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        return numba.cfunc(signature, error_model="numpy")(function)
+
+
+def _build(sources: int) -> tuple[Any, Any]:
+    """The kernel, for Python and for C. `sources` is a checksum of the modules compiled into it.
 
     Numba's cache notices changes in this file only; a variable that the kernel closes over is part of its key
     too.
@@ -82,20 +104,21 @@ def _build(sources: int) -> Any:
         if out.size < ((count + 1) * state[at.RATE_OUT]) // state[at.RATE_IN] + 1:
             return -1
         state[at.SOURCES] = sources
-        source = pcm.ctypes.data
-        target = out.ctypes.data
-        made = 0
-        for start in range(0, count, at.BLOCK):
-            made += block(state, source + 2 * start, min(at.BLOCK, count - start), target + 2 * made)
-        state[at.SAMPLES_IN] += count
-        state[at.SAMPLES_OUT] += made
-        return made
+        return blocks(state, pcm.ctypes.data, count, out.ctypes.data)
 
-    state = types.Array(types.int64, 1, "C")
+    def resample_at(pcm: int, count: int, out: int, address: Any) -> int:
+        state = carray(address, at.FIELDS)
+        state[at.SOURCES] = sources
+        return blocks(state, pcm, count, out)
+
+    integers = types.Array(types.int64, 1, "C")
     samples = types.Array(types.int16, 1, "C")
     read_only = types.Array(types.int16, 1, "C", readonly=True)
-    return compiled(resample, [types.int64(kind, samples, state) for kind in (samples, read_only)])
+    signatures = [types.int64(kind, samples, integers) for kind in (samples, read_only)]
+    pointer: Any = types.CPointer
+    in_c = types.int64(types.int64, types.int64, types.int64, pointer(types.int64))
+    return compiled(resample, signatures), compiled_for_c(resample_at, in_c)
 
 
 _sources = (Path(str(module.__file__)) for module in (at, _stages, _vector))
-resample = _build(zlib.crc32(b"".join(path.read_bytes() for path in _sources)))
+resample, resample_at = _build(zlib.crc32(b"".join(path.read_bytes() for path in _sources)))

@@ -5,7 +5,9 @@ Addresses point to float32, counters count samples.
 
 from __future__ import annotations
 
-SCRATCH = 0  # address, SCRATCH_ROOM long: shared between streams, nothing in it outlives a call
+SCRATCH = (
+    0  # address, SCRATCH_ROOM long: shared between streams, nothing in it outlives a call (also codec.h)
+)
 STAGES = 1  # CONVERT, DOUBLE or HALVE
 RATE_IN = 2
 RATE_OUT = 3
@@ -44,3 +46,4 @@ HALF_ROOM = HALF_HISTORY + BLOCK + _PAD  # also holds the odd outputs when the r
 SAMPLES_ROOM = HISTORY_ROOM + BLOCK + _PAD
 RESULTS_ROOM = MAX_RATIO * BLOCK + 4 * SHARED_UP + _PAD
 SCRATCH_ROOM = 2 * HALF_ROOM + SAMPLES_ROOM + RESULTS_ROOM + 8
+STATE_BYTES = 8 * FIELDS + 4 * (2 * HALF_HISTORY + HISTORY_ROOM)  # one stream: the state, then its histories

@@ -1,15 +1,14 @@
-"""Decoders whose codec is native: straight into the ring at 16 kHz, through a resampler at any other rate."""
+"""Decoders whose codec is native: straight into the ring, through a resampler where the rate is not 16 kHz."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from engine._native import ffi, lib
 from engine.audio.decoder import PIECE_SAMPLES, Decoded, Payload
 from engine.audio.libraries import open_library
-from engine.audio.resample import Resampler
+from engine.audio.resample import STATE_BYTES, Resampler, native_kernel
 from engine.audio.ring import Ring
 
 RATE = 16_000
@@ -32,9 +31,13 @@ class _Shape(msgspec.Struct, frozen=True):
 def create_native_decoder(codec: str, sample_rate: int, channels: int) -> "NativeDecoder":
     """See `create_decoder`; the format has been checked."""
     native, shape = _open(codec, sample_rate, channels)
+    kind = NativeDecoder
+    if native != ffi.NULL and shape.rate != RATE:
+        kernel = ffi.cast("resample_kernel", native_kernel())
+        native = lib.codec_open_resampled(native, kernel, shape.rate, RATE, STATE_BYTES)
+        kind = _ResampledDecoder
     if native == ffi.NULL:
         raise MemoryError(f"no memory for a {codec} decoder")
-    kind = NativeDecoder if shape.rate == RATE else _ResampledDecoder
     return kind(ffi.gc(native, lib.codec_close), shape)
 
 
@@ -93,11 +96,8 @@ class NativeDecoder:
         """See `Decoder.flush`. Bytes of a sample whose end never came are dropped."""
         return Decoded(0, packets=0)
 
-    def native_codec(self) -> tuple[Any, int] | None:
-        """The `codec *`, and the bytes after which a message is cut (0: not at all), for native code.
-
-        None when what the codec puts out is not yet what belongs in the ring.
-        """
+    def native_codec(self) -> tuple[Any, int]:
+        """The `codec *`, and the bytes after which a message is cut (0: not at all), for native code."""
         return self._opened(), self._piece_bytes
 
     def close(self) -> None:
@@ -125,44 +125,21 @@ class NativeDecoder:
 
 
 class _ResampledDecoder(NativeDecoder):
-    """Decodes into a buffer of its own and from there, at 16 kHz, into the ring."""
+    """A codec with a rate conversion behind it; native code does both."""
 
     def __init__(self, native: Any, shape: _Shape) -> None:
         super().__init__(native, shape)
-        self._resampler = Resampler(shape.rate)
-        self._scratch = np.empty(0, dtype=np.int16)
+        memory = ffi.buffer(lib.codec_resampler_state(native), STATE_BYTES)
+        self._resampler = Resampler(shape.rate, memory=memory)
         self.delay = self._resampler.delay
-
-    def native_codec(self) -> None:
-        """The resampler is Python's."""
-        return
 
     def max_samples(self, payload_bytes: int) -> int:
         """See `Decoder.max_samples`."""
         return max(self._resampler.max_output(self._native_samples(payload_bytes)), self.delay)
 
-    def decode(self, payload: Payload, ring: Ring) -> Decoded:
-        """See `Decoder.decode`."""
-        codec = self._opened()
-        data = payload if isinstance(payload, bytes) else ffi.from_buffer("uint8_t[]", payload)
-        most = lib.codec_bound(codec, data, len(data))
-        if self._resampler.max_output(most) > ring.headroom():
-            raise ring._full(self._resampler.max_output(most))
-        if most > self._scratch.size:
-            self._scratch = np.empty(most, dtype=np.int16)
-        result = self._result
-        out = ffi.from_buffer("int16_t[]", self._scratch)
-        lib.codec_decode(codec, data, len(data), out, len(out), result)
-        decoded = result.samples + result.concealed
-        room = np.frombuffer(ring.reserve_view(self._resampler.max_output(decoded)), dtype=np.int16)
-        made = self._resampler.process_into(self._scratch[:decoded], room)
-        ring.commit(made)
-        # Nearly always all or nothing; else by share: the resampler does not tell whose sample is whose.
-        concealed = round(made * result.concealed / decoded) if decoded else 0
-        return _decoded(result, made - concealed, concealed)
-
     def flush(self, ring: Ring) -> Decoded:
         """See `Decoder.flush`."""
+        self._opened()  # with which the resampler's memory goes
         tail = self._resampler.flush()
         ring.write(tail)
         return Decoded(len(tail), packets=0)

@@ -68,11 +68,10 @@ def open_intake(decoder: Decoder, ring: Ring, *, margin: int, keepalive: int, al
     `margin`: samples of headroom to leave before room is asked for. Messages of up to `keepalive` bytes are no
     audio. `alarm`: so many undecodable packets in a row are told of.
     """
-    codec = decoder.native_codec() if isinstance(decoder, NativeDecoder) else None
-    if codec is None:
+    if not isinstance(decoder, NativeDecoder):
         return None
     native = ffi.new("lane_intake *")
-    native.codec, native.piece_bytes = codec
+    native.codec, native.piece_bytes = decoder.native_codec()
     native.ring = ring._native()
     native.margin, native.keepalive, native.alarm = margin, keepalive, alarm
     return Intake(native, decoder, ring)

@@ -20,7 +20,8 @@ suppressed.
 Cost: see `bench/resample.py`. Numba (half a second, 128 MB) is imported by `warm`, or when the first stream
 whose rates differ is made: equal rates never load it.
 
-Threads: streams share scratch memory, guarded by the GIL, which the kernel does not release.
+Threads: streams share scratch memory, guarded by the GIL, which the kernel does not release. Native code drives the
+same streams by the kernel's address (`native_kernel`) with scratch memory of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -40,6 +42,7 @@ from engine.audio import _filters
 from engine.audio import _layout as at
 
 Samples = NDArray[np.int16]
+STATE_BYTES = at.STATE_BYTES
 Kernel = Callable[[Samples, Samples, NDArray[np.int64]], int]
 
 LOWEST_RATE = 8000  # Hz
@@ -84,6 +87,12 @@ def _kernels() -> ModuleType:
     return _kernels
 
 
+def native_kernel() -> int:
+    """Address of the kernel for native code: a `resample_kernel` (native/src/codec.h)."""
+    address: int = _kernels().resample_at.address
+    return address
+
+
 def _shared_scratch() -> NDArray[np.float32]:
     global _scratch
     if _scratch is None:
@@ -98,14 +107,15 @@ def _address(array: NDArray[np.float32]) -> int:
 class Resampler:
     """Converts one mono stream from `rate_in` to `rate_out` (Hz, both 8000 to 48000, any integers).
 
-    Raises ValueError naming the rate that is out of range.
+    `memory`: where all that is known of the stream is kept, `STATE_BYTES` writable bytes aligned to 64, for native
+    code to go on with; not for equal rates. Raises ValueError naming the rate that is out of range.
     """
 
     rate_in: int
     rate_out: int
     delay: int  # output samples by which the output is late, at most; also what `flush` gives at most
 
-    def __init__(self, rate_in: int, rate_out: int = 16000) -> None:
+    def __init__(self, rate_in: int, rate_out: int = 16000, *, memory: Any = None) -> None:
         for name, rate in (("rate_in", rate_in), ("rate_out", rate_out)):
             if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                 raise ValueError(f"{name} is {rate} Hz; accepted: {LOWEST_RATE} to {HIGHEST_RATE} Hz")
@@ -115,7 +125,10 @@ class Resampler:
         self._state = np.zeros(at.FIELDS, dtype=np.int64)
         if rate_in != rate_out:
             self._plan = _filters.plan(rate_in, rate_out)
-            self._history = np.zeros((3, max(at.HALF_HISTORY, at.HISTORY_ROOM)), dtype=np.float32)
+            if memory is None:
+                memory = _filters.aligned(STATE_BYTES // 4)
+            self._state = np.frombuffer(memory, np.int64, at.FIELDS)
+            self._histories = np.frombuffer(memory, np.float32, offset=self._state.nbytes)
             self._scratch = _shared_scratch()
             self.delay = math.ceil(self._plan.lookahead * rate_out / rate_in + 0.5)  # half: rounding in flush
         self.reset()
@@ -129,14 +142,15 @@ class Resampler:
         self._kernel: Kernel = _copy
         if self.rate_in != self.rate_out:
             self._kernel = _kernels().resample
-            self._history[:] = 0
+            self._histories[:] = 0
             self._lay_out(self._plan)
 
     def _lay_out(self, plan: _filters.Plan) -> None:
         """Tell the kernel where everything is, and put zeros before the stream as if it had always been silent."""
         state = self._state
         state[at.SCRATCH] = _address(self._scratch)
-        state[at.EVEN], state[at.ODD], state[at.HISTORY] = (_address(row) for row in self._history)
+        starts = (0, at.HALF_HISTORY, 2 * at.HALF_HISTORY)
+        state[at.EVEN], state[at.ODD], state[at.HISTORY] = (_address(self._histories[n:]) for n in starts)
         state[at.UP], state[at.DOWN], state[at.BLENDED] = plan.up, plan.down, plan.blended
         half = 0 if plan.half_table is None else plan.half_table.size
         if plan.half_table is not None:

@@ -9,8 +9,8 @@ Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one recei
 read; one message waits to be sent, `send` waits with it.
 Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`).
 Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
-may take the interpreter's switch interval (5 ms) while they compute. Codecs that need the resampler, AAC and calls
-of several channels are received here but decoded by the session, message by message.
+may take the interpreter's switch interval (5 ms) while they compute. AAC and calls of several channels are received
+here but decoded by the session: AAC in a thread, with what other sessions have of it.
 """
 
 import os

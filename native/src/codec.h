@@ -2,7 +2,8 @@
  * Codecs: one message of the wire in, 16 bit samples out, straight into a ring or into a given buffer.
  *
  * A decoder never fails on what is in a message. What cannot be decoded is concealed, so that the timeline
- * holds, and counted. Each kind of codec is one file (pcm.c, opus.c, lc3.c) that fills in a `codec_kind`.
+ * holds, and counted. Each kind of codec is one file (pcm.c, opus.c, lc3.c) that fills in a `codec_kind`;
+ * resampled.c puts a conversion of the sample rate behind any of them.
  *
  * Cost: see `python -m bench.decode`. A decoder is used by one thread at a time.
  */
@@ -32,6 +33,21 @@ typedef struct encoder encoder;
 /* A packet was bad, or there were several: look at the result. */
 #define CODEC_SEE_RESULT -2
 
+/* Most samples of one message, before the conversion, of a codec whose rate is converted. */
+#define RESAMPLE_PIECE 48000
+/* float32 numbers that a kernel may use during a call, and where in its state it is told their address. */
+#define RESAMPLE_SCRATCH 10496
+#define RESAMPLE_STATE_SCRATCH 0
+
+/*
+ * A compiled conversion of the sample rate. Addresses are integers, as numba has them
+ * pcm, count      address of int16 samples, how many
+ * out             address of room for all that can be made of them
+ * state           what is known of the stream
+ * return          Samples written
+ */
+typedef int64_t (*resample_kernel)(int64_t pcm, int64_t count, int64_t out, int64_t *state);
+
 /*
  * Open a decoder. NULL: its library is not open, or out of memory, or a parameter the library refuses.
  *   pcm      bits 8 (unsigned, mid-point 128) or 16 (signed, little-endian); channels 1 or 2, interleaved.
@@ -46,6 +62,16 @@ typedef struct encoder encoder;
 codec *codec_open_pcm(int bits, int channels);
 codec *codec_open_opus(int conceal);
 codec *codec_open_lc3(int rate, int pcm_rate, int channels, int frame_bytes);
+
+/*
+ * Put a conversion of the rate behind a decoder; samples are counted when they come out of it
+ * inner           Belongs to the new codec, also when this fails
+ * state_bytes     Zeros for the kernel, aligned to 64 bytes, for the caller to fill in before anything is decoded
+ * return          NULL: out of memory
+ */
+codec *codec_open_resampled(codec *inner, resample_kernel kernel, int rate_in, int rate_out, size_t state_bytes);
+/* Those bytes, of a codec opened so. They are freed with it. */
+int64_t *codec_resampler_state(codec *c);
 void codec_close(codec *c);
 
 /* Samples that decoding this message may write at most. */
@@ -87,6 +113,9 @@ void encoder_close(encoder *e);
 int encoder_encode(encoder *e, const int16_t *pcm, int samples, uint8_t *out, int room);
 
 /* cffi: end */
+
+/* What codec_bound says of a message that no room suffices for: it has to be cut. */
+#define CODEC_TOO_LONG (UINT64_MAX / 2)
 
 /* What a kind of codec supplies. `decode` is called with enough room and writes all of `result`. */
 typedef struct {

@@ -37,7 +37,8 @@ def decode_all(decoder: Decoder, messages: Iterable[bytes]) -> Samples:
     """All of a stream, to its last sample."""
     ring = Ring(60 * 16_000)
     for message in messages:
-        decoder.decode(message, ring)
+        for piece in decoder.pieces(message):
+            decoder.decode(piece, ring)
     decoder.flush(ring)
     return heard(ring)
 
