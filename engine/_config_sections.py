@@ -41,6 +41,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, le=1440, description="Most audio one session may keep on disk, in minutes; 0 keeps none."),
     ] = 30.0
+    aac_threads: Annotated[
+        int, Meta(ge=1, le=64, description="Threads that decode AAC, for all sessions together.")
+    ] = 1
     message_limit: Annotated[
         int,
         Meta(

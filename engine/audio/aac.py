@@ -4,12 +4,13 @@ Operations and invariants are those of every decoder (`engine.audio.codecs`). A 
 decoded, or bytes that are no frame, become silence: 1024 samples at the rate the stream had, per raw data
 block the header announces. Rate and channels are taken from what was decoded, and may change; the first two
 channels are averaged. Rates that cannot be converted (below 8 kHz or above 48 kHz) are rejected like damaged frames.
-Bounded: one frame of at most 8,191 bytes at a time. PyAV is imported with the first decoder.
+Bounded: one frame of at most 8,191 bytes at a time. Samples pass through an array on their way to the ring, so that
+`unpack` can work in a thread. PyAV is imported with the first message.
 Known doubt: when the header of one of several frames in a message is damaged, the rest of the message is
 one loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 
 from engine._native import ffi, lib
 from engine.audio.adts import BLOCK_SAMPLES, AdtsFrame, split_adts
-from engine.audio.decoder import Decoded, Payload
+from engine.audio.decoder import Decoded, Payload, Unpacked
 from engine.audio.resample import HIGHEST_RATE, LOWEST_RATE, Resampler
 from engine.audio.ring import Ring
+
+Samples = NDArray[np.int16]
 
 _RATE = 16_000
 _MOST_BLOCKS = 4
@@ -33,12 +36,9 @@ class AdtsDecoder:
     """One AAC stream. `sample_rate`: assumed until the first frame says."""
 
     def __init__(self, sample_rate: int) -> None:
-        import av  # 30 MB and tens of milliseconds: only for those who use it
-
-        self._errors = av.error.FFmpegError
-        self._packet: Any = av.Packet
-        self._codec: Any = av.CodecContext.create("aac", "r")
         self._resampler = Resampler(sample_rate)
+        self._decode: Callable[[memoryview], Sequence[Any]] | None = None
+        self._closed = False
 
     @property
     def delay(self) -> int:
@@ -56,21 +56,35 @@ class AdtsDecoder:
 
     def decode(self, payload: Payload, ring: Ring) -> Decoded:
         """See `Decoder.decode`."""
-        if self._codec is None:
+        most = FRAME_SAMPLES * len(_frames(memoryview(payload)))
+        if most > ring.headroom():
+            raise ring._full(most)
+        unpacked = self.unpack(payload)
+        ring.write(unpacked.pcm)
+        return unpacked.done
+
+    def unpack(self, payload: Payload) -> Unpacked:
+        """See `UnpackingDecoder.unpack`. The first call imports PyAV, which takes tens of milliseconds."""
+        if self._closed:
             raise ValueError("the decoder is closed")
+        if self._decode is None:
+            self._decode = _open_codec()
         message = memoryview(payload)
-        frames = list(split_adts(message)) or [AdtsFrame(0, 0, 0, 1)]
-        if len(frames) * FRAME_SAMPLES > ring.headroom():
-            raise ring._full(len(frames) * FRAME_SAMPLES)
+        frames = _frames(message)
+        pcm: list[Samples] = []
         samples = concealed = bad = 0
         for frame in frames:
-            good = self._decode_frame(message, frame, ring) if frame.rate else None
-            if good is None:
+            decoded = self._decode(message[frame.start : frame.end]) if frame.rate else ()
+            heard = self._to_pcm(decoded) if frame.blocks == 1 else None
+            if heard is None:
                 bad += 1
-                concealed += self._conceal(BLOCK_SAMPLES * frame.blocks, ring)
+                pcm.append(self._resampler.process(np.zeros(BLOCK_SAMPLES * frame.blocks, dtype=np.int16)))
+                concealed += pcm[-1].size
             else:
-                samples += good
-        return Decoded(samples, concealed, bad == len(frames), len(frames), bad)
+                pcm += heard
+                samples += sum(part.size for part in heard)
+        done = Decoded(samples, concealed, bad == len(frames), len(frames), bad)
+        return Unpacked(pcm[0] if len(pcm) == 1 else np.concatenate(pcm), done)
 
     def flush(self, ring: Ring) -> Decoded:
         """See `Decoder.flush`."""
@@ -80,42 +94,44 @@ class AdtsDecoder:
 
     def close(self) -> None:
         """See `Decoder.close`."""
-        self._codec = None
+        self._decode = None
+        self._closed = True
 
-    def _decode_frame(self, message: memoryview, frame: AdtsFrame, ring: Ring) -> int | None:
-        """Decode one frame into the ring: how many samples it advanced, or None when it is damaged."""
-        try:
-            decoded = self._codec.decode(self._packet(message[frame.start : frame.end]))
-        except self._errors:
-            return None
-        if frame.blocks != 1 or len(decoded) != 1 or decoded[0].format.name != "fltp":
+    def _to_pcm(self, decoded: Sequence[Any]) -> list[Samples] | None:
+        """What a decoded frame adds to the stream at 16 kHz; None when it is not what a good one gives."""
+        if len(decoded) != 1 or decoded[0].format.name != "fltp":
             return None
         audio = decoded[0]
-        rate = audio.sample_rate
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        if not LOWEST_RATE <= audio.sample_rate <= HIGHEST_RATE:
             return None
-        before = ring.write_position
-        if rate != self._resampler.rate_in:
-            ring.write(self._resampler.flush())
-            self._resampler = Resampler(rate)
-        if rate == _RATE:
-            _to_mono(audio, ring.reserve_view(audio.samples))
-            ring.commit(audio.samples)
-        else:
-            pcm = np.empty(audio.samples, dtype=np.int16)
-            _to_mono(audio, pcm)
-            self._resample(pcm, ring)
-        return ring.write_position - before
+        pcm = np.empty(audio.samples, dtype=np.int16)
+        _to_mono(audio, pcm)
+        if audio.sample_rate == self._resampler.rate_in:
+            return [self._resampler.process(pcm)]
+        before = self._resampler.flush()
+        self._resampler = Resampler(audio.sample_rate)
+        return [before, self._resampler.process(pcm)]
 
-    def _conceal(self, samples: int, ring: Ring) -> int:
-        """Silence for `samples` samples at the stream's rate; how many samples the ring advanced."""
-        before = ring.write_position
-        self._resample(np.zeros(samples, dtype=np.int16), ring)
-        return ring.write_position - before
 
-    def _resample(self, pcm: NDArray[np.int16], ring: Ring) -> None:
-        room = np.frombuffer(ring.reserve_view(self._resampler.max_output(pcm.size)), dtype=np.int16)
-        ring.commit(self._resampler.process_into(pcm, room))
+def _frames(message: memoryview) -> list[AdtsFrame]:
+    return list(split_adts(message)) or [AdtsFrame(0, 0, 0, 1)]
+
+
+def _open_codec() -> Callable[[memoryview], Sequence[Any]]:
+    """A decoder's state: takes one ADTS frame, gives what FFmpeg made of it; nothing when that is an error."""
+    import av  # 30 MB and tens of milliseconds: only for those who use it
+
+    context: Any = av.CodecContext.create("aac", "r")
+    packet: Any = av.Packet
+
+    def decode(frame: memoryview) -> Sequence[Any]:
+        try:
+            decoded: Sequence[Any] = context.decode(packet(frame))
+        except av.error.FFmpegError:
+            return ()
+        return decoded
+
+    return decode
 
 
 def _to_mono(audio: Any, out: Any) -> None:

@@ -1,13 +1,15 @@
 """What every decoder offers, and what decoding one message gives."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.audio.ring import Ring
 
-__all__ = ["PIECE_SAMPLES", "Decoded", "Decoder", "Payload"]
+__all__ = ["PIECE_SAMPLES", "Decoded", "Decoder", "Payload", "Unpacked", "UnpackingDecoder"]
 
 PIECE_SAMPLES = 16_000
 """No piece of a message decodes to more than this many samples (one second)."""
@@ -67,4 +69,20 @@ class Decoder(Protocol):
 
     def close(self) -> None:
         """Free the codec's memory. Idempotent; `decode` raises `ValueError` afterwards."""
+        ...
+
+
+class Unpacked(msgspec.Struct, frozen=True, gc=False):
+    """The samples (int16, 16 kHz) of one piece that are still to be written to the ring, and what gave them."""
+
+    pcm: NDArray[np.int16]
+    done: Decoded
+
+
+@runtime_checkable
+class UnpackingDecoder(Decoder, Protocol):
+    """A decoder slow enough to work in a thread, where the ring must not be touched."""
+
+    def unpack(self, payload: Payload) -> Unpacked:
+        """Decode one piece. Writing its samples to the ring makes it the same as `decode`."""
         ...

@@ -7,6 +7,7 @@ from engine.listen.embed import EmbeddedSession, open_session
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.listen.service import ListenService
 from engine.listen.session import SessionStatistics
+from engine.listen.unpacking import Unpacking
 from engine.stt.failover import SttExhausted
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "ListenService",
     "SessionStatistics",
     "SttExhausted",
+    "Unpacking",
     "open_session",
 ]

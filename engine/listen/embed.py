@@ -18,6 +18,7 @@ from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
 from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
+from engine.listen.unpacking import Unpacking
 from engine.off_loop import OffLoop
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
@@ -150,6 +151,7 @@ async def open_session(
         pool=ring_pool(config),
         spill_folder=Path(gettempdir()),
         off_loop=off_loop,
+        unpacking=Unpacking(off_loop, config.session.aac_threads),
         config=config,
         vendors=(vendor,),
         breakers=breakers_for(config),

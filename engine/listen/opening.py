@@ -10,6 +10,7 @@ from engine.config import Config
 from engine.listen.backlog import Backlog
 from engine.listen.pipeline import Pipeline
 from engine.listen.spill import Spill
+from engine.listen.unpacking import Unpacking
 from engine.off_loop import OffLoop
 from engine.stt.backoff import Backoff
 from engine.stt.breaker import Breaker, Breakers
@@ -55,6 +56,7 @@ def open_pipeline(
     pool: RingPool,
     spill_folder: Path,
     off_loop: OffLoop,
+    unpacking: Unpacking,
     config: Config,
     vendors: Sequence[Vendor],
     breakers: Breakers,
@@ -68,6 +70,7 @@ def open_pipeline(
     margin = min(int(config.session.spill_margin * SAMPLE_RATE), ring.capacity // 2)
     pipeline = Pipeline(
         decoder=decoder,
+        unpacking=unpacking,
         ring=ring,
         backlog=Backlog(ring, spill, margin),
         spill=spill,

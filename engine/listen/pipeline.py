@@ -15,13 +15,14 @@ from typing import Protocol
 import msgspec
 import trio
 
-from engine.audio.codecs import Decoded, Decoder
+from engine.audio.decoder import Decoded, Decoder, Payload, UnpackingDecoder
 from engine.audio.intake import Intake, PacketTimes, open_intake
 from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
+from engine.listen.unpacking import Unpacking
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
 from engine.stt.vendor import (
@@ -105,6 +106,7 @@ class Pipeline:
         self,
         *,
         decoder: Decoder,
+        unpacking: Unpacking,
         ring: Ring,
         backlog: Backlog,
         spill: Spill,
@@ -118,6 +120,8 @@ class Pipeline:
         self.last_speech: int | None = None
         self.words = 0
         self._decoder = decoder
+        self._unpacker = decoder if isinstance(decoder, UnpackingDecoder) else None
+        self._unpacking = unpacking
         self._ring = ring
         self._backlog = backlog
         self._spill = spill
@@ -153,7 +157,7 @@ class Pipeline:
             if self._vendors:
                 await self._backlog.make_room(self._decoder.max_samples(len(piece)))
             began = monotonic_ns()
-            done = self._decoder.decode(piece, self._ring)
+            done = await self._decode(piece)
             decoded = monotonic_ns()
             bad += done.bad_packets
             self._count(done)
@@ -162,6 +166,14 @@ class Pipeline:
         self._audio_at = trio.current_time()
         self._audio_came.set()
         return bad
+
+    async def _decode(self, piece: Payload) -> Decoded:
+        """Into the ring, for which room has been made. Where a thread decodes, cancellation waits for it."""
+        if self._unpacker is None:
+            return self._decoder.decode(piece, self._ring)
+        unpacked = await self._unpacking.unpack(self._unpacker, piece)
+        self._ring.write(unpacked.pcm)
+        return unpacked.done
 
     def open_intake(self, *, keepalive: int, alarm: int) -> Intake | None:
         """For a socket that decodes by itself, instead of `feed`; None when this codec cannot be heard so.

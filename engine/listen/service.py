@@ -22,6 +22,7 @@ from engine.listen.opening import breakers_for, open_pipeline, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, WallClock
 from engine.listen.session import Session, SessionStatistics
+from engine.listen.unpacking import Unpacking
 from engine.listen.usage import UsageMeter
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -47,6 +48,7 @@ class ListenService:
         *,
         metrics: Metrics,
         off_loop: OffLoop,
+        unpacking: Unpacking,
         wall_clock: WallClock,
     ) -> None:
         self.draining = False
@@ -55,6 +57,7 @@ class ListenService:
         self._conversations = conversations
         self._metrics = metrics
         self._off_loop = off_loop
+        self._unpacking = unpacking
         self._wall_clock = wall_clock
         self._admission = Admission(config.limits)
         self._breakers = breakers_for(config)
@@ -164,6 +167,7 @@ class ListenService:
             pool=self._pool,
             spill_folder=self._config.data_dir / "spill",
             off_loop=self._off_loop,
+            unpacking=self._unpacking,
             config=self._config,
             vendors=vendors,
             breakers=self._breakers,

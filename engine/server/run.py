@@ -22,7 +22,7 @@ import trio
 from engine.audio.resample import use_cache_dir, warm
 from engine.config import Config
 from engine.conversation import Lifecycle
-from engine.listen import ListenService
+from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
@@ -45,7 +45,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 OFF_LOOP_THREADS = 16
-"""Threads for disk and database; models have their own."""
+"""Threads for disk and database; models and AAC have their own."""
 
 DRAIN_RESERVE = 0.2
 """Share of `drain_timeout` kept, after the sessions' time is over, to end connections and write journals."""
@@ -150,12 +150,14 @@ class _Server:
         del settings["busy_timeout"]
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.lifecycle = Lifecycle(store.conversations, self.writer, wall_clock)
+        aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
             vendors,
             self.lifecycle,
             metrics=self.metrics,
             off_loop=self.off_loop,
+            unpacking=Unpacking(worker_threads(aac_threads), aac_threads),
             wall_clock=wall_clock,
         )
         self.readiness.watch_load(lambda: self.sessions.load)

@@ -3,7 +3,9 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -128,3 +130,30 @@ async def test_times_count_from_the_first_sample_also_of_audio_that_came_before_
         await hear_all(client, shown, packets)
         await client.close()
     assert shown.ordered[0].start == WORD / 4
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "channels"),
+    [("pcm16", 44_100, 1), ("pcm16", 48_000, 2), ("pcm8", 8000, 1), ("lc3", 48_000, 1), ("aac", 44_100, 1)],
+)
+async def test_the_books_are_the_same_whichever_way_the_audio_comes_in_and_at_whatever_rate(
+    tmp_path: Path, codec: str, rate: int, channels: int
+) -> None:
+    encoder = create_encoder(codec, rate, channels)
+    pcm = np.resize(load("beckett"), 5 * rate).repeat(channels)
+    packets = [*encoder.encode(pcm), *encoder.flush()]
+    packets[9:9] = [b"bad"] if codec in ("aac", "lc3") else []
+    books = []
+    for lane in ("off", "on"):
+        settings = msgspec.structs.replace(config(tmp_path / lane), lane=lane)
+        async with running(settings, ScriptedVendor(counted_words(WORD))) as server:
+            parameters: dict[str, Any] = {"codec": codec, "sample_rate": rate, "channels": channels}
+            async with talking(server.url, "way", **parameters) as (client, shown):
+                await hear_all(client, shown, packets)
+                await client.close()
+            books.append((await only_ledger(server))[1])
+        assert shown.text.split() == counted(books[-1].samples_in)
+    assert books[0] == books[1]
+    assert books[0].packets_received == len(packets)
+    assert books[0].packets_rejected == (1 if codec in ("aac", "lc3") else 0)
+    assert books[0].lost == books[0].pending == 0

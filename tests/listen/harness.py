@@ -15,6 +15,7 @@ from engine.config import Config, Limits, Session, Stt
 from engine.conversation.lifecycle import Lifecycle
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
+from engine.listen.unpacking import Unpacking
 from engine.metrics import Metrics
 from engine.store import DatabaseWriter, Store
 from engine.stt.vendor import SAMPLE_RATE, Vendor
@@ -193,7 +194,13 @@ async def server(
     await writer.recover()
     lifecycle = Lifecycle(store.conversations, writer, wall_clock)
     service = ListenService(
-        config, vendors, lifecycle, metrics=Metrics(), off_loop=inline, wall_clock=wall_clock
+        config,
+        vendors,
+        lifecycle,
+        metrics=Metrics(),
+        off_loop=inline,
+        unpacking=Unpacking(inline, 1),
+        wall_clock=wall_clock,
     )
     async with trio.open_nursery() as outer:
         await outer.start(lambda task_status: writer.run(task_status=task_status))
