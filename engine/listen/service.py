@@ -1,7 +1,7 @@
 """All live sessions of the process.
 
-Operations: `serve` runs one session from admission to its last word; `start_drain` sends all away; `drained`
-waits until none is left.
+Operations: `serve` runs one session from admission to its last word; `start_drain` sends all away; `occupied`
+waits until there is one, `drained` until none is left.
 Invariants: a session is in `live()` exactly while its nursery is open, so gauges are read, never counted.
 Bounded by the configured limits.
 """
@@ -63,7 +63,7 @@ class ListenService:
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
         self._sessions: dict[str, Session] = {}
-        self._empty = trio.Event()
+        self._changed = trio.Event()  # of how many sessions there are
 
     def live(self) -> tuple[SessionStatistics, ...]:
         """The sessions there are."""
@@ -81,11 +81,15 @@ class ListenService:
             session.notify(ServiceStatus(status="draining", status_text="The server is shutting down"))
             session.end(CloseCode.GOING_AWAY, "the server is shutting down")
 
+    async def occupied(self) -> None:
+        """Wait until there is a session."""
+        while not self._sessions:
+            await self._changed.wait()
+
     async def drained(self) -> None:
         """Wait until there is no session left."""
         while self._sessions:
-            self._empty = trio.Event()
-            await self._empty.wait()
+            await self._changed.wait()
 
     async def serve(self, socket: ClientSocket, parameters: ListenParameters, uid: str) -> None:
         """One session of `uid`; returns when the client is gone and all it said is transcribed and kept.
@@ -120,12 +124,16 @@ class ListenService:
                 metrics=self._metrics,
             )
             self._sessions[session_id] = session
+            self._notify()
             try:
                 await self._run(session, pipeline)
             finally:
                 del self._sessions[session_id]
-                if not self._sessions:
-                    self._empty.set()
+                self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _vendors_for(self, parameters: ListenParameters) -> tuple[tuple[Vendor, ...], tuple[str, ...]]:
         """Who transcribes, in order of preference, and what the client should be told about it."""

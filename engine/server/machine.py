@@ -1,4 +1,4 @@
-"""What the process takes from the machine before it serves: file descriptors, heaps and a data directory."""
+"""What the process takes from the machine, and gives back: file descriptors, heaps and a data directory."""
 
 import ctypes
 import fcntl
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.log import get_logger
 from engine.store import StoreError
 
-__all__ = ["DataDirInUse", "hold_data_dir", "limit_heaps", "raise_file_limit"]
+__all__ = ["DataDirInUse", "give_back_memory", "hold_data_dir", "limit_heaps", "raise_file_limit"]
 
 log = get_logger(__name__)
 
@@ -46,6 +46,13 @@ def limit_heaps() -> bool:
     """
     malloc = ctypes.CDLL(None)
     return hasattr(malloc, "mallopt") and malloc.mallopt(M_ARENA_MAX, HEAPS) == 1
+
+
+def give_back_memory() -> None:
+    """Return to the system what is free in the heaps; does nothing where malloc cannot. Takes some ms."""
+    malloc = ctypes.CDLL(None)
+    if hasattr(malloc, "malloc_trim"):
+        malloc.malloc_trim(0)
 
 
 @contextmanager

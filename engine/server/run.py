@@ -30,7 +30,7 @@ from engine.server.entrance import open_entrance
 from engine.server.http import HttpServer, bind
 from engine.server.machine import hold_data_dir, limit_heaps, raise_file_limit
 from engine.server.stalls import watch_loop
-from engine.server.watch import check_database, watch_lane, watch_process
+from engine.server.watch import check_database, give_back_when_quiet, watch_lane, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
 from engine.stt import Vendor
@@ -234,6 +234,7 @@ class _Server:
             starting.start_soon(_cancel_when, stop, starting.cancel_scope)
             await serving.start(self.http.run, listeners)
             serving.start_soon(watch_loop, self.metrics, self.config.watch)
+            serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
             async with trio.open_nursery() as warming:
                 recovered = trio.Event()
                 warming.start_soon(self._warm, recovered)

@@ -1,4 +1,4 @@
-"""What looks after the process: is the database writable; and what gauges read."""
+"""What looks after the process: is the database writable, is memory given back; and what gauges read."""
 
 from operator import attrgetter
 
@@ -7,16 +7,21 @@ import trio
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.off_loop import OffLoop
 from engine.server.lane import Lane, LaneStatistics
+from engine.server.machine import give_back_memory
 from engine.store import DatabaseUnavailable, DatabaseWriter, Store
 from engine.web import Readiness
 
-__all__ = ["check_database", "watch_lane", "watch_process"]
+__all__ = ["check_database", "give_back_when_quiet", "watch_lane", "watch_process"]
 
 log = get_logger(__name__)
 
 DATABASE_INTERVAL = 5.0
 """Seconds between two checks, each a small commit; /readyz tells what the last one found."""
+
+QUIET = 0.5
+"""Seconds without any session after which free memory is given back."""
 
 
 async def check_database(
@@ -44,6 +49,21 @@ async def check_database(
         task_status.started()
         task_status = trio.TASK_STATUS_IGNORED
         await trio.sleep(interval)
+
+
+async def give_back_when_quiet(sessions: ListenService, off_loop: OffLoop) -> None:
+    """Give free memory back to the system when everybody has left, for ever.
+
+    What is in use does not grow with sessions, but what is free lies scattered, so without this a server would
+    stay as large as its busiest hour. While there are sessions nothing is done: the heaps would be locked.
+    """
+    while True:
+        await sessions.occupied()
+        await sessions.drained()
+        with trio.move_on_after(QUIET) as quiet:
+            await sessions.occupied()
+        if quiet.cancelled_caught:
+            await off_loop(give_back_memory)
 
 
 def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWriter) -> None:

@@ -1,17 +1,26 @@
 """The tasks that look after the process."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 import trio
+from trio.testing import MockClock
 
 from engine.metrics import Metrics
 from engine.server.lane import Lane
-from engine.server.watch import check_database, watch_lane
+from engine.server.machine import give_back_memory
+from engine.server.watch import QUIET, check_database, give_back_when_quiet, watch_lane
 from engine.store import Store
 from engine.store.database import DATABASE_FILE
+from engine.testing import ScriptedVendor, script_of
 from engine.web import Readiness
+from tests.listen.harness import server
 from tests.web.serving import off_loop
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Noted(Readiness):
@@ -60,3 +69,37 @@ def test_all_that_the_lane_counts_is_shown_as_it_stands() -> None:
     assert value("listen_lane_runs_total") == 0
     lane._drain()
     assert value("listen_lane_runs_total") == lane.statistics().runs == 1
+
+
+async def test_memory_is_given_back_once_each_time_all_have_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    given: list[tuple[object, float]] = []
+
+    async def note(fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        given.append((fn, trio.current_time()))
+        return fn(*args)
+
+    async with server(tmp_path, ScriptedVendor(script_of([]))) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(give_back_when_quiet, it.service, note)
+        await trio.sleep(10 * QUIET)
+        first, second = await it.connect(), await it.connect()
+        await first.leave()
+        await trio.sleep(10 * QUIET)
+        assert given == []
+        await second.leave()
+        await it.idle()
+        emptied = trio.current_time()
+        await trio.sleep(10 * QUIET)
+        assert given == [(give_back_memory, emptied + QUIET)]
+        await (await it.connect()).leave()
+        await it.idle()
+        await trio.sleep(QUIET / 2)
+        third = await it.connect()
+        await trio.sleep(10 * QUIET)
+        assert len(given) == 1
+        await third.leave()
+        await it.idle()
+        await trio.sleep(10 * QUIET)
+        assert len(given) == 2
+        nursery.cancel_scope.cancel()
