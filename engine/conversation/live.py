@@ -8,6 +8,7 @@ in the database as it will stay, or, `removed`, no more.
 Bounded by its own segments: an id and a number each. The segments themselves are in the database, but the last.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
@@ -27,6 +28,9 @@ from engine.wire.messages import Segment
 
 MICROSECONDS = 1_000_000
 
+ROUNDING = 0.001
+"""Seconds by which a deadline that was reckoned twice may differ."""
+
 Keep = Callable[[Participant, JournalRecord], None]
 Split = Callable[["LiveConversation", Participant], OpenConversation]
 
@@ -44,7 +48,7 @@ class LiveConversation:
         self.completed = trio.Event()
         self.changed = trio.Event()
         self._revisions: dict[str, int] = {}
-        self._waits_for_speech = False
+        self._next_look = -math.inf
         self._quiet_since = trio.current_time() - silent_for
         self._keep = keep
         self._split = split
@@ -112,7 +116,7 @@ class LiveConversation:
     def heard(self) -> None:
         """See `OpenConversation`. Cheap: this is called several times a second."""
         remaining = self.remaining()
-        if remaining is not None and (remaining <= 0 or self._waits_for_speech):
+        if remaining is not None and trio.current_time() + remaining < self._next_look - ROUNDING:
             self.changed.set()
 
     def restart(self, moment: int) -> None:
@@ -126,21 +130,25 @@ class LiveConversation:
     def silence(self) -> float:
         """Seconds since the end of the last speech in it, or since it was opened."""
         silences = [s for p in self.participants.values() if (s := p.silence()) is not None]
-        return min(silences, default=trio.current_time() - self._quiet_since)
+        return min(silences) if silences else trio.current_time() - self._quiet_since
 
     def remaining(self) -> float | None:
         """Seconds of silence until the timeout; None while speech waits to be transcribed."""
-        if any(participant.speech_waiting for participant in self.participants.values()):
-            return None
+        for participant in self.participants.values():
+            if participant.speech_waiting:
+                return None
         return self.row.timeout_seconds - self.silence
 
     async def wait(self) -> None:
-        """Wait until the timeout may have passed, or something changed."""
+        """Wait until the timeout may have passed, or something changed.
+
+        While speech waits to be transcribed nobody knows; then another look is taken after the timeout at the
+        latest, so that `heard` need not wake anybody each time that somebody has spoken.
+        """
         remaining = self.remaining()
         self.changed = trio.Event()
-        self._waits_for_speech = remaining is None
         if remaining is None:
+            remaining = float(self.row.timeout_seconds)
+        self._next_look = trio.current_time() + max(remaining, 0)
+        with trio.move_on_at(self._next_look):
             await self.changed.wait()
-        else:
-            with trio.move_on_after(max(remaining, 0)):
-                await self.changed.wait()

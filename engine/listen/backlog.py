@@ -37,7 +37,7 @@ class Backlog:
         self._end: int | None = None
         self._wanted = 0
         self._arrived = trio.Event()
-        self._progress = trio.Event()
+        self._progress = trio.lowlevel.ParkingLot()
         self.readings = Readings()
 
     @property
@@ -65,7 +65,7 @@ class Backlog:
                 continue
             if self._ring.headroom() >= samples:
                 return
-            await self._progress.wait()
+            await self._progress.park()
 
     def grown(self) -> None:
         """Samples were written to the ring: wake the reader if that is what it waits for."""
@@ -89,7 +89,7 @@ class Backlog:
     async def wait_covered(self, position: int) -> None:
         """Return when everything before `position` is covered."""
         while self.covered < position:
-            await self._progress.wait()
+            await self._progress.park()
 
     # The vendor's side
 
@@ -108,14 +108,13 @@ class Backlog:
 
     def cover(self, position: int) -> None:
         """Everything before `position` is done with: its memory may be used again."""
-        self.covered = min(max(self.covered, position), self._ring.write_position)
-        self.position = max(self.position, self.covered)
-        self._spill.forget(self.covered)
-        oldest = max(self.covered, self._spill.end)
+        self.covered = covered = min(max(self.covered, position), self._ring.write_position)
+        self.position = max(self.position, covered)
+        self._spill.forget(covered)
+        oldest = max(covered, self._spill.end)
         if oldest > self._cursor.position:
             self._cursor.seek(oldest)
-        self._progress.set()
-        self._progress = trio.Event()
+        self._progress.unpark_all()
 
     def rewind(self) -> None:
         """Read again from the last sample covered: the vendor that had read further is gone, asked or not."""

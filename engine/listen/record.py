@@ -191,8 +191,8 @@ class Record:
         segments = words_to_segments(
             words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
         )
-        # A word may have begun before its conversation did.
-        segments = tuple(replace(s, start=max(s.start, 0.0), end=max(s.end, 0.0)) for s in segments)
+        if any(s.start < 0 or s.end < 0 for s in segments):  # a word may have begun before its conversation
+            segments = tuple(replace(s, start=max(s.start, 0.0), end=max(s.end, 0.0)) for s in segments)
         if not self._parameters.multi_channel:
             return segments
         return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)

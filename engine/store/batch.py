@@ -45,7 +45,8 @@ class ConversationChanges(msgspec.Struct):
     closed: ConversationClosed | None = None
 
     def __len__(self) -> int:
-        return len(self.segments) + sum(x is not None for x in (self.opened, self.times, self.closed))
+        single = (self.opened is not None) + (self.times is not None) + (self.closed is not None)
+        return len(self.segments) + single
 
 
 class Batch:
@@ -77,7 +78,9 @@ class Batch:
             key = (record.row.uid, record.row.id)
         else:
             key = (record.uid, record.conversation_id)
-        changes = self.conversations.setdefault(key, ConversationChanges())
+        changes = self.conversations.get(key)
+        if changes is None:
+            changes = self.conversations[key] = ConversationChanges()
         before = len(changes)
         _fold(changes, record)
         self._length += len(changes) - before
@@ -118,11 +121,6 @@ def _fold(
     | ConversationClosed,
 ) -> None:
     match record:
-        case ConversationOpened():
-            changes.opened = changes.opened or record.row
-        case ConversationRestarted():
-            changes.times = times = changes.times or Times()
-            times.started_at = max(times.started_at, record.started_at)
         case SegmentsChanged():
             for segment in record.segments:
                 _fold_segment(changes.segments, segment)
@@ -131,6 +129,11 @@ def _fold(
             times.last_speech_at = max(times.last_speech_at, record.last_speech_at)
         case SegmentsDeleted():
             changes.segments.update(dict.fromkeys(record.ids))
+        case ConversationOpened():
+            changes.opened = changes.opened or record.row
+        case ConversationRestarted():
+            changes.times = times = changes.times or Times()
+            times.started_at = max(times.started_at, record.started_at)
         case ConversationClosed():
             if changes.closed is None or STATUS_RANK[record.status] >= STATUS_RANK[changes.closed.status]:
                 changes.closed = record

@@ -130,11 +130,12 @@ class DatabaseWriter:
         else:
             self._journals[journal].reread = True
         self._wake()
-        self._waiting_since = min(self._waiting_since, trio.current_time())
+        now = trio.current_time()
+        self._waiting_since = min(self._waiting_since, now)
         if journal is not None:
             state = self._journals[journal]
             state.last = self._submitted
-            state.waiting_since = min(state.waiting_since, trio.current_time())
+            state.waiting_since = min(state.waiting_since, now)
             state.uids.update(map(owner, records))
 
     def _wake(self) -> None:

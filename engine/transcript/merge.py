@@ -24,13 +24,13 @@ versions; the limit on length, and closed segments, are ours.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from itertools import groupby
 from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
 
 from engine.transcript.sentences import (
+    append,
     ends_sentence,
     is_whole_sentence,
     join,
@@ -80,32 +80,32 @@ def words_to_segments(
     A word without a speaker belongs to the one who spoke before it (or first, at the start); if no word has
     one, all are `SPEAKER_00`.
     """
-    spoken = [word for word in words if word.text.strip()]
-    runs = [
-        (speaker, [word for _, word in run])
-        for speaker, run in groupby(zip(_speakers(spoken), spoken, strict=True), key=lambda pair: pair[0])
-    ]
     return tuple(
         Segment(
             id=new_id(),
-            text=join(word.text for word in run),
+            text=join([word.text for word in run]),
             speaker=speaker_label(speaker),
-            start=samples_to_seconds(min(word.start for word in run)) + offset_seconds,
-            end=samples_to_seconds(max(max(word.start, word.end) for word in run)) + offset_seconds,
+            start=samples_to_seconds(min([word.start for word in run])) + offset_seconds,
+            end=samples_to_seconds(max([max(word.start, word.end) for word in run])) + offset_seconds,
             speech_profile_processed=speech_profile_processed,
             stt_provider=provider,
         )
-        for speaker, run in runs
+        for speaker, run in _runs([word for word in words if word.text.strip()])
     )
 
 
-def _speakers(words: Sequence[Word]) -> list[int]:
+def _runs(words: Sequence[Word]) -> list[tuple[int, list[Word]]]:
+    """Words in a row by one speaker."""
     speaker = next((word.speaker for word in words if word.speaker is not None), 0)
-    found = []
+    runs: list[tuple[int, list[Word]]] = []
     for word in words:
-        speaker = speaker if word.speaker is None else word.speaker
-        found.append(speaker)
-    return found
+        if word.speaker is not None:
+            speaker = word.speaker
+        if runs and runs[-1][0] == speaker:
+            runs[-1][1].append(word)
+        else:
+            runs.append((speaker, [word]))
+    return runs
 
 
 def merge(
@@ -144,15 +144,20 @@ def merge(
 
 
 def _tidied(segment: Segment) -> Segment:
-    return replace(segment, text=tidy(segment.text), end=max(segment.start, segment.end))
+    text, end = tidy(segment.text), max(segment.start, segment.end)
+    if text == segment.text and end == segment.end:
+        return segment
+    return replace(segment, text=text, end=end)
 
 
 def _revised(segment: Segment, last: Segment | None, sent: Mapping[str, int]) -> Segment:
     known = last.revision if last and last.id == segment.id else sent.get(segment.id, 0)
-    return replace(segment, revision=known + 1)
+    return segment if segment.revision == known + 1 else replace(segment, revision=known + 1)
 
 
 def _same(before: Segment, after: Segment) -> bool:
+    if before.id != after.id or before.text != after.text:
+        return False
     return before == replace(after, revision=before.revision)
 
 
@@ -209,10 +214,11 @@ def _move(a: Segment, b: Segment) -> list[Segment]:
 
 
 def _take(a: Segment, b: Segment) -> Segment:
-    taken = _rewritten(a, join([a.text, b.text]), min(a.start, b.start), max(a.end, b.end))
-    return taken if taken.person_id or a.speaker != b.speaker else replace(taken, person_id=b.person_id)
+    person_id = b.person_id if a.speaker == b.speaker and not a.person_id else a.person_id
+    text = append(a.text, b.text)
+    return _rewritten(a, text, min(a.start, b.start), max(a.end, b.end), person_id=person_id)
 
 
-def _rewritten(segment: Segment, text: str, start: float, end: float) -> Segment:
+def _rewritten(segment: Segment, text: str, start: float, end: float, **changes: str | None) -> Segment:
     # A translation of the text before says nothing about the text now.
-    return replace(segment, text=text, start=start, end=max(start, end), translations=())
+    return replace(segment, text=text, start=start, end=max(start, end), translations=(), **changes)

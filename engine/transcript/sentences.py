@@ -13,7 +13,8 @@ _ENDERS = frozenset(ENDERS)
 _WIDE_ENDERS = frozenset("。！？")
 _CLOSERS = "\"'”’»)]」』"
 _STOP = re.compile(rf"[{re.escape(ENDERS)}]++[{re.escape(_CLOSERS)}]*+")
-_LOOSE_PUNCTUATION = re.compile(r" ([,.?!;:。！？、，؟،؛۔।॥]++)(?= |$)")
+_LOOSE = ",.?!;:。！？、，؟،؛۔।॥"
+_LOOSE_PUNCTUATION = re.compile(rf" ([{re.escape(_LOOSE)}]++)(?= |$)")
 
 # Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer; CJK punctuation, kana, Han and
 # full-width forms. Hangul is written with spaces.
@@ -30,17 +31,33 @@ def tidy(text: str) -> str:
 
 def join(pieces: Iterable[str]) -> str:
     """The pieces in order, tidy, with a space between two unless both sides are written without."""
+    texts = [text for piece in pieces if (text := piece.strip())]
+    joined = " ".join(texts)
+    return tidy(joined if joined.isascii() else _joined_unspaced(texts))
+
+
+def _joined_unspaced(texts: Iterable[str]) -> str:
     joined: list[str] = []
     before = ""
-    for piece in pieces:
-        text = piece.strip()
-        if not text:
-            continue
-        if before and not (_UNSPACED.match(before) and _UNSPACED.match(text)):
+    for text in texts:
+        if before and not _written_together(before, text):
             joined.append(" ")
         joined.append(text)
         before = text[-1]
-    return tidy("".join(joined))
+    return "".join(joined)
+
+
+def _written_together(before: str, after: str) -> bool:
+    return _UNSPACED.match(before) is not None and _UNSPACED.match(after) is not None
+
+
+def append(first: str, second: str) -> str:
+    """`join` of two texts that are tidy: looks at nothing but where they meet."""
+    if not first or not second:
+        return first or second
+    if second[0] in _LOOSE:
+        return join((first, second))
+    return first + second if _written_together(first[-1], second) else f"{first} {second}"
 
 
 def sentences(text: str) -> list[str]:

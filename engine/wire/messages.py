@@ -7,6 +7,7 @@ optional field that is left out of the JSON is `UNSET`.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,11 +19,13 @@ PING = "ping"
 SPEAKER_PREFIX = "SPEAKER_"
 
 
+@lru_cache(maxsize=128)
 def speaker_label(number: int) -> str:
     """The wire's label of speaker `number`, from 0: `SPEAKER_00`, `SPEAKER_01` …"""
     return f"{SPEAKER_PREFIX}{number:02d}"
 
 
+@lru_cache(maxsize=128)
 def speaker_number(label: str) -> int:
     """The number in a label (`SPEAKER_01` and `SPEAKER_1` are 1); 0 for a label that carries none."""
     digits = label.removeprefix(SPEAKER_PREFIX)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from engine.transcript.sentences import (
     ENDERS,
+    append,
     ends_sentence,
     is_whole_sentence,
     join,
@@ -34,6 +35,11 @@ def letters(text: str) -> str:
 )
 def test_pieces_are_joined_as_the_language_writes_them(pieces: list[str], text: str) -> None:
     assert join(pieces) == text
+
+
+@given(TEXT.map(tidy), TEXT.map(tidy))
+def test_appending_to_a_tidy_text_is_joining(first: str, second: str) -> None:
+    assert append(first, second) == join([first, second])
 
 
 @given(st.lists(TEXT))
