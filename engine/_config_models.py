@@ -86,7 +86,10 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
             description="`local`: MiniLM in this process, English (extra [local]). `openai`: a server of that protocol."
         ),
     ] = "local"
-    api_key: Annotated[str, Meta(description="Its key; empty: that of [llm].", extra={"secret": True})] = ""
+    api_key: Annotated[
+        str,
+        Meta(description="Its key; empty: that of [llm] where that is the server.", extra={"secret": True}),
+    ] = ""
     base_url: Annotated[
         str,
         Meta(

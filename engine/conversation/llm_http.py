@@ -254,14 +254,14 @@ def _broke_off(error: httpx2.RequestError) -> LlmUnavailable:
 async def open_model_server(
     settings: Llm,
     *,
-    api_key: str = "",
+    api_key: str | None = None,
     base_url: str = "",
     meter: LlmMeter | None = None,
     rng: random.Random | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[ModelServer]:
-    """A server as `settings` say; `api_key` and `base_url` take the place of theirs when given."""
-    key = api_key or settings.api_key
+    """A server as `settings` say; `api_key` (empty: none is sent) and `base_url` take the place of theirs."""
+    key = settings.api_key if api_key is None else api_key
     url = base_url or settings.base_url
     async with httpx2.AsyncClient(
         headers={"Authorization": f"Bearer {key}"} if key else {},

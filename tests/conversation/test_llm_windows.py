@@ -15,7 +15,7 @@ from tests.conversation.talk import SAID, transcript
 TEXTS = (
     *(text for _, text in SAID),
     "Um, so, yeah, I mean, we could, like, maybe push the Q3 roadmap review to the 14th?",
-    "Antidisestablishmentarianism, Donaudampfschifffahrtsgesellschaft and floccinaucinihilipilification.",
+    "The anaesthesiologist recommends paracetamol and physiotherapy; electrocardiogram on the 3rd.",
     "Ich rufe morgen früh beim Hafen an und bestelle das kleine Boot für Samstag.",
     "Мы встретимся у причала в девять часов утра в субботу.",
     "我明天早上给港口打电话,预订一条小船。",

@@ -1,0 +1,45 @@
+"""Opens the models that the configuration names, for as long as a process runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from engine._config_models import Embedding, Llm
+from engine.conversation.embedding import Embedder
+from engine.conversation.embedding_minilm import MiniLm
+from engine.conversation.embedding_openai import OpenAiEmbedder
+from engine.conversation.llm import Llm as LlmPort
+from engine.conversation.llm_http import open_model_server
+from engine.conversation.llm_metrics import LlmMeter
+from engine.conversation.llm_openai import OpenAiLlm, is_configured
+from engine.off_loop import worker_threads
+
+__all__ = ["open_embedder", "open_llm"]
+
+
+@asynccontextmanager
+async def open_llm(settings: Llm, meter: LlmMeter) -> AsyncIterator[LlmPort | None]:
+    """The language model of [llm]; None when none is configured. Nothing is asked of it yet."""
+    if not is_configured(settings):
+        yield None
+        return
+    async with open_model_server(settings, meter=meter) as server:
+        yield OpenAiLlm(server, settings)
+
+
+@asynccontextmanager
+async def open_embedder(settings: Embedding, llm: Llm, meter: LlmMeter) -> AsyncIterator[Embedder | None]:
+    """The embedding model of [embedding]; None when it is off.
+
+    Raises `EmbedderUnavailable` when the local one is wanted and cannot be loaded.
+    """
+    match settings.provider:
+        case "off":
+            yield None
+        case "local":
+            yield await MiniLm.open(worker_threads(settings.threads))
+        case "openai":
+            # The key of [llm] is for its server alone.
+            url = settings.base_url
+            key = settings.api_key or (llm.api_key if url in ("", llm.base_url) else "")
+            async with open_model_server(llm, api_key=key, base_url=url, meter=meter) as server:
+                yield OpenAiEmbedder(server, settings)

@@ -1,0 +1,40 @@
+"""Which models the configuration opens, and which key goes where."""
+
+import trio
+
+from engine.config import Embedding, Llm
+from engine.conversation.embedding_minilm import MiniLm
+from engine.conversation.llm import Message
+from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.models import open_embedder, open_llm
+from engine.testing import OpenAiStandIn
+
+
+async def test_without_key_and_server_there_is_no_language_model() -> None:
+    async with open_llm(Llm(), NoMeter()) as llm:
+        assert llm is None
+
+
+async def test_embeddings_are_local_off_or_from_a_server() -> None:
+    async with open_embedder(Embedding(provider="off"), Llm(), NoMeter()) as none:
+        assert none is None
+    async with open_embedder(Embedding(), Llm(), NoMeter()) as local:
+        assert isinstance(local, MiniLm)
+
+
+async def test_the_key_of_the_language_model_is_sent_to_its_server_alone(nursery: trio.Nursery) -> None:
+    own, other = OpenAiStandIn(dimensions=8), OpenAiStandIn(dimensions=8)
+    ports = [await nursery.start(standin.serve) for standin in (own, other)]
+    own_url, other_url = (f"http://127.0.0.1:{port}/v1" for port in ports)
+    llm_settings = Llm(api_key="secret", base_url=own_url)
+    async with open_llm(llm_settings, NoMeter()) as llm:
+        assert llm is not None
+        await llm.complete([Message("user", "Hello")])
+    for url in ("", other_url):
+        settings = Embedding(provider="openai", base_url=url, dimensions=8)
+        async with open_embedder(settings, llm_settings, NoMeter()) as embedder:
+            assert embedder is not None
+            await embedder.embed(["Hello"])
+    assert [request.headers.get("authorization") for request in own.requests] == ["Bearer secret"] * 2
+    assert [request.headers.get("authorization") for request in other.requests] == [None]
+    nursery.cancel_scope.cancel()
