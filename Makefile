@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help prerequisites setup serve test check bench guard campaign clean
+.PHONY: help prerequisites setup serve test check bench guard campaign fuzz clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -102,6 +102,9 @@ guard: $(READY)  ## fail when a path costs more than bench/budgets.toml accepts
 
 campaign: $(READY)  ## the long runs; their figures go to tests/campaign/summary.md
 	@$(BIN)/python -m pytest -m campaign --durations=0 $(TESTS)
+
+fuzz: $(READY)  ## fuzz frame reader and codecs with clang's libFuzzer (FUZZ_SECONDS=600)
+	@$(BIN)/python -m native.fuzz $(FUZZ_SECONDS)
 
 clean:  ## remove everything that set-up and the tools made
 	rm -rf $(VENV) build *.egg-info engine/_native.c engine/_native*.so .hypothesis .mypy_cache .ruff_cache .benchmarks
