@@ -64,3 +64,14 @@ double bare_pass(bare *b, const uint8_t *data, const int32_t *lengths, int count
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     return (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
 }
+
+typedef int64_t (*decode_ring_function)(void *codec, const uint8_t *data, size_t bytes, void *ring, void *result);
+
+/* One message of `bytes` for each of `sessions` decoders, through a decode function of ours, as the lane calls it. */
+void bare_sessions(decode_ring_function decode, void *const *codecs, void *const *rings, const uint8_t *data,
+                   size_t bytes, int sessions)
+{
+    int64_t result[4];
+    for (int i = 0; i < sessions; i++)
+        decode(codecs[i], data + (size_t)i * bytes, bytes, rings[i], result);
+}

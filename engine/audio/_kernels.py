@@ -14,7 +14,7 @@ Every output sample is a fixed sequence of float32 operations on the same input 
 so any cutting of the input gives the same bits, here and in C. Scratch memory is shared between the streams of a
 thread: in Python between all, because `resample` holds the GIL, which C does not.
 
-Cost: compiling takes 5 to 10 s once a machine, loading 0.5 s (`bench/resample.py`); half of both is numba
+Cost: compiling takes 7 to 12 s once a machine, loading 0.5 s (`bench/resample.py`); half of both is numba
 itself.
 """
 

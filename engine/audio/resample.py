@@ -75,7 +75,7 @@ def warm() -> None:
     """Load or compile the kernel and compute the tables of the usual rates to 16 kHz; nothing compiles
     afterwards.
 
-    Blocks for 0.5 to 10 s: call it off the loop.
+    Blocks for 0.5 to 12 s: call it off the loop.
     """
     for rate in WARM_RATES:
         Resampler(rate)
