@@ -134,6 +134,18 @@ class Stt(msgspec.Struct, frozen=True, kw_only=True):
     finish_timeout: Annotated[
         float, Meta(gt=0, le=120, description="Longest wait for a vendor's last results.")
     ] = 10.0
+    chunk_shortest: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=0.25,
+            description="Audio in one message of the lane to a vendor over ws:// when the server is idle.",
+        ),
+    ] = 0.02
+    chunk_longest: Annotated[
+        float,
+        Meta(ge=0.01, le=0.25, description="The same when a quarter of a core is busy, or more."),
+    ] = 0.1
     backoff_first: Annotated[
         float,
         Meta(gt=0, le=60, description="Longest wait before the first retry; it doubles, with full jitter."),

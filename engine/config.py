@@ -249,6 +249,12 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
     if session.ping_interval >= session.inactivity_timeout:
         limit = f"must be below session.inactivity_timeout ({session.inactivity_timeout:g})"
         wrong("session.ping_interval", session.ping_interval, limit)
+    if config.stt.chunk_shortest > config.stt.chunk_longest:
+        wrong(
+            "stt.chunk_shortest",
+            config.stt.chunk_shortest,
+            f"must be at most stt.chunk_longest ({config.stt.chunk_longest:g})",
+        )
     if store.retry_initial > store.retry_limit:
         wrong(
             "store.retry_initial",

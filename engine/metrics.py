@@ -38,6 +38,8 @@ GAUGES: Mapping[str, str] = MappingProxyType(
         "ready": "1 when /readyz says so.",
         "draining": "1 from the stop signal on.",
         "lane_connections": "Connections in the native lane.",
+        "lane_links": "Connections to speech-to-text services in the native lane.",
+        "lane_load": "Thousandths of a core that the event loop uses; messages to services grow with it.",
         "lane_slots": "Connections that the native lane has room for; others come in by the HTTP server.",
     }
 )
@@ -54,6 +56,9 @@ TOTALS: Mapping[str, str] = MappingProxyType(
         "lane_bytes_copied": "Bytes the lane copied in user space, but for decoded samples.",
         "lane_messages": "Messages received by the lane.",
         "lane_decoded": "Messages of these that the lane decoded, without Python.",
+        "lane_vendor_messages": "Messages of these that came from speech-to-text services.",
+        "lane_vendor_frames": "Messages of audio that the lane sent to services, without Python.",
+        "lane_vendor_samples": "Samples in these.",
     }
 )
 """The same for counters that are kept elsewhere; `_total` is added to their names."""

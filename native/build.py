@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from cffi import FFI
 
-HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_slot.h")
+HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_vendor.h", "lane_slot.h")
 SOURCES = (
-    *("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "resampled.c"),
-    *("gate.c", "frame.c", "lane.c", "lane_input.c", "lane_output.c"),
+    *("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "resampled.c", "gate.c"),
+    *("frame.c", "lane.c", "lane_input.c", "lane_output.c", "lane_vendor.c"),
 )
 FOLDER = os.path.join("native", "src")  # relative to the root: setuptools refuses absolute source paths
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

@@ -64,6 +64,11 @@ class EnergyGate:
         data = ffi.from_buffer("int16_t[]", pcm)
         return bool(lib.gate_process(self._gate, data, len(data)))
 
+    @property
+    def native(self) -> Any:
+        """The `gate *`, for native code that lets it hear in place of `process`; valid while this object is."""
+        return self._gate
+
     def statistics(self) -> GateStatistics:
         """Counts since the stream began."""
         return GateStatistics(self._gate.hops, self._gate.open_total)

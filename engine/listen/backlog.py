@@ -7,11 +7,12 @@ Invariants: covered <= position <= ring.write_position. Samples from `covered` o
 Bounded by the ring's capacity plus the spill's limit. When both are full `make_room` waits, and with it the
 client's socket: nothing is dropped.
 Cost: a read inside the ring is a view, no copy. The reader is woken when what it asked for is there, not by
-each packet.
+each packet; not at all while a pump reads in its place.
 """
 
 import trio
 
+from engine.audio.pump import Pump
 from engine.audio.ring import Ring
 from engine.listen.spill import Spill
 from engine.listen.stages import Readings
@@ -27,18 +28,24 @@ class Backlog:
     def __init__(self, ring: Ring, spill: Spill, margin: int) -> None:
         """`margin`: begin to spill when fewer than this many samples are free in the ring."""
         self.covered = 0
-        self.position = 0
         self.margin = margin
         self._ring = ring
         self._spill = spill
         self._cursor = ring.cursor("speech to text", lossless=True)
+        self._position = 0
+        self._pump: Pump | None = None
         self._flush_at: int | None = None
         self._flush_asked = 0
         self._end: int | None = None
         self._wanted = 0
         self._arrived = trio.Event()
         self._progress = trio.lowlevel.ParkingLot()
-        self.readings = Readings()
+        self._readings = Readings()
+
+    @property
+    def position(self) -> int:
+        """See `AudioSource.position`."""
+        return self._position if self._pump is None else self._pump.position
 
     @property
     def waiting(self) -> int:
@@ -69,7 +76,9 @@ class Backlog:
 
     def grown(self) -> None:
         """Samples were written to the ring: wake the reader if that is what it waits for."""
-        if self._ring.write_position >= self._wanted:
+        if self._pump is not None:
+            self._pump.push()
+        elif self._ring.write_position >= self._wanted:
             self._arrived.set()
         else:
             self._ring.want(self._wanted)
@@ -77,14 +86,14 @@ class Backlog:
     def flush(self) -> int:
         """Ask the vendor to transcribe everything received so far; the position that will be covered."""
         self._flush_at = self._flush_asked = self._ring.write_position
-        self._arrived.set()
+        self._interrupt()
         return self._flush_asked
 
     def finish(self) -> None:
         """No more audio follows. Idempotent."""
         if self._end is None:
             self._end = self._ring.write_position
-            self._arrived.set()
+            self._interrupt()
 
     async def wait_covered(self, position: int) -> None:
         """Return when everything before `position` is covered."""
@@ -106,10 +115,33 @@ class Backlog:
             self._arrived = trio.Event()
             await self._arrived.wait()
 
+    def open_pump(self) -> Pump | None:
+        """See `PumpedSource.open_pump`. Audio that is in the file has to be `read`."""
+        if self._limit() is not None or self._position < self._cursor.position:
+            return None
+        self._pump = Pump(self._ring, self._cursor, self._position)
+        return self._pump
+
+    def close_pump(self) -> None:
+        """See `PumpedSource.close_pump`."""
+        if self._pump is not None:
+            self._pump.stop()
+            self._position = self._pump.position
+            self._readings.note(self._position, self.read_at(self._position))
+            self._pump = None
+
+    def read_at(self, position: int) -> int | None:
+        """When the sample before `position` was given to the vendor (CLOCK_MONOTONIC, ns); None: not known any more.
+
+        Positions asked for rise.
+        """
+        by_itself = self._pump.sent_at(position) if self._pump is not None else None
+        return self._readings.of(position) if by_itself is None else by_itself
+
     def cover(self, position: int) -> None:
         """Everything before `position` is done with: its memory may be used again."""
         self.covered = covered = min(max(self.covered, position), self._ring.write_position)
-        self.position = max(self.position, covered)
+        self._position = max(self._position, covered)
         self._spill.forget(covered)
         oldest = max(covered, self._spill.end)
         if oldest > self._cursor.position:
@@ -118,7 +150,7 @@ class Backlog:
 
     def rewind(self) -> None:
         """Read again from the last sample covered: the vendor that had read further is gone, asked or not."""
-        self.position = self.covered
+        self._position = self.covered
         if self._flush_asked > self.covered:
             self._flush_at = self._flush_asked
 
@@ -128,6 +160,12 @@ class Backlog:
         self._spill.close()
 
     # Inside
+
+    def _interrupt(self) -> None:
+        """There is more to tell the reader than samples."""
+        self._arrived.set()
+        if self._pump is not None:
+            self._pump.stop()
 
     def _limit(self) -> int | None:
         """Where the next flush or the end is, if there is one."""
@@ -153,8 +191,8 @@ class Backlog:
         else:
             await trio.lowlevel.checkpoint()
             pcm = self._ring.window(position, position + samples)
-        self.position = position + len(pcm)
-        self.readings.note(self.position)
+        self._position = position + len(pcm)
+        self._readings.note(self._position)
         return Chunk(pcm, position)
 
     async def _spill_oldest(self) -> bool:

@@ -279,7 +279,7 @@ class Pipeline:
             self._packet_times = self._intake.take_times() or self._packet_times
         told = self._told_at
         came = min(told - int(self.age(position) * 1e9), told)
-        read = self._backlog.readings.of(position)
+        read = self._backlog.read_at(position)
         read = came if read is None else min(max(read, came), told)
         times = self._packet_times
         return Passage(times.receive, times.decode, read - came, told - read, told)

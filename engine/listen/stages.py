@@ -45,12 +45,12 @@ class Readings:
     def __init__(self) -> None:
         self._readings: deque[tuple[int, int]] = deque(maxlen=KEPT)
 
-    def note(self, position: int) -> None:
-        """The vendor has everything before `position` as of now."""
+    def note(self, position: int, at: int | None = None) -> None:
+        """The vendor has everything before `position`, as of now or of `at`."""
         readings = self._readings
         while readings and readings[-1][0] >= position:
             readings.pop()  # it reads again what another one had
-        readings.append((position, monotonic_ns()))
+        readings.append((position, monotonic_ns() if at is None else at))
 
     def of(self, position: int) -> int | None:
         """When the vendor was given the sample before `position`; None when that is not known (any more).

@@ -1,6 +1,6 @@
 """The way into the lane: what a connection's first head decides.
 
-Operations: `open_entrance` when the server is made; `Entrance.connection` for each accepted connection, `run` of which
+Operations: `open_lane` when the server is made; `Entrance.connection` for each accepted connection, `run` of which
 says whether it was served.
 Invariants: a connection that is not served here has lost no byte. One that is leaves the lane before its socket
 is closed.
@@ -21,7 +21,7 @@ from engine.server.lane import Lane, LaneSocket
 from engine.server.upgrade import HEAD_LIMIT, Upgrade, accept, peek_head, read_upgrade
 from engine.web import LISTEN_PATHS, Visit
 
-__all__ = ["Entrance", "LaneConnection", "Serve", "lane_for", "open_entrance"]
+__all__ = ["Entrance", "LaneConnection", "Serve", "lane_for", "open_lane"]
 
 log = get_logger(__name__)
 
@@ -32,16 +32,20 @@ SPARE_SLOTS = 64
 
 
 def lane_for(config: Config) -> Lane:
-    """A lane with room for all sessions there may be. Raises OSError where the system has none for it."""
-    return Lane(config.limits.sessions + SPARE_SLOTS, config.session.message_limit)
+    """A lane with room for all sessions there may be, each with a vendor's stream and another in its shadow.
+
+    Raises OSError where the system has none for it.
+    """
+    sessions = config.limits.sessions
+    return Lane(sessions + SPARE_SLOTS, config.session.message_limit, links=2 * sessions)
 
 
-def open_entrance(config: Config, serve: Serve) -> "Entrance | None":
-    """The way into the lane; None where it is off, or, which is logged, cannot be had: then all is for HTTP."""
+def open_lane(config: Config) -> Lane | None:
+    """The server's lane; None where it is off, or, which is logged, cannot be had: then all is for HTTP."""
     if config.lane == "off":
         return None
     try:
-        return Entrance(config, serve)
+        return lane_for(config)
     except OSError as error:
         log.warning("lane.unavailable", error=error.strerror, hint="listen sockets go by HTTP")
         return None
@@ -50,8 +54,8 @@ def open_entrance(config: Config, serve: Serve) -> "Entrance | None":
 class Entrance:
     """Who comes in by the lane. `serve` has a client's socket until it closes it."""
 
-    def __init__(self, config: Config, serve: Serve) -> None:
-        self.lane = lane_for(config)
+    def __init__(self, config: Config, serve: Serve, lane: Lane | None = None) -> None:
+        self.lane = lane_for(config) if lane is None else lane
         self.serve = serve
         self.head_timeout = config.web.keep_alive_timeout
         self.close_timeout = config.session.close_timeout

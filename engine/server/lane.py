@@ -7,6 +7,7 @@ comes after the last. Inside `decoding` no audio passes through Python: one call
 reader wanted.
 Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one receive may hold, then its socket is not
 read; one message waits to be sent, `send` waits with it.
+Vendors' connections are in it, too (`vendor_lane.py`).
 Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`).
 Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
 may take the interpreter's switch interval (5 ms) while they compute. AAC and calls of several channels are received
@@ -17,7 +18,7 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -33,10 +34,18 @@ QUEUE_LIMIT = 64
 """Messages handed up and not received from which on a socket is not read."""
 
 
+S = TypeVar("S", bound="LaneSocket")
+
+
 class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections now; calls, system calls, bytes and messages since the lane was opened."""
+    """Clients and connections to vendors now; calls, system calls, bytes and messages since the lane was opened.
+
+    `vendor_messages` came from vendors; `vendor_frames` of audio went to them by themselves. `load` is what the
+    event loop's thread uses now, in thousandths of a core.
+    """
 
     connections: int
+    links: int
     slots: int
     runs: int
     waits: int
@@ -47,28 +56,60 @@ class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
     bytes_copied: int
     messages: int
     decoded: int
+    vendor_messages: int
+    vendor_frames: int
+    vendor_samples: int
+    load: int
 
 
 class Lane:
-    """All connections in the lane. `slots`: the most there may be; `message_limit` in bytes."""
+    """All connections in the lane.
 
-    def __init__(self, slots: int, message_limit: int) -> None:
+    `slots`: the most clients there may be, `links`: the most connections to vendors; `message_limit`, of clients, in
+    bytes.
+    """
+
+    def __init__(self, slots: int, message_limit: int, *, links: int = 0) -> None:
         error = ffi.new("int *")
-        native = lib.lane_open(slots, message_limit, error)
+        native = lib.lane_open(slots + links, message_limit, error)
         if native == ffi.NULL:
             why = os.strerror(error[0])
             raise OSError(error[0], f"cannot open a lane for {slots} connections: {why}")
         self._native = ffi.gc(native, lib.lane_close)
         self._slots = slots
+        self._links_limit = links
+        self._links: set[int] = set()
         self._sockets: dict[int, LaneSocket] = {}
 
     def add(self, descriptor: int) -> "LaneSocket | None":
         """Take a connected socket, which the caller keeps open until `finish` is over; None when full."""
-        slot = lib.lane_add(self._native, descriptor)
+        slot = lib.lane_add(self._native, descriptor) if self.connections < self._slots else -1
         if slot < 0:
             return None
         socket = LaneSocket(self, self._native, slot)
         self._sockets[slot] = socket
+        return socket
+
+    @property
+    def connections(self) -> int:
+        """Clients now."""
+        return len(self._sockets) - len(self._links)
+
+    @property
+    def can_dial(self) -> bool:
+        """Whether there is room for another connection to a vendor."""
+        return len(self._links) < self._links_limit
+
+    def dial(self, kind: type[S], descriptor: int, data: bytes) -> S | None:
+        """As `add`, for a connection that we opened, whose handshake `data` followed; `kind` of socket."""
+        slot = lib.lane_dial(self._native, descriptor, data, len(data)) if self.can_dial else -1
+        if slot == -2:
+            raise MemoryError(f"no memory for the {len(data)} bytes that came with a handshake")
+        if slot < 0:
+            return None
+        socket = kind(self, self._native, slot)
+        self._sockets[slot] = socket
+        self._links.add(slot)
         return socket
 
     async def run(self) -> None:
@@ -92,13 +133,16 @@ class Lane:
     def _remove(self, slot: int) -> None:
         lib.lane_remove(self._native, slot)
         del self._sockets[slot]
+        self._links.discard(slot)
 
     def statistics(self) -> LaneStatistics:
         """How many connections, and what was done for them."""
         counts = lib.lane_counted(self._native)
-        names = LaneStatistics.__struct_fields__[2:]
+        names = LaneStatistics.__struct_fields__[3:]
         totals = {name: getattr(counts, name) for name in names}
-        return LaneStatistics(connections=len(self._sockets), slots=self._slots, **totals)
+        return LaneStatistics(
+            connections=self.connections, links=len(self._links), slots=self._slots, **totals
+        )
 
 
 class LaneSocket:
@@ -222,7 +266,12 @@ class LaneSocket:
 
         Cancelled, the message may still be sent; never a part of it.
         """
-        data, opcode = (text.encode(), lib.FRAME_TEXT) if isinstance(text, str) else (text, lib.FRAME_BINARY)
+        if isinstance(text, str):
+            await self._send(lib.FRAME_TEXT, text.encode())
+        else:
+            await self._send(lib.FRAME_BINARY, text)
+
+    async def _send(self, opcode: int, data: bytes) -> None:
         while not self._removed:
             status = lib.lane_send(self._native, self._slot, opcode, data, len(data))
             if status == lib.LANE_NO_MEMORY:

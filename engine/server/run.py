@@ -26,15 +26,19 @@ from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
-from engine.server.entrance import open_entrance
+from engine.server.entrance import Entrance, open_lane
 from engine.server.http import HttpServer, bind
+from engine.server.lane import Lane
 from engine.server.machine import hold_data_dir, limit_heaps, raise_file_limit
 from engine.server.stalls import watch_loop
+from engine.server.vendor_lane import LaneTransport
 from engine.server.watch import check_database, give_back_when_quiet, watch_lane, watch_process
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
 from engine.stt import Vendor
+from engine.stt.transport import Transport
 from engine.stt.vendors import configured_vendors
+from engine.stt.websocket import WebSocketTransport
 from engine.web import Readiness, Services, create_app, listen_service
 
 __all__ = ["Bound", "DrainForced", "configured_vendors", "serve"]
@@ -138,7 +142,9 @@ async def _watch_signals(
 class _Server:
     """The parts of one server."""
 
-    def __init__(self, config: Config, vendors: Sequence[Vendor], store: Store, off_loop: OffLoop) -> None:
+    def __init__(
+        self, config: Config, vendors: Sequence[Vendor], store: Store, off_loop: OffLoop, lane: Lane | None
+    ) -> None:
         self.config = config
         self.vendors = vendors
         self.store = store
@@ -162,18 +168,22 @@ class _Server:
         )
         self.readiness.watch_load(lambda: self.sessions.load)
         services = self._services()
-        entrance = open_entrance(config, listen_service(services))
+        entrance = Entrance(config, listen_service(services), lane) if lane is not None else None
         self.http = HttpServer(create_app(services), config, entrance)
         watch_process(self.metrics, self.sessions, self.writer)
-        if entrance is not None:
-            watch_lane(self.metrics, entrance.lane)
+        if lane is not None:
+            watch_lane(self.metrics, lane)
 
     @classmethod
     async def open(cls, config: Config, vendors: Sequence[Vendor] | None) -> "_Server":
         """Open the store and put the parts together."""
         off_loop = worker_threads(OFF_LOOP_THREADS)
         store = await Store.open(config.data_dir, off_loop, busy_timeout=config.store.busy_timeout)
-        return cls(config, configured_vendors(config) if vendors is None else vendors, store, off_loop)
+        lane = open_lane(config)
+        if vendors is None:
+            line: Transport = WebSocketTransport()
+            vendors = configured_vendors(config, line if lane is None else LaneTransport(lane, line))
+        return cls(config, vendors, store, off_loop, lane)
 
     def _services(self) -> Services:
         return Services(

@@ -36,7 +36,8 @@ class Coverage:
         self.due_since: float | None = None
         """Since when it owes a result: speech was sent and nothing heard. None: nothing is due."""
         self._emit = emit
-        self._gate = EnergyGate()
+        self.gate = EnergyGate()
+        """Hears all that is sent."""
         self._speech_until = 0
 
     @property
@@ -53,12 +54,28 @@ class Coverage:
     def send(self, pcm: bytes) -> None:
         """These samples go out now, after all before them."""
         self.sent += len(pcm) // 2
-        self.speaking = self._gate.process(np.frombuffer(pcm, np.int16))
+        self.speaking = self.gate.process(np.frombuffer(pcm, np.int16))
         if self.speaking:
-            self._speech_until = self.sent
-            if self.due_since is None:
-                self.due_since = trio.current_time()
-        elif not self.speech_waits and self.sent - self.covered > QUIET:
+            self._spoken(self.sent, trio.current_time())
+        self._pass_quiet()
+
+    def pumped(self, sent: int, *, speaking: bool, speech_until: int, since: float) -> None:
+        """Audio up to `sent` went out by itself, heard by `gate`: speech up to `speech_until`, if that is new.
+
+        `since`: when the first of that speech was sent, on Trio's clock.
+        """
+        self.sent, self.speaking = sent, speaking
+        if speech_until > self._speech_until:
+            self._spoken(speech_until, since)
+        self._pass_quiet()
+
+    def _spoken(self, until: int, since: float) -> None:
+        self._speech_until = until
+        if self.due_since is None:
+            self.due_since = since
+
+    def _pass_quiet(self) -> None:
+        if not self.speaking and not self.speech_waits and self.sent - self.covered > QUIET:
             self.cover(self.sent - QUIET // 2, assumed=True)
 
     def recognized(self, words: Sequence[Word], covered: int) -> None:

@@ -9,27 +9,37 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import trio
 
+from engine.stt._pumping import Pumping
 from engine.stt.protocol import Message
 from engine.stt.transport import Connection, ConnectionLost
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `hang` is for speech sent without any result coming back."""
+    """Seconds. `hang` is for speech sent without any result coming back; `chunk_*` bound a message that
+    native code sends by itself.
+    """
 
     connect: float = 3.5
     send: float = 3.0
     hang: float = 6.0
     finish: float = 10.0
+    chunk_shortest: float = 0.02
+    chunk_longest: float = 0.1
 
 
 class Outgoing:
     """The sending side of `connection`. `late(what, seconds)` is told when the vendor took too long."""
 
     def __init__(
-        self, connection: Connection, limits: StreamLimits, late: Callable[[str, float], None]
+        self,
+        connection: Connection,
+        limits: StreamLimits,
+        pumping: Pumping,
+        late: Callable[[str, float], None],
     ) -> None:
         self._connection = connection
         self._limits = limits
+        self._pumping = pumping
         self._late = late
         self._lock = trio.Lock()
         self._sent_at = trio.current_time()
@@ -45,21 +55,25 @@ class Outgoing:
     async def send(self, make: Callable[[], Iterable[Message]]) -> None:
         """Send what `make` gives, made and sent in the same order. Never returns when it cannot be sent."""
         async with self._lock:
-            for message in make():
-                self._sent_at = trio.current_time()
-                with trio.move_on_after(self._limits.send) as limit:
-                    try:
-                        await self._connection.send(message)
-                    except ConnectionLost:
-                        await trio.sleep_forever()
-                if limit.cancelled_caught:
-                    self._late("room to send", self._limits.send)
-                    await trio.sleep_forever()
+            with self._pumping.held():
+                for message in make():
+                    self._sent_at = trio.current_time()
+                    await self._send(message)
+
+    async def _send(self, message: Message) -> None:
+        with trio.move_on_after(self._limits.send) as limit:
+            try:
+                await self._connection.send(message)
+            except ConnectionLost:
+                await trio.sleep_forever()
+        if limit.cancelled_caught:
+            self._late("room to send", self._limits.send)
+            await trio.sleep_forever()
 
     async def keep_alive(self, interval: float, make: Callable[[], Sequence[Message]]) -> None:
         """Send what `make` gives whenever nothing was sent for `interval` seconds."""
         while True:
-            idle = trio.current_time() - self._sent_at
+            idle = trio.current_time() - max(self._sent_at, self._pumping.sent_at)
             if idle >= interval:
                 await self.send(make)
                 idle = 0.0

@@ -12,13 +12,14 @@ class Pace:
     """Holds audio back that would go out faster than `pace` times real time; live audio never waits."""
 
     def __init__(self, pace: float) -> None:
-        self._pace = pace
-        self._free_at = trio.current_time()
+        self.pace = pace
+        self.free_at = trio.current_time()
+        """When the next sample may go, on Trio's clock."""
 
     async def wait(self, samples: int) -> None:
         """Return when so many samples may go."""
         now = trio.current_time()
-        at = max(self._free_at, now - BURST)
-        self._free_at = at + samples / SAMPLE_RATE / self._pace
+        at = max(self.free_at, now - BURST)
+        self.free_at = at + samples / SAMPLE_RATE / self.pace
         if at > now:
             await trio.sleep_until(at)

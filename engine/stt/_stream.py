@@ -5,6 +5,10 @@ first that ends the stream decides how it ended; the others are cancelled.
 Invariants: audio is read from the source only as fast as it can be sent, and what was read is sent; messages go out
 in the order in which the protocol made them; what is covered is told by `Coverage`.
 
+Where connection, protocol and source can, audio goes past the sending task (`_pumping.py`) while all is well: that
+task sends the first chunk of a stream, and again whenever there is more to do than to send on. The books are brought
+up to date (`take`) before anybody looks at them.
+
 Every wait has a limit:
 
     a send                    `send`
@@ -27,6 +31,7 @@ from engine.log import get_logger
 from engine.stt._coverage import Coverage, Emit
 from engine.stt._outgoing import Outgoing, StreamLimits
 from engine.stt._pace import Pace
+from engine.stt._pumping import Pumping
 from engine.stt.protocol import (
     Event,
     Failed,
@@ -39,7 +44,7 @@ from engine.stt.protocol import (
     Tentative,
     VendorProtocol,
 )
-from engine.stt.transport import Connection, ConnectionLost
+from engine.stt.transport import Connection, ConnectionLost, PumpingConnection
 from engine.stt.vendor import AudioSource, Chunk, Fault, Ready, VendorError
 
 log = get_logger(__name__)
@@ -84,6 +89,7 @@ class Stream:
         self._limits = limits
         self._first = first
         self._books = Coverage(emit)
+        self._pumping = Pumping(protocol, self._books, limits.chunk_shortest, limits.chunk_longest)
         self._wanted = self._finalized = 0  # results are asked for up to here; were asked for up to here
         self._finalized_at = -math.inf
         self._started = self._over = False
@@ -96,7 +102,7 @@ class Stream:
     async def open(self, connection: Connection) -> None:
         """Send what comes first and wait until audio may follow."""
         self._connection = connection
-        self._out = Outgoing(connection, self._limits, self._late)
+        self._out = Outgoing(connection, self._limits, self._pumping, self._late)
         for item in self.protocol.opened():
             if isinstance(item, Started):
                 self._started = True
@@ -160,6 +166,8 @@ class Stream:
                 break
             if chunk.flush:
                 self._want_results()
+            else:
+                await self._pump()
         if self._books.sent > self._books.base or self._finishing is End.AUDIO_OVER:
             await self._finish(self._finishing or End.DURATION)
         else:
@@ -174,6 +182,20 @@ class Stream:
             with trio.CancelScope(deadline=self._read_until()) as self._reading:
                 return await self._audio.read(self.protocol.traits.chunk)
         return None
+
+    async def _pump(self) -> None:
+        """Let the connection send audio by itself, where it can, for as long as that is all there is to do."""
+        with self._pumping.opened(self._audio, self._connection, self._pace) as pump:
+            if pump is None or not isinstance(self._connection, PumpingConnection):
+                return
+            pump.on_told = self._pumped
+            with trio.CancelScope(deadline=self._read_until()) as self._reading:
+                await self._connection.pump(pump)
+
+    def _pumped(self) -> None:
+        """Audio went out by itself for a while."""
+        self._pumping.take()
+        self._reading.deadline = self._read_until()
 
     def _read_until(self) -> float:
         traits = self.protocol.traits
@@ -219,6 +241,7 @@ class Stream:
 
     def _want_results(self) -> None:
         """Results for everything sent so far are wanted now."""
+        self._pumping.take()
         self._wanted = self._books.sent
         self._notify()
 
@@ -226,6 +249,7 @@ class Stream:
         """Ask the vendor, not more often than it likes, and see that an answer comes."""
         while True:
             wait_until = math.inf
+            self._pumping.take()
             if self._books.covered < self._wanted and self._finishing is None:
                 if not self._books.speech_waits:
                     self._books.cover(self._books.sent, assumed=True)
@@ -258,6 +282,7 @@ class Stream:
         """Speech goes in and nothing comes out: the vendor is gone, whatever its socket says."""
         hang = self._limits.hang
         while True:
+            self._pumping.take()
             now, since = trio.current_time(), self._books.due_since
             if since is None or self._finishing is not None:
                 await trio.sleep(hang * ASK)
@@ -282,8 +307,10 @@ class Stream:
         except ConnectionLost as lost:
             self._fail(self.protocol.lost(lost))
             return
+        self._pumping.take()
         for event in self.protocol.received(message):
             self._on_event(event)
+        self._pumping.take()  # what was acknowledged
         self._notify()
 
     def _notify(self) -> None:

@@ -88,8 +88,12 @@ class DeepgramProtocol:
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
         """One binary message, never an empty one."""
-        self._sent += len(pcm) // 2
+        self.pumped(1, len(pcm) // 2)
         return (pcm,) if pcm else ()
+
+    def pumped(self, messages: int, samples: int) -> None:
+        """See `RawAudio.pumped`."""
+        self._sent += samples
 
     def keepalive(self) -> Sequence[Message]:
         """Of no use before the first audio."""

@@ -30,6 +30,7 @@ from typing import Protocol
 
 import trio
 
+from engine.audio.pump import Pump
 from engine.log import get_logger
 from engine.stt._candidates import Candidate
 from engine.stt._candidates import Policy as Policy
@@ -38,6 +39,7 @@ from engine.stt.vendor import (
     AudioSource,
     Chunk,
     Final,
+    PumpedSource,
     Ready,
     StreamOptions,
     SttEvent,
@@ -106,6 +108,16 @@ class _Leg:
         """See `AudioSource.read`; waits until the leg has begun."""
         await self.begun.wait()
         return await self._source.read(samples)
+
+    def open_pump(self) -> Pump | None:
+        """See `PumpedSource.open_pump`."""
+        source = self._source
+        return source.open_pump() if self.begun.is_set() and isinstance(source, PumpedSource) else None
+
+    def close_pump(self) -> None:
+        """See `PumpedSource.close_pump`."""
+        if isinstance(self._source, PumpedSource):
+            self._source.close_pump()
 
 
 class Failover:

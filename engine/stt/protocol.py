@@ -10,7 +10,7 @@ session's timeline. A protocol object serves one stream and is then thrown away.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -131,6 +131,18 @@ class VendorProtocol(Protocol):
 
     def refused(self, refused: Refused) -> VendorError:
         """The class of a refused handshake."""
+        ...
+
+
+@runtime_checkable
+class RawAudio(VendorProtocol, Protocol):
+    """A protocol whose `audio` is the samples themselves, in one binary message: native code can send that."""
+
+    def pumped(self, messages: int, samples: int) -> None:
+        """So many messages of audio, `samples` in all, were sent as if `audio` had made them.
+
+        With `Traits.window` each of them has `Traits.chunk` samples.
+        """
         ...
 
 

@@ -102,8 +102,12 @@ class SonioxProtocol:
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
         """See `VendorProtocol.audio`."""
-        self._sent += len(pcm) // 2
+        self.pumped(1, len(pcm) // 2)
         return (pcm,)
+
+    def pumped(self, messages: int, samples: int) -> None:
+        """See `RawAudio.pumped`."""
+        self._sent += samples
 
     def keepalive(self) -> Sequence[Message]:
         """See `VendorProtocol.keepalive`."""

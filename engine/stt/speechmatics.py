@@ -145,9 +145,13 @@ class SpeechmaticsProtocol:
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
         """`AddAudio`: the samples as they are."""
-        self._frames += 1
-        self._sent += len(pcm) // 2
+        self.pumped(1, len(pcm) // 2)
         return (pcm,)
+
+    def pumped(self, messages: int, samples: int) -> None:
+        """See `RawAudio.pumped`."""
+        self._frames += messages
+        self._sent += samples
 
     def keepalive(self) -> Sequence[Message]:
         """Nothing: pings do it."""

@@ -5,9 +5,11 @@ exceptions here, so that vendors and failover know nothing of sockets.
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
+
+from engine.audio.pump import Pump
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -54,6 +56,19 @@ class Connection(Protocol):
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong. Raises `ConnectionLost`."""
+        ...
+
+
+@runtime_checkable
+class PumpingConnection(Connection, Protocol):
+    """A connection that can send audio without anybody being woken for it."""
+
+    async def pump(self, pump: Pump) -> None:
+        """Send what comes into the pump's ring, in binary messages, until the pump is stopped by either side.
+
+        Cancelled, it has stopped too; what was sent is in the pump's `position`. Whether the connection is lost is
+        for `receive` to say.
+        """
         ...
 
 

@@ -7,10 +7,11 @@ that after a fault the next vendor starts at the last sample covered and nothing
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from engine.audio.pump import Pump
 from engine.transcript.timeline import SAMPLE_RATE as SAMPLE_RATE
 from engine.transcript.words import Word
 
@@ -81,6 +82,22 @@ class AudioSource(Protocol):
 
         Cancellation loses nothing: the next `read` returns the same samples.
         """
+        ...
+
+
+@runtime_checkable
+class PumpedSource(AudioSource, Protocol):
+    """A source whose audio native code can read, in place of `read`, while there is nothing but audio to tell."""
+
+    def open_pump(self) -> Pump | None:
+        """A pump that goes on at `position`; None when the next audio must be `read`.
+
+        It is stopped as soon as something else is to be told. `close_pump` must follow, before the next `read`.
+        """
+        ...
+
+    def close_pump(self) -> None:
+        """`read` goes on where the pump came to. Idempotent."""
         ...
 
 

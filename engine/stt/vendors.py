@@ -118,5 +118,7 @@ def _streaming(
             send=config.stt.send_timeout,
             hang=config.stt.hang_timeout,
             finish=config.stt.finish_timeout,
+            chunk_shortest=config.stt.chunk_shortest,
+            chunk_longest=config.stt.chunk_longest,
         ),
     )

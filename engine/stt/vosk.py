@@ -88,7 +88,13 @@ class VoskProtocol:
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
         """See `VendorProtocol.audio`."""
-        return (self._send(pcm, len(pcm) // 2),)
+        self.pumped(1, len(pcm) // 2)
+        return (pcm,)
+
+    def pumped(self, messages: int, samples: int) -> None:
+        """See `RawAudio.pumped`."""
+        for _ in range(messages):
+            self._note(samples // messages, samples // messages)
 
     def keepalive(self) -> Sequence[Message]:
         """There is none, and none is needed."""
@@ -97,18 +103,20 @@ class VoskProtocol:
     def finalize(self) -> Sequence[Message]:
         """Silence, until the utterance ends by it."""
         self._pads.append((self._server_sent, PAD * PADS))
-        return tuple(self._send(bytes(2 * PAD), 0) for _ in range(PADS))
+        for _ in range(PADS):
+            self._note(PAD, 0)
+        return (bytes(2 * PAD),) * PADS
 
     def finish(self) -> Sequence[Message]:
         """See `VendorProtocol.finish`."""
         self._finishing = True
         return (EOF,)
 
-    def _send(self, pcm: bytes, ours: int) -> bytes:
+    def _note(self, samples: int, ours: int) -> None:
+        """A message of `samples` goes out, of which `ours` are the session's."""
         self._sent += ours
-        self._server_sent += len(pcm) // 2
+        self._server_sent += samples
         self._waiting.append(_Sent(self._sent, self._server_sent, not ours))
-        return pcm
 
     def received(self, message: Message) -> Sequence[Event]:
         """See `VendorProtocol.received`."""

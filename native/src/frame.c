@@ -10,7 +10,6 @@
 #define LENGTH 0x7F
 #define LENGTH_16 126
 #define LENGTH_64 127
-#define MASK_BYTES 4
 
 void frame_reader_init(frame_reader *r, uint64_t limit)
 {
@@ -66,6 +65,8 @@ static void unmask(frame_reader *r, uint8_t *data, size_t bytes)
 {
     const uint64_t mask = r->mask;
     size_t i = 0;
+    if (r->from_server)
+        return;
     for (; bytes - i >= sizeof(mask); i += sizeof(mask)) {
         uint64_t eight;
         memcpy(&eight, data + i, sizeof(eight));
@@ -77,7 +78,7 @@ static void unmask(frame_reader *r, uint8_t *data, size_t bytes)
     memcpy(key + sizeof(mask), &mask, sizeof(mask));
     for (size_t k = 0; i + k < bytes; k++)
         data[i + k] ^= key[k];
-    memcpy(&r->mask, key + bytes % MASK_BYTES, sizeof(r->mask));
+    memcpy(&r->mask, key + bytes % FRAME_KEY, sizeof(r->mask));
 }
 
 static int fail(frame_reader *r, frame_event *event, int code)
@@ -88,13 +89,20 @@ static int fail(frame_reader *r, frame_event *event, int code)
     return 0;
 }
 
+/* Bytes of the key in a head. */
+static int key_bytes(const frame_reader *r)
+{
+    return r->from_server ? 0 : FRAME_KEY;
+}
+
 /* What the first two bytes say; sets how long the head is. */
 static int begin_head(frame_reader *r, frame_event *event)
 {
     const int opcode = r->head[0] & OPCODE;
     const int length = r->head[1] & LENGTH;
     const int known = opcode <= FRAME_BINARY || (opcode >= FRAME_OP_CLOSE && opcode <= FRAME_OP_PONG);
-    if (!known || r->head[0] & RESERVED || !(r->head[1] & MASKED))
+    const int masked = (r->head[1] & MASKED) != 0;
+    if (!known || r->head[0] & RESERVED || masked == r->from_server)
         return fail(r, event, FRAME_PROTOCOL_ERROR);
     if (opcode & CONTROL_BIT) {
         if (!(r->head[0] & FIN) || length > FRAME_CONTROL)
@@ -102,7 +110,7 @@ static int begin_head(frame_reader *r, frame_event *event)
     } else if ((opcode == 0) != (r->opcode != 0)) { /* goes on with nothing, or begins inside a message */
         return fail(r, event, FRAME_PROTOCOL_ERROR);
     }
-    r->head_need = (uint8_t)(2 + MASK_BYTES + (length == LENGTH_16 ? 2 : length == LENGTH_64 ? 8 : 0));
+    r->head_need = (uint8_t)(2 + key_bytes(r) + (length == LENGTH_16 ? 2 : length == LENGTH_64 ? 8 : 0));
     return 1;
 }
 
@@ -111,7 +119,7 @@ static int end_head(frame_reader *r, frame_event *event)
 {
     const int opcode = r->head[0] & OPCODE;
     const int short_length = r->head[1] & LENGTH;
-    const int more = r->head_need - 2 - MASK_BYTES;
+    const int more = r->head_need - 2 - key_bytes(r);
     uint64_t length = (uint64_t)short_length;
     if (more > 0) {
         length = 0;
@@ -120,8 +128,10 @@ static int end_head(frame_reader *r, frame_event *event)
         if (length < (more == 2 ? LENGTH_16 : 0x10000U) || length >> 63)
             return fail(r, event, FRAME_PROTOCOL_ERROR); /* not the shortest form, or more than allowed */
     }
-    memcpy(&r->mask, r->head + 2 + more, MASK_BYTES);
-    memcpy((uint8_t *)&r->mask + MASK_BYTES, r->head + 2 + more, MASK_BYTES);
+    if (!r->from_server) {
+        memcpy(&r->mask, r->head + 2 + more, FRAME_KEY);
+        memcpy((uint8_t *)&r->mask + FRAME_KEY, r->head + 2 + more, FRAME_KEY);
+    }
     r->left = length;
     if (opcode & CONTROL_BIT) {
         r->control = (uint8_t)opcode;
@@ -252,4 +262,28 @@ size_t frame_head(uint8_t *out, int opcode, uint64_t bytes)
     for (size_t i = 0; i < more; i++)
         out[2 + i] = (uint8_t)(bytes >> 8 * (more - 1 - i));
     return 2 + more;
+}
+
+size_t frame_head_masked(uint8_t *out, int opcode, uint64_t bytes, const uint8_t *key)
+{
+    const size_t used = frame_head(out, opcode, bytes);
+    out[1] |= MASKED;
+    memcpy(out + used, key, FRAME_KEY);
+    return used + FRAME_KEY;
+}
+
+void frame_mask(uint8_t *out, const uint8_t *data, size_t bytes, const uint8_t *key)
+{
+    uint64_t mask;
+    size_t i = 0;
+    memcpy(&mask, key, FRAME_KEY);
+    memcpy((uint8_t *)&mask + FRAME_KEY, key, FRAME_KEY);
+    for (; bytes - i >= sizeof(mask); i += sizeof(mask)) {
+        uint64_t eight;
+        memcpy(&eight, data + i, sizeof(eight));
+        eight ^= mask;
+        memcpy(out + i, &eight, sizeof(eight));
+    }
+    for (; i < bytes; i++)
+        out[i] = data[i] ^ key[i % FRAME_KEY];
 }

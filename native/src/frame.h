@@ -1,10 +1,11 @@
 /*
- * RFC 6455 frames, the server's side: a reader of what clients send and a writer of frame heads.
+ * RFC 6455 frames, both sides: a reader of what the other side sends and a writer of frame heads.
  *
  * Operations
- *   frame_reader_init   a reader for one connection, after its handshake
+ *   frame_reader_init   a reader for one connection, after its handshake; `from_server` for a client's
  *   frame_read          take bytes as they come, give the next event
- *   frame_head          the head of an unmasked frame
+ *   frame_head          the head of an unmasked frame, as servers send it
+ *   frame_head_masked   the head of a frame whose payload frame_mask masks, as clients send it
  *
  * The reader works on the caller's buffer: payload is unmasked where it lies and handed up from there, in as
  * many parts as the bytes came in. A message of one frame inside one buffer is one part: nothing is copied.
@@ -44,6 +45,9 @@
 /* Payload of a control frame, and the longest head of a frame that a server sends, in bytes. */
 #define FRAME_CONTROL 125
 #define FRAME_HEAD 10
+/* The longest head of a frame that a client sends, and the masking key at its end. */
+#define FRAME_MASKED_HEAD 14
+#define FRAME_KEY 4
 
 /* Close codes of RFC 6455 section 7.4 that the reader gives. */
 #define FRAME_NO_CODE 1005
@@ -64,6 +68,7 @@ typedef struct {
     uint8_t fin;
     uint8_t control;      /* opcode of the control frame being read, or 0 */
     uint8_t control_have;
+    uint8_t from_server;  /* set after frame_reader_init: frames must not be masked, where clients' must be */
     uint8_t over;         /* a close frame was read, or the protocol was broken */
     uint8_t utf8_need;    /* bytes that the character under way still needs ... */
     uint8_t utf8_low;     /* ... the next one between these */
@@ -101,6 +106,17 @@ size_t frame_read(frame_reader *r, uint8_t *data, size_t bytes, frame_event *eve
  * return          Bytes written: 2, 4 or 10
  */
 size_t frame_head(uint8_t *out, int opcode, uint64_t bytes);
+
+/*
+ * Head of a masked, unfragmented frame
+ * out             Room for FRAME_MASKED_HEAD bytes
+ * key             FRAME_KEY bytes that nobody can foresee (RFC 6455 section 5.3)
+ * return          Bytes written: 6, 8 or 14
+ */
+size_t frame_head_masked(uint8_t *out, int opcode, uint64_t bytes, const uint8_t *key);
+
+/* Copy payload, masked with the FRAME_KEY bytes of `key`. `out` may not overlap `data`. */
+void frame_mask(uint8_t *out, const uint8_t *data, size_t bytes, const uint8_t *key);
 
 /* Whether a close frame may carry the code (RFC 6455 section 7.4 and IANA's registry). */
 int frame_close_code_valid(int code);

@@ -112,7 +112,8 @@ static int set_up(lane *l, uint32_t slots)
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
-    l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + l->message_limit);
+    const uint64_t longest = l->message_limit > LANE_VENDOR_MESSAGE ? l->message_limit : LANE_VENDOR_MESSAGE;
+    l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + longest);
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
     if (l->epoll < 0 || l->bell < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
@@ -129,6 +130,7 @@ lane *lane_open(uint32_t slots, uint64_t message_limit, int *error)
     }
     l->message_limit = message_limit;
     l->listed = LANE_NONE;
+    l->key_at = sizeof(l->keys);
     *error = set_up(l, slots);
     if (*error != 0) {
         lane_close(l);
@@ -156,6 +158,7 @@ void lane_close(lane *l)
     free(l->reports);
     free(l->copies);
     free(l->chunk);
+    buffer_free(&l->masked);
     free(l->slot);
     free(l);
 }
@@ -299,7 +302,9 @@ int lane_run(lane *l)
     l->reported = 0;
     l->copied = 0;
     const int ready = epoll_wait(l->epoll, events, LANE_EVENTS, 0);
-    const uint64_t until = lane_nanoseconds() + LANE_NANOSECONDS;
+    const uint64_t began = lane_nanoseconds();
+    const uint64_t until = began + LANE_NANOSECONDS;
+    vendor_weigh(l, began);
     if (l->listed != LANE_NONE)
         look_at_listed(l, until);
     l->now = lane_nanoseconds();

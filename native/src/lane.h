@@ -1,5 +1,6 @@
 /*
  * The lane: many clients' WebSockets behind one epoll descriptor, received, read and decoded without Python.
+ * The other side of it, connections to vendors, is in lane_vendor.h.
  *
  * Operations
  *   lane_open, lane_close    the set; `lane_fd` is readable when there is something to do
@@ -104,6 +105,10 @@ typedef struct {
     uint64_t bytes_copied; /* in user space, but for the samples that decoders write */
     uint64_t messages;
     uint64_t decoded;  /* of these, by the lane */
+    uint64_t vendor_messages; /* of these, from vendors */
+    uint64_t vendor_frames;   /* messages of audio that pumps sent, and their samples */
+    uint64_t vendor_samples;
+    uint64_t load;            /* thousandths of a core that the thread which runs the lane uses now */
 } lane_counts;
 
 typedef struct lane lane;

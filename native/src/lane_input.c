@@ -31,11 +31,11 @@ static int spent(const lane *l)
     return lane_nanoseconds() - l->now > LANE_SOCKET_NANOSECONDS;
 }
 
-static void report_once(lane *l, lane_slot *s, int kind, int code)
+static void report_once(lane *l, lane_slot *s, int kind, int code, const uint8_t *reason, uint64_t bytes)
 {
     if (!s->closed) {
         s->closed = 1;
-        lane_report_add(l, s, kind, code, NULL, 0);
+        lane_report_add(l, s, kind, code, reason, bytes);
     }
 }
 
@@ -43,7 +43,7 @@ static void report_once(lane *l, lane_slot *s, int kind, int code)
 static void end(lane *l, lane_slot *s)
 {
     s->ended = 1;
-    report_once(l, s, LANE_CLOSED, 1006);
+    report_once(l, s, LANE_CLOSED, 1006, NULL, 0);
     lane_report_add(l, s, LANE_ENDED, 0, NULL, 0);
 }
 
@@ -54,7 +54,7 @@ static void expel(lane *l, lane_slot *s, int code)
     s->no_room = 0;
     s->how = LANE_ALL;
     output_close(l, s, code, NULL, 0);
-    report_once(l, s, LANE_EXPELLED, code);
+    report_once(l, s, LANE_EXPELLED, code, NULL, 0);
 }
 
 static void count(lane *l, lane_intake *in, const codec_result *result)
@@ -118,6 +118,7 @@ static size_t decode(lane *l, lane_slot *s, const uint8_t *data, size_t bytes)
 static void deliver(lane *l, lane_slot *s, int opcode, const uint8_t *data, size_t bytes)
 {
     l->counts.messages++;
+    l->counts.vendor_messages += s->dialled;
     if (s->how == LANE_ONE)
         s->how = LANE_HOLD;
     if (s->intake == NULL || opcode == FRAME_TEXT || bytes <= s->intake->keepalive) {
@@ -163,11 +164,15 @@ static void take(lane *l, lane_slot *s, const frame_event *event)
     case FRAME_PING:
         output_pong(l, s, event->data, (size_t)event->bytes);
         break;
+    case FRAME_PONG:
+        if (s->dialled)
+            lane_report_add(l, s, LANE_PONG, 0, event->data, event->bytes);
+        break;
     case FRAME_CLOSE:
         s->deaf = 1;
         s->how = LANE_HOLD; /* RFC 6455 section 7.1.1: now it is on us to end the connection */
         output_close(l, s, event->code, event->data, (size_t)event->bytes);
-        report_once(l, s, LANE_CLOSED, event->code);
+        report_once(l, s, LANE_CLOSED, event->code, s->dialled ? event->data : NULL, s->dialled ? event->bytes : 0);
         break;
     case FRAME_FAIL:
         expel(l, s, event->code);
@@ -180,9 +185,11 @@ static void take(lane *l, lane_slot *s, const frame_event *event)
 static void tell_of_audio(lane *l, lane_slot *s)
 {
     lane_intake *in = s->intake;
-    if (in == NULL || (in->ring->written < in->ring->wanted && in->alarmed == 0))
+    if (in == NULL || in->heard_ns != l->now) /* nothing came in this event */
         return;
-    if (in->heard_ns == l->now) { /* else nothing came in this event */
+    if (in->ring->pump != NULL)
+        vendor_pump(l, in->ring->pump);
+    if (in->ring->written >= in->ring->wanted || in->alarmed != 0) {
         in->ring->wanted = UINT64_MAX;
         lane_report_add(l, s, LANE_AUDIO, 0, NULL, 0);
     }

@@ -39,13 +39,24 @@ static int64_t write_now(lane *l, lane_slot *s, struct iovec *parts, size_t coun
 }
 
 /* One frame: written as far as the socket takes it and nothing is before it, the rest kept. */
-static int put_frame(lane *l, lane_slot *s, int opcode, const uint8_t *data, size_t bytes)
+int output_frame(lane *l, lane_slot *s, int opcode, const uint8_t *data, size_t bytes)
 {
-    uint8_t head[FRAME_HEAD];
-    const size_t head_bytes = frame_head(head, opcode, bytes);
+    uint8_t head[FRAME_MASKED_HEAD];
+    size_t head_bytes;
     size_t wrote = 0;
     if (s->broken)
         return LANE_GONE;
+    if (s->dialled) {
+        const uint8_t *key = vendor_key(l);
+        if (!buffer_grow(&l->masked, bytes + 1)) /* never nothing: there is memory to point to then */
+            return LANE_NO_MEMORY;
+        frame_mask(l->masked.bytes, data, bytes, key);
+        data = l->masked.bytes;
+        l->counts.bytes_copied += bytes;
+        head_bytes = frame_head_masked(head, opcode, bytes, key);
+    } else {
+        head_bytes = frame_head(head, opcode, bytes);
+    }
     if (!waits(s)) {
         struct iovec parts[2] = {{head, head_bytes}, {(void *)(uintptr_t)data, bytes}};
         const int64_t taken = write_now(l, s, parts, 2);
@@ -81,7 +92,7 @@ void output_flush(lane *l, lane_slot *s)
         buffer_clear(&s->out);
         if (s->pong_waits) {
             s->pong_waits = 0;
-            put_frame(l, s, FRAME_OP_PONG, s->pong, s->pong_bytes);
+            output_frame(l, s, FRAME_OP_PONG, s->pong, s->pong_bytes);
         }
         lane_report_add(l, s, LANE_SENT, s->broken ? -1 : 0, NULL, 0);
     }
@@ -93,7 +104,7 @@ void output_pong(lane *l, lane_slot *s, const uint8_t *data, size_t bytes)
     if (s->close_sent || s->broken)
         return;
     if (!waits(s)) {
-        put_frame(l, s, FRAME_OP_PONG, data, bytes);
+        output_frame(l, s, FRAME_OP_PONG, data, bytes);
         return;
     }
     s->pong_waits = 1;
@@ -117,7 +128,7 @@ int output_close(lane *l, lane_slot *s, int code, const uint8_t *reason, size_t 
         for (size_t i = 0; i < bytes && used < FRAME_CONTROL; i++)
             payload[used++] = reason[i];
     }
-    return put_frame(l, s, FRAME_OP_CLOSE, payload, used);
+    return output_frame(l, s, FRAME_OP_CLOSE, payload, used);
 }
 
 int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t bytes)
@@ -125,7 +136,7 @@ int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t by
     lane_slot *s = &l->slot[slot];
     if (s->broken || s->close_sent)
         return LANE_GONE;
-    return waits(s) ? LANE_FULL : put_frame(l, s, opcode, data, bytes);
+    return waits(s) ? LANE_FULL : output_frame(l, s, opcode, data, bytes);
 }
 
 size_t lane_waiting(const lane *l, uint32_t slot)

@@ -1,5 +1,6 @@
 /*
- * Inside the lane: one connection, and what its input (lane_input.c) and output (lane_output.c) need of the set.
+ * Inside the lane: one connection, and what its input (lane_input.c), output (lane_output.c)
+ * and vendors (lane_vendor.c) need of the set.
  */
 
 #ifndef LISTEN_LANE_SLOT_H
@@ -7,6 +8,7 @@
 
 #include "frame.h"
 #include "lane.h"
+#include "lane_vendor.h"
 
 /* Bytes [at, end) of memory that grows. */
 typedef struct {
@@ -22,6 +24,7 @@ typedef struct {
     uint32_t interest;   /* what epoll watches; 0: not in the set */
     uint32_t next;       /* in the list of free slots, or of those to be looked at without an event */
     uint8_t listed;      /* it is in the latter */
+    uint8_t dialled;     /* the other side is a vendor: it is we who mask */
     uint8_t how;         /* LANE_HOLD, LANE_ONE, LANE_ALL */
     uint8_t no_room;     /* waits for lane_granted */
     uint8_t granted;     /* the next piece needs no margin */
@@ -49,6 +52,11 @@ struct lane {
     uint32_t listed;     /* first slot to be looked at, LANE_NONE without */
     uint64_t message_limit;
     uint64_t now;        /* CLOCK_MONOTONIC, ns, at the beginning of the event */
+    uint64_t weighed_ns; /* when the load was looked at, ... */
+    uint64_t used_ns;    /* ... and what the thread had used then */
+    size_t key_at;       /* bytes used of `keys` */
+    uint8_t keys[256];   /* for masking, unforeseeable */
+    buffer masked;       /* the payload that is being sent to a vendor */
     lane_counts counts;
     int reported;
     lane_report *reports;
@@ -87,8 +95,14 @@ void input_receive(lane *l, lane_slot *s);
 void input_go_on(lane *l, lane_slot *s);
 
 /* lane_output.c */
+int output_frame(lane *l, lane_slot *s, int opcode, const uint8_t *data, size_t bytes);
 void output_flush(lane *l, lane_slot *s);
 void output_pong(lane *l, lane_slot *s, const uint8_t *data, size_t bytes);
 int output_close(lane *l, lane_slot *s, int code, const uint8_t *reason, size_t bytes);
+
+/* lane_vendor.c */
+void vendor_pump(lane *l, lane_pump *p);
+const uint8_t *vendor_key(lane *l);
+void vendor_weigh(lane *l, uint64_t now);
 
 #endif

@@ -82,6 +82,7 @@ void ring_reset(ring *r)
 {
     r->written = 0;
     r->wanted = 0;
+    r->pump = NULL;
     memset(r->cursors, 0, sizeof(r->cursors));
 }
 

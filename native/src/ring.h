@@ -48,6 +48,7 @@ typedef struct {
     uint64_t written;   /* samples ever written = position of the next one */
     uint64_t header;    /* bytes from the start of this struct to `samples` */
     uint64_t wanted;    /* a native writer tells when `written` gets here, then sets RING_NOTHING_WANTED */
+    void *pump;         /* the lane_pump that sends what is written; NULL: none */
     ring_cursor cursors[RING_CURSORS];
 } ring;
 
@@ -60,7 +61,7 @@ typedef struct {
 ring *ring_open(uint64_t samples, int *error);
 void ring_free(ring *r);
 
-/* Positions and `wanted` back to 0, cursors closed; the samples stay in memory but cannot be reached by position. */
+/* Positions and `wanted` back to 0, cursors closed, no pump; the samples stay in memory but cannot be reached by position. */
 void ring_reset(ring *r);
 
 /* Samples that can be written before the slowest lossless cursor is overrun; `capacity` without one. */

@@ -5,7 +5,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.listen.ports import ClientGone, ClientSocket
-from engine.server.entrance import open_entrance
+from engine.server.entrance import open_lane
 from engine.web import Visit
 from tests.server.raw import BINARY, CLOSE, TEXT, close_frame, connect, frame, handshake, websocket
 from tests.server.serving import WebSocketApp, config, receive_all, serving, without_descriptors
@@ -154,9 +154,9 @@ async def test_without_room_in_the_lane_the_other_way_is_taken() -> None:
 
 def test_a_lane_that_cannot_be_opened_is_done_without() -> None:
     with without_descriptors():
-        assert open_entrance(config(), Laned()) is None
-    assert open_entrance(config(), Laned()) is not None
-    assert open_entrance(replace(config(), lane="off"), Laned()) is None
+        assert open_lane(config()) is None
+    assert open_lane(config()) is not None
+    assert open_lane(replace(config(), lane="off")) is None
 
 
 async def test_a_client_that_was_reset_behind_its_head_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

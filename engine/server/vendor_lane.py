@@ -1,0 +1,241 @@
+"""Connections to vendors in the lane: `ws://` is spoken natively, `wss://` by the transport that is given.
+
+Operations: see `Transport`; a connection's `pump` sends a ring's audio without waking anybody.
+Invariants: a socket leaves the lane before it is closed; `ConnectionLost` comes after the last message.
+Bounded: by the lane's slots (one that finds none goes over the other transport), `HEAD_LIMIT` for the answer to a
+handshake, `BODY_LIMIT` for what a refusal says, `close_timeout` for the vendor's side of the ending.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import trio
+from wsproto import ConnectionType, WSConnection, events
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from engine._native import ffi, lib
+from engine.audio.pump import Pump
+from engine.listen.ports import ClientGone
+from engine.server.lane import Lane, LaneSocket
+from engine.stt.transport import ConnectFailed, Connection, ConnectionLost, Refused, Request, Transport
+
+__all__ = ["LaneTransport"]
+
+HEAD_LIMIT = 64 * 1024
+BODY_LIMIT = 64 * 1024
+RECEIVE = 16 * 1024
+END = b"\r\n\r\n"
+NORMAL = 1000
+
+
+class VendorSocket(LaneSocket):
+    """One connection to a vendor, in the lane. Is a `PumpingConnection`, but for the exception it raises."""
+
+    def __init__(self, lane: Lane, native: Any, slot: int) -> None:
+        super().__init__(lane, native, slot)
+        self.reason = ""
+        self._how = lib.LANE_ALL
+        self._pump: Pump | None = None
+        self._ponged = trio.Event()
+        self._read()
+
+    def _on_report(self, report: Any, kind: int) -> None:
+        if kind == lib.LANE_PUMPED:
+            self._on_pumped(report.code)
+        elif kind == lib.LANE_PONG:
+            self._ponged.set()
+        else:
+            if kind == lib.LANE_CLOSED and self._gone is None:
+                self.reason = bytes(ffi.buffer(report.data, report.bytes)).decode() if report.bytes else ""
+            super()._on_report(report, kind)
+
+    def _on_pumped(self, stopped: int) -> None:
+        if self._pump is None:
+            return
+        if stopped != lib.PUMP_RUNS:
+            self._pump.stop()
+        else:
+            self._pump.on_told()
+
+    async def pump(self, pump: Pump) -> None:
+        """See `PumpingConnection.pump`."""
+        over = trio.Event()
+        pump.on_stop, pump.on_push = over.set, self._push
+        if pump.stopped or self._removed:
+            await trio.lowlevel.checkpoint()
+            return
+        self._pump = pump
+        lib.lane_pump_open(self._native, pump.native, self._slot)
+        try:
+            pump.push()
+            await over.wait()
+        finally:
+            self._pump = None
+            lib.lane_pump_close(pump.native)
+
+    def _push(self) -> None:
+        pump = self._pump
+        if pump is None or pump.stopped:
+            return
+        lib.lane_pump_run(self._native, pump.native)
+        if pump.native.stopped:
+            pump.stop()
+        elif pump.native.position >= pump.native.tell:
+            pump.on_told()
+
+    async def ping(self) -> None:
+        """Send a ping and wait for a pong."""
+        self._ponged = trio.Event()
+        await self._send(lib.FRAME_OP_PING, b"")
+        while not self._ponged.is_set():
+            if self._gone is not None:
+                raise ClientGone(self._gone)
+            await self._ponged.wait()
+
+    def remove(self) -> None:
+        """See `LaneSocket.remove`."""
+        if self._pump is not None:
+            self._pump.stop()
+        super().remove()
+        self._ponged.set()
+
+
+class VendorLink:
+    """A `PumpingConnection` over a socket in the lane."""
+
+    def __init__(self, socket: VendorSocket) -> None:
+        self._socket = socket
+
+    async def send(self, message: bytes | str) -> None:
+        """See `Connection.send`."""
+        try:
+            await self._socket.send(message)
+        except ClientGone as gone:
+            raise self._lost(gone) from None
+
+    async def receive(self) -> bytes | str:
+        """See `Connection.receive`."""
+        try:
+            return await self._socket.receive()
+        except ClientGone as gone:
+            raise self._lost(gone) from None
+
+    async def ping(self) -> None:
+        """See `Connection.ping`."""
+        try:
+            await self._socket.ping()
+        except ClientGone as gone:
+            raise self._lost(gone) from None
+
+    async def pump(self, pump: Pump) -> None:
+        """See `PumpingConnection.pump`."""
+        await self._socket.pump(pump)
+
+    def _lost(self, gone: ClientGone) -> ConnectionLost:
+        return ConnectionLost(gone.code, self._socket.reason)
+
+
+class LaneTransport:
+    """A `Transport`. `other` is for `wss://`, and for when the lane is full; `close_timeout` in seconds."""
+
+    def __init__(self, lane: Lane, other: Transport, *, close_timeout: float = 2.0) -> None:
+        self._lane = lane
+        self._other = other
+        self._close_timeout = close_timeout
+
+    @asynccontextmanager
+    async def connect(self, request: Request) -> AsyncIterator[Connection]:
+        """See `Transport.connect`. Left by an exception, nobody waits for the server's close frame."""
+        if urlsplit(request.url).scheme != "ws" or not self._lane.can_dial:
+            async with self._other.connect(request) as connection:
+                yield connection
+            return
+        stream, rest = await _dial(request)
+        try:
+            socket = self._lane.dial(VendorSocket, stream.socket.fileno(), rest)
+            if socket is None:
+                raise ConnectFailed("the lane was full when the vendor had answered")
+            try:
+                yield VendorLink(socket)
+            except Exception:
+                socket.remove()
+                raise
+            finally:
+                with trio.move_on_after(self._close_timeout, shield=True):
+                    await socket.close(NORMAL)
+                    await socket.finish(_nothing)
+                socket.remove()
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+def _nothing() -> None:
+    return None
+
+
+async def _dial(request: Request) -> tuple[trio.SocketStream, bytes]:
+    """A TCP connection with the handshake behind it, and what the server said after that."""
+    parts = urlsplit(request.url)
+    host, port = parts.hostname or "", parts.port or 80
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except OSError as error:
+        raise ConnectFailed(f"{host}:{port} cannot be reached: {error}") from error
+    try:
+        return stream, await _shake_hands(stream, request)
+    except (LocalProtocolError, RemoteProtocolError) as error:
+        await trio.aclose_forcefully(stream)
+        raise ConnectFailed(f"{parts.netloc} does not speak WebSocket: {error}") from error
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        raise ConnectFailed(f"the WebSocket handshake with {parts.netloc} failed: {error}") from error
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+async def _shake_hands(stream: trio.SocketStream, request: Request) -> bytes:
+    """What came behind the answer; raises `Refused`, `ConnectFailed` or wsproto's and Trio's exceptions."""
+    parts = urlsplit(request.url)
+    protocol = WSConnection(ConnectionType.CLIENT)
+    upgrade = events.Request(
+        host=parts.netloc.rpartition("@")[2],
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        subprotocols=list(request.subprotocols),
+        extra_headers=[(name.encode(), value.encode()) for name, value in request.headers],
+    )
+    await stream.send_all(protocol.send(upgrade))
+    answer = b""
+    while END not in answer:
+        data = await stream.receive_some(RECEIVE)
+        if not data:
+            raise ConnectFailed(f"{parts.netloc} closed the connection during the handshake")
+        answer += data
+        if len(answer) > HEAD_LIMIT:
+            raise ConnectFailed(f"{parts.netloc} answered the handshake with more than {HEAD_LIMIT} bytes")
+    end = answer.index(END) + len(END)
+    protocol.receive_data(answer[:end])
+    for event in protocol.events():
+        if isinstance(event, events.AcceptConnection):
+            return answer[end:]
+        if isinstance(event, events.RejectConnection):
+            headers = tuple((k.decode().lower(), v.decode("latin-1")) for k, v in event.headers)
+            body = await _body(stream, protocol, answer[end:]) if event.has_body else b""
+            raise Refused(event.status_code, headers, body)
+    raise ConnectFailed(f"{parts.netloc} answered the handshake with nothing that is known")
+
+
+async def _body(stream: trio.SocketStream, protocol: WSConnection, data: bytes | bytearray) -> bytes:
+    """The body of a refusal, as far as it is not too long."""
+    body = b""
+    while len(body) < BODY_LIMIT:
+        protocol.receive_data(bytes(data) if data else None)
+        for event in protocol.events():
+            if isinstance(event, events.RejectData):
+                body += event.data
+                if event.body_finished:
+                    return body
+        data = await stream.receive_some(RECEIVE)
+    return body
