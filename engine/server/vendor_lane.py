@@ -50,6 +50,8 @@ class VendorSocket(LaneSocket):
             if kind == lib.LANE_CLOSED and self._gone is None:
                 self.reason = bytes(ffi.buffer(report.data, report.bytes)).decode() if report.bytes else ""
             super()._on_report(report, kind)
+            if self._gone is not None:
+                self._ponged.set()  # no pong will come
 
     def _on_pumped(self, stopped: int) -> None:
         if self._pump is None:
@@ -89,10 +91,9 @@ class VendorSocket(LaneSocket):
         """Send a ping and wait for a pong."""
         self._ponged = trio.Event()
         await self._send(lib.FRAME_OP_PING, b"")
-        while not self._ponged.is_set():
-            if self._gone is not None:
-                raise ClientGone(self._gone)
-            await self._ponged.wait()
+        await self._ponged.wait()
+        if self._gone is not None:
+            raise ClientGone(self._gone)
 
     def remove(self) -> None:
         """See `LaneSocket.remove`."""

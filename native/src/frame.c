@@ -158,7 +158,9 @@ static size_t read_head(frame_reader *r, const uint8_t *data, size_t bytes, fram
         used += taken;
         if (taken < missing)
             return used;
-        if (r->head_need == 2 ? !begin_head(r, event) : !end_head(r, event))
+        if (r->head_have == 2 && !begin_head(r, event))
+            return used;
+        if (r->head_have == r->head_need && !end_head(r, event))
             return used;
     }
     r->head_have = 0;

@@ -44,7 +44,7 @@ uint64_t lane_pump_chunk(const lane_pump *p, uint64_t load)
 /* Whether so many samples may go now at the vendor's pace; if so, they have gone. */
 static int paced(lane_pump *p, uint64_t samples, uint64_t now)
 {
-    const uint64_t earliest = now - p->burst_ns;
+    const uint64_t earliest = now > p->burst_ns ? now - p->burst_ns : 0;
     const uint64_t at = p->free_ns > earliest ? p->free_ns : earliest;
     if (at > now)
         return 0;

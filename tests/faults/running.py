@@ -44,11 +44,17 @@ def _key(name: str) -> str | None:
 
 
 async def run(
-    tmp_path: Path, preferred: str, fault: Fault, *, seconds: float = SECONDS, sockets: bool = False
+    tmp_path: Path,
+    preferred: str,
+    fault: Fault,
+    *,
+    seconds: float = SECONDS,
+    sockets: bool = False,
+    lane: bool = False,
 ) -> Outcome:
-    """A session of `seconds` through the fault, in memory on the virtual clock, or over sockets."""
+    """A session of `seconds` through the fault, in memory on the virtual clock, or over sockets, also in the lane."""
     pcm = speech(seconds)
-    async with setting(tmp_path, standins(preferred, fault), sockets=sockets) as (inside, vendors):
+    async with setting(tmp_path, standins(preferred, fault), sockets=sockets, lane=lane) as (inside, vendors):
         async with connected(inside) as client:
             began = trio.current_time()
 

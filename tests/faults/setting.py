@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config, Deepgram, Soniox, Speechmatics, Stt, Vosk
+from engine.server.lane import Lane
+from engine.server.vendor_lane import LaneTransport
 from engine.stt.transport import Transport
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.stt.vendors import configured_vendors
@@ -50,6 +52,8 @@ PATHS = {
 QUICK: dict[str, Any] = {"refused_pause": 4.0, "backoff_limit": 2.0}
 """Short pauses, so that a preferred vendor comes back while the client still talks."""
 
+LANE_SLOTS = 64
+LANE_MESSAGE = 1 << 20
 WORD = 0.5
 PACKET = SAMPLE_RATE // 10
 TOLERANCE = 0.05
@@ -165,9 +169,9 @@ def switchboard(standins: dict[str, StandIn]) -> OpenStream:
 
 @asynccontextmanager
 async def setting(
-    tmp_path: Path, standins: dict[str, StandIn], *, sockets: bool = False, **config: Any
+    tmp_path: Path, standins: dict[str, StandIn], *, sockets: bool = False, lane: bool = False, **config: Any
 ) -> AsyncIterator[tuple[Server, Vendors]]:
-    """A server whose vendors are these, in this order, in memory or over sockets on loopback."""
+    """A server whose vendors are these, in this order, in memory or over sockets on loopback; `lane`: in the lane."""
     stt = {**QUICK, **config.pop("stt", {})}
     async with trio.open_nursery() as nursery:
         addresses = {}
@@ -178,10 +182,15 @@ async def setting(
             else:
                 await nursery.start(standin.run)
                 addresses[name] = f"ws://{name}"
-        transport = WebSocketTransport(open_tcp if sockets else switchboard(standins))
+        transport: Transport = WebSocketTransport(open_tcp if sockets else switchboard(standins))
+        native = Lane(LANE_SLOTS, LANE_MESSAGE)
+        if lane:
+            nursery.start_soon(native.run)
+            transport = LaneTransport(native, transport)
         vendors = configured(addresses, transport, **stt)
         async with server(tmp_path, *vendors, stt=stt, **config) as inside:
             yield inside, Vendors(standins)
+        assert bool(native.statistics().vendor_frames) == lane, "in the lane audio goes out by itself"
         nursery.cancel_scope.cancel()
 
 

@@ -29,11 +29,14 @@ SAMPLE = {
 
 
 async def test_nothing_is_lost_or_doubled_over_sockets_in_real_time(tmp_path: Path) -> None:
-    async def case(preferred: str, fault: Fault) -> None:
-        folder = tmp_path / preferred
+    async def case(preferred: str, fault: Fault, lane: bool) -> None:
+        folder = tmp_path / f"{preferred} {lane}"
         folder.mkdir()
-        check(await run(folder, preferred, fault, seconds=18.0, sockets=True), preferred, fault)
+        outcome = await run(folder, preferred, fault, seconds=18.0, sockets=True, lane=lane)
+        check(outcome, preferred, fault)
 
     async with trio.open_nursery() as nursery:
-        for preferred, name in SAMPLE.items():
-            nursery.start_soon(case, preferred, next(fault for fault in FAULTS if fault.name == name))
+        for lane in (False, True):
+            for preferred, name in SAMPLE.items():
+                fault = next(fault for fault in FAULTS if fault.name == name)
+                nursery.start_soon(case, preferred, fault, lane)

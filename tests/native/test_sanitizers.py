@@ -20,6 +20,7 @@ TESTS = (
     "native/test_pcm.py",
     "native/test_frame.py",
     "native/test_lane.py",
+    "native/test_lane_vendor.py",
     "audio_room/test_ring.py",
     "audio_room/test_ring_model.py",
     "audio_room/test_native_decoder.py",

@@ -1,0 +1,291 @@
+"""The transport over the lane: as the one over trio-websocket, and audio that goes out by itself."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+import trio
+import trio.lowlevel
+from wsproto.frame_protocol import FrameProtocol, Opcode
+
+from engine.audio.gate import EnergyGate
+from engine.audio.pump import Pump
+from engine.audio.ring import Ring
+from engine.server.lane import Lane
+from engine.server.vendor_lane import LaneTransport
+from engine.stt.transport import (
+    ConnectFailed,
+    Connection,
+    ConnectionLost,
+    PumpingConnection,
+    Refused,
+    Request,
+)
+from engine.stt.websocket import WebSocketTransport
+from engine.testing import VoskStandIn
+from tests.server.raw import BINARY, CLOSE, PONG, TEXT
+from tests.stt.test_websocket import Serve, says, upgrade
+
+UNLIMITED = 1 << 62
+
+
+def unmasked(opcode: int, payload: bytes = b"") -> bytes:
+    """A short frame as servers send it."""
+    return bytes([0x80 | opcode, len(payload)]) + payload
+
+
+class Reached:
+    """A transport in a lane that runs, and where its server is."""
+
+    def __init__(self, lane: Lane, port: int) -> None:
+        self.lane = lane
+        self.transport = LaneTransport(lane, WebSocketTransport(), close_timeout=0.2)
+        self.request = Request(f"ws://vendor@127.0.0.1:{port}/path?a=1", (("Authorization", "k"),))
+
+    async def fails(self) -> str:
+        with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1") as failed:
+            await self.transport.connect(self.request).__aenter__()
+        assert self.lane.statistics().connections == 0
+        return str(failed.value)
+
+
+@asynccontextmanager
+async def against(serve: Serve, slots: int = 4) -> AsyncIterator[Reached]:
+    """A server whose every connection is served by `serve`."""
+
+    async def connection(stream: trio.SocketStream) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += await stream.receive_some()
+        await serve(stream, request)
+
+    lane = Lane(slots, 1 << 20)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        nursery.start_soon(trio.serve_listeners, connection, [listener])
+        with trio.fail_after(30):
+            yield Reached(lane, listener.socket.getsockname()[1])
+        nursery.cancel_scope.cancel()
+
+
+def stays(*data: bytes) -> Serve:
+    """A server that says this, and goes when its client does."""
+    speak = says(*data)
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await speak(stream, request)
+        async for _ in stream:
+            pass
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        says(b"HTTP/1.1 garbage\r\n\r\nxx"),
+        says(b"\x15\x03\x03\x00\x02\x02\x16" * 3, leaves=True),
+        says(
+            b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
+        ),
+        says(b"HTTP/1.1 503 No\r\nContent-Length: 100\r\n\r\nabc", leaves=True),
+        says(leaves=True),
+        says(b"HTTP/1.1 101 Yes\r\nX: " + b"x" * 70_000),
+    ],
+    ids=["garbage", "TLS", "wrong key", "half an answer", "leaves", "endless"],
+)
+async def test_what_is_no_websocket_is_no_connection(serve: Serve) -> None:
+    async with against(serve) as reached:
+        await reached.fails()
+
+
+async def test_a_port_nobody_listens_on_is_no_connection() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    assert "cannot be reached" in await Reached(Lane(4, 1 << 20), port).fails()
+
+
+async def test_a_refusal_has_its_status_headers_and_body() -> None:
+    answer = b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nslow down"
+    async with against(says(answer[:50], answer[50:])) as reached:
+        with pytest.raises(Refused) as refused:
+            await reached.transport.connect(reached.request).__aenter__()
+    assert (refused.value.status, refused.value.body) == (429, b"slow down")
+    assert refused.value.headers["retry-after"] == "7"
+
+
+async def test_the_handshake_asks_for_what_is_wanted() -> None:
+    asked = []
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        asked.append(request)
+        await stays(b"upgrade")(stream, request)
+
+    async with against(serve) as reached, reached.transport.connect(reached.request):
+        pass
+    lines = asked[0].split(b"\r\n")
+    assert lines[0] == b"GET /path?a=1 HTTP/1.1"
+    assert b"Authorization: k" in lines
+    assert any(line.startswith(b"Host: 127.0.0.1:") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("serve", "code", "reason"),
+    [
+        (stays(b"upgrade", unmasked(CLOSE, b"\x03\xf3bye")), 1011, "bye"),
+        (says(b"upgrade", leaves=True), 1006, ""),
+        (stays(b"upgrade", b"\xff\xff\xff\xff"), 1002, ""),
+    ],
+    ids=["close frame", "cut", "nonsense"],
+)
+async def test_a_connection_that_ends_says_how(serve: Serve, code: int, reason: str) -> None:
+    async with against(serve) as reached:
+        with pytest.raises(ConnectionLost) as lost:
+            async with reached.transport.connect(reached.request) as connection:
+                await connection.receive()
+    assert (lost.value.code, lost.value.reason) == (code, reason)
+
+
+async def test_messages_come_in_order_also_those_behind_the_handshake_and_pings_are_answered() -> None:
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        early = unmasked(TEXT, b"early") + unmasked(BINARY, b"later")
+        await stream.send_all(upgrade(request) + early)
+        protocol = FrameProtocol(client=False, extensions=[])
+        async for data in stream:
+            protocol.receive_bytes(bytes(data))
+            for one in protocol.received_frames():
+                if one.opcode is Opcode.PING:
+                    await stream.send_all(unmasked(PONG))
+                elif one.opcode is Opcode.TEXT:
+                    await stream.send_all(unmasked(TEXT, str(one.payload).encode()))
+
+    async with against(serve) as reached, reached.transport.connect(reached.request) as connection:
+        assert [await connection.receive() for _ in range(2)] == ["early", b"later"]
+        await connection.send("echo")
+        assert await connection.receive() == "echo"
+        await connection.ping()
+        assert reached.lane.statistics().vendor_messages == 3
+
+
+async def test_an_answered_close_ends_the_connection_at_once_and_one_that_is_not_in_its_time() -> None:
+    async def polite(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        async for _ in stream:
+            await stream.send_all(unmasked(CLOSE, b"\x03\xe8"))
+
+    for serve in (polite, stays(b"upgrade")):
+        async with against(serve) as reached:
+            async with reached.transport.connect(reached.request):
+                assert reached.lane.statistics().connections == 1
+            assert reached.lane.statistics().connections == 0
+
+
+async def test_a_ping_ends_when_the_connection_does() -> None:
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        await stream.receive_some()
+        await stream.send_all(unmasked(CLOSE, b"\x03\xe8"))
+
+    async with against(serve) as reached, reached.transport.connect(reached.request) as connection:
+        with pytest.raises(ConnectionLost):
+            await connection.ping()
+
+
+async def test_a_full_lane_leaves_it_to_the_other_transport() -> None:
+    async with against(stays(b"upgrade"), slots=1) as reached:
+        async with reached.transport.connect(reached.request) as first:
+            assert isinstance(first, PumpingConnection)
+            async with reached.transport.connect(reached.request) as second:
+                assert not isinstance(second, PumpingConnection)
+        assert reached.lane.statistics().connections == 0
+
+
+def pump_of(ring: Ring) -> Pump:
+    pump = Pump(ring, ring.cursor("speech to text"), 0)
+    gate = EnergyGate()
+    pump.native.gate, pump.native.least, pump.native.most = gate.native, 320, 1600
+    pump.native.credit, pump.native.tell = UNLIMITED, UNLIMITED
+    pump.kept = gate  # type: ignore[attr-defined]
+    return pump
+
+
+async def pumped(use: Callable[[Pump, Ring, Connection], Awaitable[None]]) -> None:
+    """Run `use` while a pump sends a ring's audio to a vendor."""
+    standin = VoskStandIn(marked=False)
+    lane, ring = Lane(4, 1 << 20), Ring(64_000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        port = await nursery.start(standin.serve)
+        transport = LaneTransport(lane, WebSocketTransport(), close_timeout=0.2)
+
+        async def run(connection: Connection, pump: Pump) -> None:
+            assert isinstance(connection, PumpingConnection)
+            await connection.pump(pump)
+
+        async with transport.connect(Request(f"ws://127.0.0.1:{port}/")) as connection:
+            await connection.send('{"config":{"sample_rate":16000}}')
+            pump = pump_of(ring)
+            async with trio.open_nursery() as running:
+                running.start_soon(run, connection, pump)
+                await trio.testing.wait_all_tasks_blocked()
+                with trio.fail_after(30):
+                    await use(pump, ring, connection)
+                pump.stop()
+        nursery.cancel_scope.cancel()
+    assert not ring._native().pump
+
+
+async def test_what_is_written_to_the_ring_goes_to_the_vendor_until_the_pump_is_stopped() -> None:
+    async def use(pump: Pump, ring: Ring, connection: Connection) -> None:
+        for _ in range(10):
+            ring.write(np.zeros(320, np.int16))
+            pump.push()
+        assert (pump.position, pump.native.messages) == (3200, 10)
+        pump.stop()
+        ring.write(np.zeros(3200, np.int16))
+        pump.push()
+        assert pump.position == 3200
+        for _ in range(10):
+            assert "partial" in str(await connection.receive())
+
+    await pumped(use)
+
+
+async def test_a_pump_tells_how_far_it_is_as_often_as_it_is_asked_to() -> None:
+    async def use(pump: Pump, ring: Ring, connection: Connection) -> None:
+        told: list[int] = []
+
+        def on_told() -> None:
+            told.append(pump.position)
+            pump.native.tell = pump.position + 1000
+
+        pump.on_told = on_told
+        pump.native.tell = 1000
+        for _ in range(10):
+            ring.write(np.zeros(320, np.int16))
+            pump.push()
+        assert told == [1280, 2560]
+
+    await pumped(use)
+
+
+async def test_a_vendor_that_does_not_read_stops_the_pump() -> None:
+    async def deaf(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        await trio.sleep_forever()
+
+    ring = Ring(16_000 * 300)
+    async with against(deaf) as reached, reached.transport.connect(reached.request) as connection:
+        assert isinstance(connection, PumpingConnection)
+        pump = pump_of(ring)
+        pump.native.burst_ns = UNLIMITED
+        ring.write(np.zeros(16_000 * 290, np.int16))
+        await connection.pump(pump)
+        assert pump.stopped
+        assert 0 < pump.position < ring.write_position
+        sends = reached.lane.statistics().sends
+        pump.push()
+        assert reached.lane.statistics().sends == sends
