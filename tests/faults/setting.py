@@ -52,7 +52,7 @@ PATHS = {
 QUICK: dict[str, Any] = {"refused_pause": 4.0, "backoff_limit": 2.0}
 """Short pauses, so that a preferred vendor comes back while the client still talks."""
 
-LANE_SLOTS = 64
+LANE_LINKS = 64
 LANE_MESSAGE = 1 << 20
 WORD = 0.5
 PACKET = SAMPLE_RATE // 10
@@ -183,7 +183,7 @@ async def setting(
                 await nursery.start(standin.run)
                 addresses[name] = f"ws://{name}"
         transport: Transport = WebSocketTransport(open_tcp if sockets else switchboard(standins))
-        native = Lane(LANE_SLOTS, LANE_MESSAGE)
+        native = Lane(0, LANE_MESSAGE, links=LANE_LINKS)
         if lane:
             nursery.start_soon(native.run)
             transport = LaneTransport(native, transport)

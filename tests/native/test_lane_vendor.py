@@ -273,6 +273,24 @@ def test_it_is_told_how_far_a_pump_is_and_that_it_has_stopped(vendored: Vendored
     assert pump.position == 960
 
 
+def test_it_is_known_when_what_was_sent(vendored: Vendored) -> None:
+    slot, vendor = vendored.dial()
+    ring = Ring(64_000)
+    pump = vendored.pump(slot, ring)
+    assert pump.sent_at(1) is None
+    times = []
+    for _ in range(lib.PUMP_LOG + 50):
+        vendored.write(ring, pump, np.zeros(320))
+        pump.native.cursor.position = pump.position
+        times.append(pump.native.sent_ns)
+        heard(vendor)
+    for message in range(51, len(times)):
+        end = 320 * (message + 1)
+        assert pump.sent_at(end) == pump.sent_at(end - 319) == times[message]
+    assert pump.sent_at(320 * 49) is None
+    assert pump.sent_at(pump.position + 1) is None
+
+
 def test_speech_is_heard_in_what_is_sent(vendored: Vendored) -> None:
     slot, _ = vendored.dial()
     ring = Ring(160_000)

@@ -46,12 +46,12 @@ class Reached:
     async def fails(self) -> str:
         with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1") as failed:
             await self.transport.connect(self.request).__aenter__()
-        assert self.lane.statistics().connections == 0
+        assert self.lane.statistics().links == 0
         return str(failed.value)
 
 
 @asynccontextmanager
-async def against(serve: Serve, slots: int = 4) -> AsyncIterator[Reached]:
+async def against(serve: Serve, links: int = 4) -> AsyncIterator[Reached]:
     """A server whose every connection is served by `serve`."""
 
     async def connection(stream: trio.SocketStream) -> None:
@@ -60,7 +60,7 @@ async def against(serve: Serve, slots: int = 4) -> AsyncIterator[Reached]:
             request += await stream.receive_some()
         await serve(stream, request)
 
-    lane = Lane(slots, 1 << 20)
+    lane = Lane(0, 1 << 20, links=links)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lane.run)
@@ -105,7 +105,7 @@ async def test_a_port_nobody_listens_on_is_no_connection() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    assert "cannot be reached" in await Reached(Lane(4, 1 << 20), port).fails()
+    assert "cannot be reached" in await Reached(Lane(0, 1 << 20, links=1), port).fails()
 
 
 async def test_a_refusal_has_its_status_headers_and_body() -> None:
@@ -179,8 +179,8 @@ async def test_an_answered_close_ends_the_connection_at_once_and_one_that_is_not
     for serve in (polite, stays(b"upgrade")):
         async with against(serve) as reached:
             async with reached.transport.connect(reached.request):
-                assert reached.lane.statistics().connections == 1
-            assert reached.lane.statistics().connections == 0
+                assert reached.lane.statistics().links == 1
+            assert reached.lane.statistics().links == 0
 
 
 async def test_a_ping_ends_when_the_connection_does() -> None:
@@ -195,12 +195,12 @@ async def test_a_ping_ends_when_the_connection_does() -> None:
 
 
 async def test_a_full_lane_leaves_it_to_the_other_transport() -> None:
-    async with against(stays(b"upgrade"), slots=1) as reached:
+    async with against(stays(b"upgrade"), links=1) as reached:
         async with reached.transport.connect(reached.request) as first:
             assert isinstance(first, PumpingConnection)
             async with reached.transport.connect(reached.request) as second:
                 assert not isinstance(second, PumpingConnection)
-        assert reached.lane.statistics().connections == 0
+        assert reached.lane.statistics().links == 0
 
 
 def pump_of(ring: Ring) -> Pump:
@@ -215,7 +215,7 @@ def pump_of(ring: Ring) -> Pump:
 async def pumped(use: Callable[[Pump, Ring, Connection], Awaitable[None]]) -> None:
     """Run `use` while a pump sends a ring's audio to a vendor."""
     standin = VoskStandIn(marked=False)
-    lane, ring = Lane(4, 1 << 20), Ring(64_000)
+    lane, ring = Lane(0, 1 << 20, links=1), Ring(64_000)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lane.run)
         port = await nursery.start(standin.serve)
