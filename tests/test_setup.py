@@ -12,7 +12,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {"help", "prerequisites", "setup", "serve", "test", "check", "bench", "guard", "campaign", "clean"}
+TARGETS = {
+    "help",
+    "prerequisites",
+    "setup",
+    "serve",
+    "test",
+    "check",
+    "bench",
+    "fuzz",
+    "guard",
+    "campaign",
+    "clean",
+}
 
 
 def make(*arguments: str, folder: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
