@@ -147,6 +147,7 @@ class Failover:
         self._idle_since: float | None = None
         self._last: Vendor | None = None
         self._replay = 0
+        self._changed = trio.Event()  # another vendor transcribes, or it has begun to work
 
     async def run(self) -> None:
         """Return when all audio is covered. Raises `SttExhausted`; cancelled, it leaves nothing behind."""
@@ -178,6 +179,7 @@ class Failover:
 
     def _begin(self, leg: _Leg) -> None:
         self._current, self._successor = leg, None
+        self._changed.set()
         leg.begun.set()
         vendor, before = leg.candidate.vendor, self._last
         if before is not None and before is not vendor:
@@ -261,6 +263,7 @@ class Failover:
         """A result came: the vendor works."""
         if not leg.worked:
             leg.worked = True
+            self._changed.set()
             leg.candidate.worked()
         self._idle_since = None
         if self._degraded:
@@ -272,7 +275,8 @@ class Failover:
         while True:
             current = self._current
             if current is None or current.candidate.rank == 0 or not current.worked:
-                await trio.sleep(self._policy.backoff_first)
+                self._changed = trio.Event()
+                await self._changed.wait()
                 continue
             waits = []
             for candidate in self._candidates[: current.candidate.rank]:
