@@ -4,13 +4,13 @@ What makes it harmless: a conversation is inserted once and never after it was d
 only by one of the same or a higher revision and never after it was deleted; times and status move forward
 only; a usage entry is added up once.
 
-Each statement has one text, whatever is in the batch, and takes one set of values a row: neither SQLAlchemy nor
-the database sees anything new after the first batch. What depends on the database (is the conversation there?) is
+Each statement has one text, whatever is in the batch, and takes one set of values a row: it is compiled once, and
+the database knows it after the first batch. What depends on the database (is the conversation there?) is
 asked inside the statements for the same reason. Cost: `python -m bench.store`.
 """
 
 from collections.abc import Collection
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
+    Dialect,
     and_,
     bindparam,
     case,
@@ -31,6 +32,7 @@ from sqlalchemy import (
 
 from engine.store.batch import Batch, Key, Times
 from engine.store.database import upsert
+from engine.store.prepared import Prepared
 from engine.store.records import STATUS_RANK, ConversationRow
 from engine.store.tables import conversations, deleted_conversations, segments
 from engine.store.usage import add_usage
@@ -66,14 +68,26 @@ def apply_batch(connection: Connection, batch: Batch) -> int:
 
 def insert_conversations(connection: Connection, rows: Collection[ConversationRow]) -> None:
     """Insert those that are not there and have not been deleted."""
-    if rows:
-        values = [
-            {f"new_{name}": value for name, value in msgspec.structs.asdict(row).items()} for row in rows
-        ]
-        connection.execute(_insertion(connection.dialect.name), values)
+    values = [{f"new_{name}": value for name, value in msgspec.structs.asdict(row).items()} for row in rows]
+    _statements(connection.dialect).insert.run(connection, values)
 
 
-@cache
+class _Statements:
+    """All of them, in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.insert = Prepared(_insertion(dialect.name), dialect)
+        self.move = Prepared(_moving(), dialect)
+        self.write = Prepared(_writing(dialect.name), dialect)
+        self.delete = Prepared(_deleting(dialect.name), dialect)
+        self.close = {status: Prepared(_closing(status), dialect) for status in STATUS_RANK}
+
+
+_statements = lru_cache(maxsize=8)(
+    _Statements
+)  # an engine has one dialect; more than one engine is for tests
+
+
 def _insertion(dialect: str) -> Any:
     marks = deleted_conversations.c
     deleted = exists().where(marks.uid == bindparam("new_uid"), marks.id == bindparam("new_id"))
@@ -95,11 +109,11 @@ def _forward(name: str) -> dict[str, Any]:
     return {name: case((column < new, new), else_=column)}
 
 
-_MOVING = (
-    update(conversations)
-    .where(_of_conversation())
-    .values(_forward("started_at") | _forward("finished_at") | _forward("last_speech_at"))
-)
+def _moving() -> Any:
+    forward = _forward("started_at") | _forward("finished_at") | _forward("last_speech_at")
+    return update(conversations).where(_of_conversation()).values(forward)
+
+
 _UNMOVED = Times()
 
 
@@ -116,10 +130,9 @@ def _move_times(connection: Connection, batch: Batch) -> int:
         for (uid, id), changes in batch.conversations.items()
         for times in (changes.times or _UNMOVED,)
     ]
-    return connection.execute(_MOVING, values).rowcount if values else 0
+    return _statements(connection.dialect).move.run(connection, values)
 
 
-@cache
 def _writing(dialect: str) -> Any:
     """Of a segment whose conversation is there: insert it, or replace it by a newer revision."""
     insert = _segment_insertion(dialect)
@@ -128,7 +141,6 @@ def _writing(dialect: str) -> Any:
     return insert.on_conflict_do_update(index_elements=segments.primary_key, set_=changed, where=newer)
 
 
-@cache
 def _deleting(dialect: str) -> Any:
     """As `_writing`, for the empty row that is left of a deleted one."""
     gone = {"deleted": True, "text": "", "translations": []}
@@ -158,8 +170,7 @@ def _write_segments(connection: Connection, batch: Batch) -> None:
         for segment in changes.segments.values()
         if segment is not None
     ]
-    if values:
-        connection.execute(_writing(connection.dialect.name), values)
+    _statements(connection.dialect).write.run(connection, values)
 
 
 def _delete_segments(connection: Connection, batch: Batch) -> None:
@@ -169,8 +180,7 @@ def _delete_segments(connection: Connection, batch: Batch) -> None:
         for id, segment in changes.segments.items()
         if segment is None
     ]
-    if values:
-        connection.execute(_deleting(connection.dialect.name), values)
+    _statements(connection.dialect).delete.run(connection, values)
 
 
 def _segment_values(key: Key, segment: Segment, *, deleted: bool = False) -> dict[str, Any]:
@@ -203,9 +213,6 @@ def _closing(status: str) -> Any:
     )
 
 
-_CLOSING = {status: _closing(status) for status in STATUS_RANK}
-
-
 def _close(connection: Connection, batch: Batch) -> None:
     by_status: dict[str, list[dict[str, Any]]] = {}
     for (uid, id), changes in batch.conversations.items():
@@ -219,4 +226,4 @@ def _close(connection: Connection, batch: Batch) -> None:
                 }
             )
     for status, values in by_status.items():
-        connection.execute(_CLOSING[status], values)
+        _statements(connection.dialect).close[status].run(connection, values)
