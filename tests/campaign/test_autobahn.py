@@ -66,7 +66,9 @@ OURS: dict[str, Try] = {
 PEERS: dict[str, Try] = {f"server of websockets {importlib.metadata.version('websockets')}": websockets}
 
 
-async def test_the_autobahn_cases_find_no_fault_of_ours() -> None:
+async def test_the_autobahn_cases_find_no_fault_of_ours(
+    record_property: Callable[[str, object], None],
+) -> None:
     rows: list[Row] = []
     for part in (PROTOCOL, LIMITS):
         for peer, attempt in (OURS | PEERS).items():
@@ -75,6 +77,8 @@ async def test_the_autobahn_cases_find_no_fault_of_ours() -> None:
                 verdicts = await attempt(part)
             name = f"{part[0].rstrip('.*')} to {part[-1].rstrip('.*')}"
             rows.append(Row(peer, name, verdicts, trio.current_time() - began))
+            counts = ", ".join(f"{count} {kind}" for kind, count in verdicts.counts.items())
+            record_property(f"{peer}, {name}", counts)
     TABLE.write_text(table(rows))
     print(f"\n{table(rows)}")
     faults = {row.peer: row.verdicts.named(good=False) for row in rows if row.peer in OURS}

@@ -1,0 +1,209 @@
+"""What one bad client of five hundred does to the others' 99th percentile; to `neighbours.md`.
+
+Each kind of bad client comes and goes beside the same crowd, in turn with as long a time without it, and its ratio is
+that of the two times beside each other. On more than one core the server has the first to itself, and the bad client
+gives way to the crowd on the others: it would not be on the server's machine.
+"""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from tests.campaign.crowd import Crowd
+from tests.campaign.neighbours import KINDS
+from tests.e2e.process import Process, started
+from tests.e2e.running import PATIENCE
+
+pytestmark = pytest.mark.campaign
+
+ROOT = Path(__file__).parents[2]
+TABLE = Path(__file__).with_name("neighbours.md")
+CLIENTS = int(os.environ.get("NEIGHBOURS_CLIENTS", "500"))
+RUNS = 9
+WINDOW = 5.0
+SETTLE = 0.5
+"""Seconds that are measured, and those before them that are not."""
+UNCHANGED = 1.1
+BUSY = 0.8
+"""Of a core, from which on the crowd's figures would be its own."""
+SCRIPT = {"SCRIPT_WORD_SECONDS": "2.0", "SCRIPT_CHUNK_SECONDS": "0.5"}
+"""What `crowd` expects; a word is heard in the packet that ends it."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A time that is measured, by CLOCK_MONOTONIC."""
+
+    began: float
+    ended: float
+    cpu: float
+    """The server's share of a core."""
+
+    def late(self, crowd: Crowd) -> list[float]:
+        return sorted(one.late for one in crowd.heard if self.began <= one.at < self.ended)
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Percentiles in ms without and with the bad client."""
+
+    without: tuple[float, float]
+    beside: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        """Of the 99th."""
+        return self.beside[1] / self.without[1]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One kind of bad client."""
+
+    kind: str
+    pairs: list[Pair]
+    cpu: tuple[float, float]
+    crowd: float
+    """Shares of a core: the server's without and beside it, the crowd's."""
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(pair.ratio for pair in self.pairs)
+
+
+def percentiles(late: Sequence[float]) -> tuple[float, float]:
+    """50th and 99th, in ms."""
+    return 1000 * late[len(late) // 2], 1000 * late[int(0.99 * len(late))]
+
+
+@asynccontextmanager
+async def beside(*module: str, nice: int = 0) -> AsyncIterator[trio.Process]:
+    """A module in a process, on other cores than the server's; killed at the end of the block."""
+    cores = os.sched_getaffinity(0)
+    others = cores - {min(cores)} or cores
+
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        os.sched_setaffinity(process.pid, others)
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+        yield process
+    finally:
+        with trio.CancelScope(shield=True):
+            if process.poll() is None:
+                process.kill()
+            await process.wait()
+
+
+async def output(process: trio.Process, end: bytes = b"") -> bytes:
+    """All it prints up to `end`, or to the end of it."""
+    assert process.stdout is not None
+    data = b""
+    while not end or not data.endswith(end):
+        more = await process.stdout.receive_some()
+        if not more:
+            assert not end, "the process ended too early"
+            return data
+        data += more
+    return data
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of all threads, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measured(server: Process) -> Window:
+    await trio.sleep(SETTLE)
+    began, cpu = time.monotonic(), cpu_seconds(server.pid)
+    await trio.sleep(WINDOW)
+    ended = time.monotonic()
+    return Window(began, ended, (cpu_seconds(server.pid) - cpu) / (ended - began))
+
+
+async def measure(server: Process, kind: str) -> Row:
+    """One kind, `RUNS` times, beside a crowd of its own."""
+    windows: list[tuple[Window, Window]] = []
+    async with beside("tests.campaign.crowd", str(server.port), str(CLIENTS - 1), kind) as crowding:
+        with trio.fail_after(2 * PATIENCE):
+            await output(crowding, b"ready\n")
+        for run in range(RUNS):
+            if run % 2:
+                windows.append((await measured(server), await measured_beside(server, kind)))
+            else:
+                with_it = await measured_beside(server, kind)
+                windows.append((await measured(server), with_it))
+        assert crowding.stdin is not None
+        await crowding.stdin.aclose()
+        with trio.fail_after(PATIENCE):
+            crowd = msgspec.json.decode(await output(crowding), type=Crowd)
+    assert server.log.troubles() == []
+    assert min(crowd.words) >= max(crowd.words) - 2, "some clients' words did not come"
+    assert crowd.cpu / crowd.seconds < BUSY, "the crowd is too busy for its figures to be the server's"
+    pairs = [
+        Pair(percentiles(without.late(crowd)), percentiles(beside.late(crowd))) for without, beside in windows
+    ]
+    shares = [statistics.median(window.cpu for window in some) for some in zip(*windows, strict=True)]
+    return Row(kind.replace("_", " "), pairs, (shares[0], shares[1]), crowd.cpu / crowd.seconds)
+
+
+async def measured_beside(server: Process, kind: str) -> Window:
+    async with beside("tests.campaign.neighbours", kind, str(server.port), nice=19):
+        return await measured(server)
+
+
+async def test_a_bad_client_of_five_hundred_leaves_the_others_latency_as_it_was(tmp_path: Path) -> None:
+    rows: list[Row] = []
+    async with started(tmp_path, **SCRIPT, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
+        os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
+        for kind in KINDS:
+            rows.append(await measure(server, kind))
+            TABLE.write_text(table(rows))
+        assert await server.terminate() == 0
+    print(f"\n{table(rows)}")
+    assert {row.kind: row.ratio for row in rows if row.ratio > UNCHANGED} == {}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each kind."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    lines = [
+        "# Bad neighbours",
+        "",
+        f"{when} UTC, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}. "
+        f"{CLIENTS} clients over the native lane, PCM16 in packets of 100 ms, a word every 2 s each; one of them is "
+        f"as the first column says. {RUNS} runs of {WINDOW:g} s without it and {WINDOW:g} s beside it, in turn.",
+        "",
+        "Medians: ms from when the packet that ends a word was due to the word; shares of a core.",
+        "",
+        "| one client | p50 without / beside | p99 without / beside | ratio of p99 (least to most) "
+        "| server's CPU without / beside | crowd's CPU |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        middle = [
+            [
+                statistics.median(getattr(pair, arm)[which] for pair in row.pairs)
+                for arm in ("without", "beside")
+            ]
+            for which in (0, 1)
+        ]
+        ratios = sorted(pair.ratio for pair in row.pairs)
+        lines.append(
+            f"| {row.kind} | {middle[0][0]:.1f} / {middle[0][1]:.1f} | {middle[1][0]:.1f} / {middle[1][1]:.1f} "
+            f"| {row.ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) "
+            f"| {row.cpu[0]:.2f} / {row.cpu[1]:.2f} | {row.crowd:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
