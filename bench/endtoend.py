@@ -1,71 +1,44 @@
 """CPU, memory and latency of whole servers under the same load, in one run.
 
-    python -m bench.endtoend [--streams 20,50,100] [--seconds 4] [--rounds 2] [--stacks ours,uvicorn] [--largest 1000]
+    listen bench endtoend            python -m bench endtoend [OPTIONS]
 
 Paced Opus streams (20 ms packets, `listen load`) go to each server in turn, round after round; all of them send what
 they decode to one vendor on this machine, which answers once a second a stream. Compared are the bare C loop (the
-limit), `listen serve` with everything on, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`).
-`--largest MS` also looks for the number of streams, up to `MOST`, that each server carries with a p99 from packet
-to segment within MS, and measures it at 70 % of that. Figures are medians over the rounds; "of C" is the median of
-the ratios within a round, with the lowest and the highest; "others" is what the rest of the machine used. Memory is
-what was touched so far: a ring of 16 s is full after 16 s. Exit status 1 when generator or vendor used more than 80
-% of a core anywhere, or a server lost words or streams: such a figure is marked.
+limit), `listen serve` with everything on, by the native lane and by Quart, and FastAPI on uvicorn as the Omi backend is
+built (`bench.peer_uvicorn`). Then, with `--largest MS`, the number of streams up to `MOST` that each server carries
+with a p99 from packet to segment within MS, and each at 70 % of that; where the lane's CPU goes (`bench.costs`); and
+what `listen doctor --capacity` says of this machine. The report is written by `bench.report`.
+
+Exit status 1 when a figure must not be believed: generator or vendor used more than 80 % of a core, or a server lost
+words or streams. Such figures are marked.
 """
 
 import argparse
 import importlib.util
-import platform
-import statistics
 import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from bench.load.stacks import STACKS, stacks
+from bench.costs import Counted
+from bench.load.stacks import COSTS, STACKS, stacks
+from bench.machine import machine
+from bench.report import Measured, Report, Sustained, write
+from engine.cli.capacity_run import measure_capacity
 from engine.cli.load import prepare
-from engine.cli.load_figures import Latency, LoadFigures, largest, usage_of
+from engine.cli.load_figures import LimitElsewhere, LoadFigures, largest, usage_of
 from engine.cli.load_process import Running
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
 from engine.cli.status import Failure
+from engine.config import load_config
 
 RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
-LIMIT = "C limit"
 MOST = 2000
 LEISURE = 0.7
 """Share of the largest number of streams at which latency is measured."""
-LOST = 0.01
-"""Share of words that may be missing from a server that keeps up."""
-
-
-class Measured(NamedTuple):
-    """One stack at one number of streams, once."""
-
-    stack: str
-    figures: LoadFigures
-    kib_per_stream: float
-
-    @property
-    def cpu(self) -> float:
-        """µs of CPU a stream-second."""
-        return self.figures.server.us_per_stream_second if self.figures.server else 0.0
-
-    @property
-    def doubt(self) -> str:
-        """Why the figure must not be believed; empty when it may."""
-        try:
-            self.figures.believe()
-        except Failure as failure:
-            return str(failure)
-        figures = self.figures
-        if figures.failed or not figures.expected or figures.missing > LOST * figures.expected:
-            return (
-                f"{figures.missing} of {figures.expected} words missing, failed: {figures.failed or 'none'}"
-            )
-        return ""
 
 
 def measure(plan: LoadPlan, stack: Running, vendor: Running) -> Measured:
@@ -101,72 +74,82 @@ def _of(plan: LoadPlan, count: int) -> LoadPlan:
     return msgspec.structs.replace(plan, streams=count, uid=f"load-{count}", ramp=max(1.0, count / 100))
 
 
-def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[str]) -> list[str]:
-    """The table, in Markdown."""
-    lines = [
-        "| streams | stack | CPU, µs a stream-second | of C | due to segment, ms: p50, p99, p99.9 "
-        "| to vendor: p99 | to client: p99 | PSS, KiB a stream | others, cores | |",
-        "|---:|---|---:|---:|---|---:|---:|---:|---:|---|",
-    ]
-    for count in counts:
-        of_count = [one for one in measured if one.figures.streams == count]
-        limits = [one.cpu for one in of_count if one.stack == LIMIT]
-        for name in names:
-            lines.append(_row(count, [one for one in of_count if one.stack == name], limits))
-    return lines
-
-
 def _warm(stack: Running, vendor: Running) -> Running:
     """The same after its first sessions: what they load is not theirs."""
     measure(plan_of(2, 1.0), stack, vendor)
     return stack._replace(idle=usage_of(stack.pid))
 
 
-def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float) -> tuple[int, Measured]:
-    """The largest number of streams with a p99 within the limit, and the figures at `LEISURE` of it.
+def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float, first: int) -> Sustained:
+    """The largest number of streams with a p99 within the limit, looked for from `first`, and `LEISURE` of it.
 
-    Raises Failure when generator or vendor are the limit.
+    Where generator or vendor are the limit, the number is the largest that was carried before they were.
     """
 
     def figures(count: int) -> LoadFigures:
         return measure(_of(plan, count), stack, vendor).figures
 
-    most, _ = largest(figures, MOST, limit_ms)
-    return most, measure(_of(plan, max(1, int(most * LEISURE))), stack, vendor)
+    try:
+        most, elsewhere = largest(figures, MOST, limit_ms, first=first)[0], ""
+    except LimitElsewhere as limit:
+        most, elsewhere = limit.kept, str(limit)
+    except Failure as failure:
+        return Sustained(0, str(failure), None)
+    count = int(most * LEISURE)
+    return Sustained(most, elsewhere, measure(_of(plan, count), stack, vendor) if count else None)
 
 
-def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str:
-    cpu = statistics.median(one.cpu for one in rounds)
-    ratios = [one.cpu / limit for one, limit in zip(rounds, limits, strict=False) if limit]
-    ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"
-    if len(ratios) > 1:
-        ratio += f" ({min(ratios):.2f} to {max(ratios):.2f})"
-    segment = [_median([one.figures.segment for one in rounds], which) for which in ("p50", "p99", "p999")]
-    vendor = _median([one.figures.to_vendor for one in rounds], "p99")
-    client = _median([one.figures.to_client for one in rounds], "p99")
-    memory = max(one.kib_per_stream for one in rounds)
-    others = max(one.figures.others_core_share for one in rounds)
-    doubt = "doubtful" if any(one.doubt for one in rounds) else ""
-    return (
-        f"| {count} | {rounds[0].stack} | {cpu:.0f} | {ratio} | {', '.join(segment)} | {vendor} | {client} "
-        f"| {memory:.0f} | {others:.2f} | {doubt} |"
+def _same_numbers(
+    running: dict[str, Running], vendor: Running, counts: Sequence[int], arguments: argparse.Namespace
+) -> list[Measured]:
+    """All stacks in turn. Streams in rising number: what a server keeps from one load it needs for the next anyway."""
+    measured = []
+    for count in counts:
+        for number in range(arguments.rounds):
+            for name, stack in running.items():
+                print(f"{count} streams, round {number + 1}: {name}", file=sys.stderr, flush=True)
+                measured.append(measure(plan_of(count, arguments.seconds), stack, vendor))
+    return measured
+
+
+def _largest_numbers(
+    running: dict[str, Running], vendor: Running, measured: Sequence[Measured], arguments: argparse.Namespace
+) -> dict[str, Sustained]:
+    found = {}
+    for name, stack in running.items():
+        cheapest = min(one.cpu for one in measured if one.stack == name)
+        first = max(1, int(0.5e6 / cheapest)) if cheapest else 1
+        print(f"the most that {name} carries, from {first}", file=sys.stderr, flush=True)
+        plan = plan_of(1, arguments.seconds)
+        found[name] = sustained(plan, stack, vendor, arguments.largest, first)
+    return found
+
+
+def _costs(vendor: Running, stack: Running, count: int, seconds: float) -> tuple[Counted, LoadFigures]:
+    """Where the CPU went, between the edges of the measured time."""
+    print(f"where the CPU goes, at {count} streams", file=sys.stderr, flush=True)
+    answers: list[Counted] = []
+
+    def ask() -> None:
+        answers.append(msgspec.json.decode(stack.ask(), type=Counted))
+
+    plan = plan_of(count, seconds)
+    figures = run_load(
+        msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendor.pid), ask
     )
-
-
-def _median(of: Sequence[Latency | None], which: str) -> str:
-    values = [getattr(one, which) for one in of if one is not None]
-    return f"{statistics.median(values):.1f}" if values else "–"
+    return answers[1].since(answers[0]), figures
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.endtoend", description="See the module's documentation."
+        prog="python -m bench endtoend", description="See the module's documentation."
     )
-    parser.add_argument("--streams", default="20,50,100")
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--streams", default="50,200,500")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--largest", type=float, metavar="MS")
     parser.add_argument("--stacks", default=",".join(STACKS))
+    parser.add_argument("--report", type=Path, default=Path(__file__).parent / "report", metavar="DIR")
     return parser.parse_args(given)
 
 
@@ -179,60 +162,33 @@ def wanted(stacks: str) -> list[str]:
     return names
 
 
-def main(given: Sequence[str] = ()) -> int:
-    """Print the tables. Returns the exit status."""
-    arguments = _arguments(given)
+def run(arguments: argparse.Namespace) -> Report:
+    """Measure everything that was asked for."""
     counts = sorted(map(int, arguments.streams.split(",")))
-    names = wanted(arguments.stacks)
-    print(
-        f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}\n"
-    )
-    with stacks(names) as (vendor, started):
+    names, described = wanted(arguments.stacks), machine()
+    with stacks([*names, COSTS] if "lane" in names else names) as (vendor, started):
         running = {name: _warm(stack, vendor) for name, stack in started.items()}
-        measured = _same_numbers(running, vendor, arguments)
-        print("\n".join(rows(measured, counts, names)), flush=True)
-        doubts = [
-            f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in measured if one.doubt
-        ]
-        if arguments.largest is not None:
-            doubts += _largest_numbers(running, vendor, arguments)
-    for doubt in doubts:
-        print(f"doubtful: {doubt}")
-    return int(bool(doubts))
+        clocked = running.pop(COSTS, None)
+        measured = _same_numbers(running, vendor, counts, arguments)
+        found = _largest_numbers(running, vendor, measured, arguments) if arguments.largest else {}
+        costs = _costs(vendor, clocked, _middle(counts), arguments.seconds) if clocked else None
+    capacity = None
+    if "lane" in names:
+        print("listen doctor --capacity", file=sys.stderr, flush=True)
+        capacity = measure_capacity(load_config(), lambda line: print(line, file=sys.stderr, flush=True))
+    return Report(described, counts, names, measured, arguments.largest, found, costs, capacity)
 
 
-def _same_numbers(
-    running: dict[str, Running], vendor: Running, arguments: argparse.Namespace
-) -> list[Measured]:
-    """All stacks in turn. Streams in rising number: what a server keeps from one load it needs for the next anyway."""
-    return [
-        measure(plan_of(count, arguments.seconds), stack, vendor)
-        for count in sorted(map(int, arguments.streams.split(",")))
-        for _ in range(arguments.rounds)
-        for stack in running.values()
-    ]
+def _middle(counts: Sequence[int]) -> int:
+    return counts[len(counts) // 2]
 
 
-def _largest_numbers(
-    running: dict[str, Running], vendor: Running, arguments: argparse.Namespace
-) -> list[str]:
-    """Print each stack's largest number and its figures below that; what must not be believed."""
-    limit_ms, doubts = arguments.largest, []
-    print(
-        f"\nLargest number of streams with a p99 within {limit_ms:g} ms, and each at {LEISURE:.0%} of its own:\n"
-    )
-    for name, stack in running.items():
-        try:
-            most, leisurely = sustained(plan_of(1, arguments.seconds), stack, vendor, limit_ms)
-        except Failure as failure:
-            doubts.append(f"{name}: {failure}")
-            continue
-        count = leisurely.figures.streams
-        print(f"{name}: {most}\n")
-        print("\n".join(rows([leisurely], [count], [name])), end="\n\n", flush=True)
-        if leisurely.doubt:
-            doubts.append(f"{name} at {count} streams: {leisurely.doubt}")
-    return doubts
+def main(given: Sequence[str] = ()) -> int:
+    """Measure, write the report and print it. Returns the exit status."""
+    arguments = _arguments(given)
+    report = run(arguments)
+    print(write(report, arguments.report))
+    return int(bool(report.doubts()))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """`streams`: the most, of 20 ms Opus, that one process on one core carried with a p99 within `limit_ms`.
 
     The p99 is from when the packet with a word's end was due to the arrival of its segment. `us_per_stream_second` is
-    the server's CPU at that number; `mib_per_stream` its own memory, rings full. `measured`: when, ISO 8601.
+    the server's CPU at that number; `mib_per_stream` its own memory, rings full. `others_cores`: what the rest of the
+    machine used meanwhile. `measured`: when, ISO 8601.
     """
 
     streams: int
@@ -31,6 +32,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     mib_per_stream: float
     limit_ms: float
     p99_ms: float
+    others_cores: float
     processor: str
     cores: int
     measured: str

@@ -44,6 +44,9 @@ DISK_WANTED = 1_000_000_000
 BYTES_PER_SECOND = 32_000
 """Of a ring: 16 kHz, 16 bit."""
 
+OTHERS_CORES = 0.25
+"""What other programs may use of this machine while its capacity is measured."""
+
 
 class Check(msgspec.Struct, frozen=True):
     """One thing looked at. `advice` is what to do, empty when there is nothing to do."""
@@ -241,6 +244,11 @@ def capacity_check(capacity: Capacity | None) -> Check:
         f" {capacity.limit_ms:g}), {capacity.mib_per_stream:.2f} MiB and"
         f" {capacity.us_per_stream_second:.0f} µs of CPU a stream-second each; measured {capacity.measured}"
     )
+    if capacity.others_cores > OTHERS_CORES:
+        advice = (
+            f"other programs used {capacity.others_cores:.1f} cores meanwhile: measure again when they do not"
+        )
+        return Check("capacity", WARN, detail, advice)
     return Check("capacity", OK, detail)
 
 

@@ -17,6 +17,7 @@ HERE = Capacity(
     mib_per_stream=0.7,
     limit_ms=250,
     p99_ms=120,
+    others_cores=0.1,
     processor=processor(),
     cores=os.cpu_count() or 1,
     measured="2026-11-21T12:00:00+00:00",

@@ -8,11 +8,13 @@ import socket
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from engine.capacity import Capacity
 from engine.cli.app import run
 from engine.config import resolve
-from engine.doctor import Check, _lane, examine
+from engine.doctor import Check, _lane, capacity_check, examine
 from tests.server.serving import without_descriptors
 
 
@@ -149,3 +151,24 @@ def test_without_anybody_to_transcribe_it_says_what_to_do(tmp_path: Path) -> Non
     (check,) = [check for check in examine(environ=environ) if check.name == "transcription"]
     assert check.status == "fail"
     assert "DEEPGRAM_API_KEY" in check.advice
+
+
+def test_a_figure_that_was_measured_beside_other_programs_is_a_warning() -> None:
+    quiet = Capacity(
+        streams=321,
+        us_per_stream_second=2900.0,
+        mib_per_stream=0.7,
+        limit_ms=250,
+        p99_ms=120,
+        others_cores=0.1,
+        processor="one",
+        cores=2,
+        measured="2026-11-21T12:00:00+00:00",
+    )
+    check = capacity_check(quiet)
+    assert check.status == "ok"
+    assert check.detail.startswith(
+        "321 streams a core (p99 from word to segment 120 ms, accepted: 250), 0.70 MiB"
+    )
+    busy = capacity_check(msgspec.structs.replace(quiet, others_cores=1.4))
+    assert (busy.status, "used 1.4 cores meanwhile" in busy.advice) == ("warn", True)

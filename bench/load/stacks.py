@@ -18,6 +18,7 @@ from engine.cli.load_process import Running, own_server, process
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+COSTS = "lane, with a clock"
 KERNELS = ROOT / "engine" / "audio" / "__pycache__" / "numba"
 
 
@@ -31,13 +32,12 @@ def compile_program(name: str, folder: Path) -> Path:
 
 @contextmanager
 def stacks(names: Sequence[str]) -> Iterator[tuple[Running, dict[str, Running]]]:
-    """The vendor, and these of `STACKS` all running at once, talking to it."""
+    """The vendor, and these of `STACKS` (or `COSTS`) all running at once, talking to it."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         vendor = running.enter_context(process("vendor", [str(compile_program("vendor", folder))]))
         started = {
-            name: running.enter_context(process(name, *STACKS[name](vendor.url, folder), ROOT))
-            for name in names
+            name: running.enter_context(process(name, *ALL[name](vendor.url, folder), ROOT)) for name in names
         }
         yield vendor, started
 
@@ -60,5 +60,12 @@ def _climit(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [str(compile_program("climit", folder)), opus, vendor.rsplit(":", 1)[1]], {}
 
 
+def _costs(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Our server over the lane, with a clock on every step of its loop; see `bench.costs`."""
+    return [sys.executable, "-m", "bench.costs"], _lane(vendor, folder / "costs")[1]
+
+
 STACKS = {"C limit": _climit, "lane": _lane, "quart": _quart, "uvicorn": _uvicorn}
 """By name: command and environment, given the vendor's address and a directory."""
+
+ALL = STACKS | {COSTS: _costs}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from engine.cli import config, doctor, load, serve, status, stream, token, transcribe, usage
+from engine.cli import bench, config, doctor, load, serve, status, stream, token, transcribe, usage
 
 
 def _version(wanted: bool) -> None:
@@ -53,6 +53,7 @@ app.command("transcribe")(transcribe.transcribe)
 app.command("load")(load.load)
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
+app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 

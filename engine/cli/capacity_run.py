@@ -175,6 +175,7 @@ def capacity_of(tried: list[LoadFigures], idle_kib: int, ring_seconds: int) -> C
         mib_per_stream=round(kib / 1024, 2),
         limit_ms=LIMIT_MS,
         p99_ms=best.segment.p99,
+        others_cores=max(one.others_core_share for one in tried),
         processor=processor(),
         cores=os.cpu_count() or 1,
         measured=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

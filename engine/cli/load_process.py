@@ -13,8 +13,9 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,16 +32,24 @@ READY = 120.0
 ENDING = 15.0
 """Seconds it has to end; a server drains in that time."""
 
+ANSWER = 10.0
+"""Seconds it has to answer a line."""
+
 NOTHING_ADDED: Mapping[str, str] = MappingProxyType({})
 
 
 class Running(NamedTuple):
-    """A program that takes connections. `idle` is what it used before the first stream."""
+    """A program that takes connections. `idle` is what it used before the first stream.
+
+    `ask` writes a line to its standard input and gives the line that it answers, for programs that do; Failure when
+    none comes.
+    """
 
     name: str
     url: str
     pid: int
     idle: Usage
+    ask: Callable[[], bytes]
 
 
 def own_server(vendor_url: str, data_dir: Path, kernels: Path, lane: str) -> tuple[list[str], dict[str, str]]:
@@ -81,7 +90,9 @@ def process(
         stdout=subprocess.PIPE,
     ) as running:
         try:
-            yield Running(name, f"ws://127.0.0.1:{_port(name, running)}", running.pid, usage_of(running.pid))
+            port = _port(name, running)
+            ask = partial(_ask, name, running)
+            yield Running(name, f"ws://127.0.0.1:{port}", running.pid, usage_of(running.pid), ask)
         finally:
             _end(running)
 
@@ -97,18 +108,36 @@ def _inherited() -> dict[str, str]:
 
 def _port(name: str, running: subprocess.Popen[bytes]) -> int:
     """From the first line that has one: a number, or an address."""
-    assert running.stdout is not None
-    output, said, until = running.stdout.fileno(), b"", time.monotonic() + READY
-    while (left := until - time.monotonic()) > 0 and select.select([output], (), (), left)[0]:
-        data = os.read(output, 65536)
-        said += data
-        for line in said.decode(errors="replace").splitlines(keepends=True):
-            found = re.search(r"(?:^|://[^/\s]*:)(\d+)\b", line) if line.endswith("\n") else None
-            if found:
-                return int(found[1])
-        if not data:
+    until = time.monotonic() + READY
+    while (line := _line(running, until)) is not None:
+        found = re.search(rb"(?:^|://[^/\s]*:)(\d+)\b", line)
+        if found:
+            return int(found[1])
+        if not line:
             raise Failure(f"{name} ended before it took connections (status {running.wait()})")
     raise Failure(f"{name} took no connections within {READY:g} s")
+
+
+def _ask(name: str, running: subprocess.Popen[bytes]) -> bytes:
+    assert running.stdin is not None
+    running.stdin.write(b"\n")
+    running.stdin.flush()
+    line = _line(running, time.monotonic() + ANSWER)
+    if not line:
+        raise Failure(f"{name} did not answer within {ANSWER:g} s")
+    return line
+
+
+def _line(running: subprocess.Popen[bytes], until: float) -> bytes | None:
+    """The next line of its output, byte by byte; what there was at the end of file; None when it is too late."""
+    assert running.stdout is not None
+    line = b""
+    while (left := until - time.monotonic()) > 0 and select.select([running.stdout], (), (), left)[0]:
+        byte = os.read(running.stdout.fileno(), 1)
+        line += byte
+        if byte in (b"\n", b""):
+            return line
+    return None
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:

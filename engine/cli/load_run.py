@@ -18,7 +18,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -71,8 +71,9 @@ class _Snapshot(msgspec.Struct, frozen=True):
 
 
 class _Run:
-    def __init__(self, plan: LoadPlan) -> None:
+    def __init__(self, plan: LoadPlan, at_edges: Callable[[], object]) -> None:
         self.plan = plan
+        self._at_edges = at_edges
         self.streams: list[LoadStream] = []
         self.heard = Heard()
         self.late: list[float] = []
@@ -215,6 +216,7 @@ class _Run:
         return server, vendor
 
     def _snapshot(self) -> _Snapshot:
+        self._at_edges()
         usages = self._usages(memory=False)
         return _Snapshot(
             time.monotonic(),
@@ -270,12 +272,13 @@ def _process(of: Sequence[Usage | None], audio: tuple[int, float, float]) -> Pro
     return used((before.pss_kib, after.pss_kib), begin, end, audio)
 
 
-def run_load(plan: LoadPlan) -> LoadFigures:
+def run_load(plan: LoadPlan, at_edges: Callable[[], object] = lambda: None) -> LoadFigures:
     """Do it. Raises AddressError, ConnectFailed when no stream came about at all, Failure for a pid that is none.
 
-    Blocks the thread for ramp, settle, seconds and tail; interrupted, all connections are closed.
+    `at_edges` is called when the measured time begins and when it ends. Blocks the thread for ramp, settle, seconds
+    and tail; interrupted, all connections are closed.
     """
-    return _Run(plan).run()
+    return _Run(plan, at_edges).run()
 
 
 def _resolve(url: str) -> tuple[tuple[str, int], int]:

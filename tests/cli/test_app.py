@@ -39,6 +39,8 @@ def test_all_commands_are_there() -> None:
         ("load",),
         ("doctor",),
         ("usage",),
+        ("bench", "parts"),
+        ("bench", "endtoend"),
         ("config", "show"),
         ("config", "check"),
         ("config", "example"),

@@ -43,6 +43,16 @@ def test_a_program_that_never_says_its_port_is_given_up(monkeypatch: pytest.Monk
         pass
 
 
+def test_a_line_is_answered_with_a_line() -> None:
+    answers = "print(1, flush=True)\nimport sys\nfor _ in sys.stdin: print('yes', flush=True)"
+    with process("it", [sys.executable, "-c", answers]) as running:
+        assert running.ask() == b"yes\n"
+        assert running.ask() == b"yes\n"
+    ends = process("it", [sys.executable, "-c", "print(1, flush=True); import os; os.read(0, 1)"])
+    with ends as running, pytest.raises(Failure, match="it did not answer"):
+        running.ask()
+
+
 def test_settings_of_whoever_measures_are_not_the_servers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
