@@ -131,7 +131,6 @@ class _Lib:
     PUMP_RUNS: int
     PUMP_BLOCKED: int
     PUMP_CREDIT: int
-    PUMP_PACE: int
     PUMP_PASSED: int
     PUMP_GONE: int
     def lane_dial(self, lane: Any, fd: int, data: Any, bytes: int) -> int: ...

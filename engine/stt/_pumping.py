@@ -19,8 +19,7 @@ from engine.audio.pump import Pump
 from engine.stt._coverage import Coverage
 from engine.stt._pace import BURST, Pace
 from engine.stt.protocol import RawAudio, VendorProtocol
-from engine.stt.transport import Connection, PumpingConnection
-from engine.stt.vendor import SAMPLE_RATE, AudioSource, PumpedSource
+from engine.stt.vendor import SAMPLE_RATE, PumpedSource
 
 TELL = 2 * SAMPLE_RATE
 """Samples after which a pump tells how far it is: silence that is not covered fills the ring."""
@@ -54,13 +53,12 @@ class Pumping:
         return self._sent_at
 
     @contextmanager
-    def opened(self, source: AudioSource, connection: Connection, pace: Pace) -> Iterator[Pump | None]:
-        """A pump from `source`, to be run by `connection`; None when audio must be read and sent by hand."""
+    def opened(self, source: PumpedSource | None, pace: Pace) -> Iterator[Pump | None]:
+        """A pump from `source`; None when audio must be read and sent by hand."""
         pump = None
-        able = self._protocol is not None and isinstance(connection, PumpingConnection)
-        if able and isinstance(source, PumpedSource):
+        if source is not None and self._protocol is not None:
             pump = source.open_pump()
-        if pump is None or not isinstance(source, PumpedSource):
+        if pump is None or source is None:
             yield None
             return
         self._set_up(pump, pace)

@@ -45,7 +45,7 @@ from engine.stt.protocol import (
     VendorProtocol,
 )
 from engine.stt.transport import Connection, ConnectionLost, PumpingConnection
-from engine.stt.vendor import AudioSource, Chunk, Fault, Ready, VendorError
+from engine.stt.vendor import AudioSource, Chunk, Fault, PumpedSource, Ready, VendorError
 
 log = get_logger(__name__)
 
@@ -85,6 +85,7 @@ class Stream:
         self.ended = End.AUDIO_OVER
         self._name = name
         self._audio = audio
+        self._pumped_source = audio if isinstance(audio, PumpedSource) else None
         self._emit = emit
         self._limits = limits
         self._first = first
@@ -102,6 +103,7 @@ class Stream:
     async def open(self, connection: Connection) -> None:
         """Send what comes first and wait until audio may follow."""
         self._connection = connection
+        self._pumps = connection if isinstance(connection, PumpingConnection) else None
         self._out = Outgoing(connection, self._limits, self._pumping, self._late)
         for item in self.protocol.opened():
             if isinstance(item, Started):
@@ -185,12 +187,14 @@ class Stream:
 
     async def _pump(self) -> None:
         """Let the connection send audio by itself, where it can, for as long as that is all there is to do."""
-        with self._pumping.opened(self._audio, self._connection, self._pace) as pump:
-            if pump is None or not isinstance(self._connection, PumpingConnection):
-                return
-            pump.on_told = self._pumped
-            with trio.CancelScope(deadline=self._read_until()) as self._reading:
-                await self._connection.pump(pump)
+        connection = self._pumps
+        if connection is None:
+            return
+        with self._pumping.opened(self._pumped_source, self._pace) as pump:
+            if pump is not None:
+                pump.on_told = self._pumped
+                with trio.CancelScope(deadline=self._read_until()) as self._reading:
+                    await connection.pump(pump)
 
     def _pumped(self) -> None:
         """Audio went out by itself for a while."""

@@ -98,6 +98,7 @@ class _Leg:
         self.took_over = False
         self.scope = trio.CancelScope()
         self._source = source
+        self._pumped = source if isinstance(source, PumpedSource) else None
 
     @property
     def position(self) -> int:
@@ -111,13 +112,12 @@ class _Leg:
 
     def open_pump(self) -> Pump | None:
         """See `PumpedSource.open_pump`."""
-        source = self._source
-        return source.open_pump() if self.begun.is_set() and isinstance(source, PumpedSource) else None
+        return self._pumped.open_pump() if self.begun.is_set() and self._pumped is not None else None
 
     def close_pump(self) -> None:
         """See `PumpedSource.close_pump`."""
-        if isinstance(self._source, PumpedSource):
-            self._source.close_pump()
+        if self._pumped is not None:
+            self._pumped.close_pump()
 
 
 class Failover:

@@ -41,15 +41,11 @@ uint64_t lane_pump_chunk(const lane_pump *p, uint64_t load)
     return p->least + (p->most - p->least) * above / (LANE_BUSY - LANE_IDLE);
 }
 
-/* Whether so many samples may go now at the vendor's pace; if so, they have gone. */
-static int paced(lane_pump *p, uint64_t samples, uint64_t now)
+/* So many samples go now: when the next may, at the vendor's pace. */
+static void keep_pace(lane_pump *p, uint64_t samples, uint64_t now)
 {
     const uint64_t earliest = now > p->burst_ns ? now - p->burst_ns : 0;
-    const uint64_t at = p->free_ns > earliest ? p->free_ns : earliest;
-    if (at > now)
-        return 0;
-    p->free_ns = at + samples * p->sample_ns;
-    return 1;
+    p->free_ns = (p->free_ns > earliest ? p->free_ns : earliest) + samples * p->sample_ns;
 }
 
 static void hear(lane_pump *p, const int16_t *pcm, uint64_t samples, uint64_t now)
@@ -74,11 +70,10 @@ static int send_one(lane *l, lane_slot *s, lane_pump *p, uint64_t samples, uint6
         return PUMP_BLOCKED;
     if (p->credit == 0)
         return PUMP_CREDIT;
-    if (!paced(p, samples, now))
-        return PUMP_PACE;
     const int sent = output_frame(l, s, FRAME_BINARY, (const uint8_t *)pcm, (size_t)samples * sizeof(*pcm));
     if (sent < 0)
         return PUMP_GONE;
+    keep_pace(p, samples, now);
     hear(p, pcm, samples, now);
     p->position += samples;
     p->credit--;
@@ -112,7 +107,7 @@ void lane_pump_run(lane *l, lane_pump *p)
 {
     const uint64_t chunk = lane_pump_chunk(p, l->counts.load);
     const uint64_t now = lane_nanoseconds();
-    while (!p->held && p->stopped == PUMP_RUNS && p->ring->written - p->position >= chunk) {
+    while (!p->held && p->stopped == PUMP_RUNS && p->free_ns <= now && p->ring->written - p->position >= chunk) {
         const uint64_t there = p->ring->written - p->position;
         p->stopped = send_one(l, &l->slot[p->slot], p, there < p->most ? there : p->most, now);
     }

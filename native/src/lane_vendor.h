@@ -22,7 +22,9 @@
  *
  * Bounded: a message of a vendor by LANE_VENDOR_MESSAGE, one run by the burst that the pace allows.
  *
- * Known doubt: the share of a core is the thread's own. A machine that is busy otherwise does not make messages longer.
+ * Known doubts: what the vendor's pace does not let go yet goes when more audio comes, not by a clock: the last of what
+ * was behind waits for whoever flushes it. The share of a core is the thread's own: a machine that is busy otherwise
+ * does not make messages longer.
  */
 
 #ifndef LISTEN_LANE_VENDOR_H
@@ -48,9 +50,8 @@
 #define PUMP_RUNS 0
 #define PUMP_BLOCKED 1 /* the socket took not all: the rest goes out by itself, LANE_SENT follows */
 #define PUMP_CREDIT 2  /* as many messages as may be are unacknowledged */
-#define PUMP_PACE 3    /* the vendor takes no more so soon */
-#define PUMP_PASSED 4  /* the ring's cursor has passed it: the samples are elsewhere now */
-#define PUMP_GONE 5    /* nobody is there */
+#define PUMP_PASSED 3  /* the ring's cursor has passed it: the samples are elsewhere now */
+#define PUMP_GONE 4    /* nobody is there */
 
 /* Messages of which it is known when they went: 25 s of audio when busy, 5 s when idle. */
 #define PUMP_LOG 256

@@ -208,7 +208,7 @@ def test_a_vendor_that_does_not_read_stops_the_pump_and_loses_nothing(vendored: 
     ("native", "why", "messages"),
     [
         ({"credit": 2}, lib.PUMP_CREDIT, 2),
-        ({"burst_ns": 0, "sample_ns": 10**9}, lib.PUMP_PACE, 1),
+        ({"burst_ns": 0, "sample_ns": 10**9}, lib.PUMP_RUNS, 1),
         ({"held": 1}, lib.PUMP_RUNS, 0),
     ],
     ids=["the window", "the pace", "being held"],
