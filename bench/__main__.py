@@ -7,7 +7,7 @@ others; it is named at the end and makes the exit status 1.
 import subprocess
 import sys
 
-USUAL = ("stages", "decode", "ring", "resample", "local_stt", "gate", "store", "session")
+USUAL = ("stages", "decode", "ring", "resample", "local_stt", "gate", "store", "vectors", "session")
 LONG = ("endtoend", "lane", "guard")
 """Whole servers under load, and what is run by itself: only by name."""
 

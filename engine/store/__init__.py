@@ -25,6 +25,7 @@ from engine.store.records import (
 from engine.store.recovery import Recovery
 from engine.store.store import Store
 from engine.store.usage import hour_of
+from engine.store.vectors import VectorFilter, VectorHit, VectorKind, VectorRow, Vectors
 from engine.store.writer import DatabaseWriter, WriterStatistics
 
 __all__ = [
@@ -51,6 +52,11 @@ __all__ = [
     "TokenRow",
     "UsageAdded",
     "UsageRow",
+    "VectorFilter",
+    "VectorHit",
+    "VectorKind",
+    "VectorRow",
+    "Vectors",
     "WriterFull",
     "WriterStatistics",
     "hour_of",

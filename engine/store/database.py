@@ -30,7 +30,7 @@ from engine.off_loop import OffLoop
 from engine.store.errors import DatabaseUnavailable, NewerDatabaseError, StoreError
 
 DATABASE_FILE = "listen.db"
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`; a database that is there is opened without Alembic."""
 POOL_SIZE = 8
 PAGE_CACHE_KIB = 128

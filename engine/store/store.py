@@ -11,6 +11,7 @@ from engine.store.leases import Leases
 from engine.store.tables import probes
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries
+from engine.store.vectors import Vectors
 
 
 class Store:
@@ -20,6 +21,7 @@ class Store:
     tokens: Tokens
     usage: Usage
     leases: Leases
+    vectors: Vectors
 
     def __init__(self, data_dir: Path, database: Database, now: WallClock = wall_clock) -> None:
         self.data_dir = data_dir
@@ -29,6 +31,7 @@ class Store:
         self.tokens = Tokens(database, now)
         self.usage = Usage(database)
         self.leases = Leases(database, now)
+        self.vectors = Vectors(database)
 
     @classmethod
     async def open(

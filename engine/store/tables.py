@@ -13,6 +13,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -132,6 +133,39 @@ leases = Table(
     Column("token", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("leases_by_owner", "owner"),
+)
+
+# Half-precision numbers, little-endian, of a vector of length 1. `kind` is what `id` is the id of.
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+# The people, topics and entities (`what`) by which a vector may be asked for, in small letters.
+vector_labels = Table(
+    "vector_labels",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Index("vector_labels_by_label", "uid", "kind", "what", "label"),
+)
+
+# Another number after every change of a user's vectors, so that what is kept in memory can be told from what is new.
+vector_versions = Table(
+    "vector_versions",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("version", BigInteger, nullable=False),
 )
 
 # One row, written by the readiness check: only a committed write shows that the disk takes writes.

@@ -1,0 +1,69 @@
+"""Search by meaning: the port to where vectors are kept, and how a question is put to it."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.conversation.embedding import Embedder
+from engine.store.vectors import QUERY_LIMIT, VectorFilter, VectorHit, VectorKind, VectorRow
+
+__all__ = ["MEMORY_LIKENESS", "Vectors", "already_kept", "search_by_meaning"]
+
+MEMORY_LIKENESS = 0.85
+"""Cosine from which a memory says what another one says."""
+
+
+class Vectors(Protocol):
+    """Where vectors are kept; every call names the owner. `engine.store.vectors` implements it."""
+
+    async def upsert_vector(self, row: VectorRow) -> None: ...
+
+    async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None: ...
+
+    async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int: ...
+
+    async def query_vectors(
+        self,
+        uid: str,
+        kind: VectorKind,
+        model: str,
+        vector: NDArray[np.float32],
+        k: int,
+        filter: VectorFilter | None = None,
+    ) -> list[VectorHit]: ...
+
+
+async def search_by_meaning(
+    vectors: Vectors,
+    embedder: Embedder,
+    uid: str,
+    text: str,
+    *,
+    kind: VectorKind = "conversation",
+    k: int = 5,
+    filter: VectorFilter | None = None,
+) -> list[VectorHit]:
+    """The `k` of a user's that are nearest to `text` in meaning, best first.
+
+    With people, topics or entities in the filter, those that have more of them come first; when none has any, the
+    search is made again without them. Raises what `embedder` raises, and `ValueError` as `query_vectors`.
+    """
+    (vector,) = await embedder.embed([text])
+    filter = filter or VectorFilter()
+    if filter.labels:
+        found = await vectors.query_vectors(uid, kind, embedder.model, vector, QUERY_LIMIT, filter)
+        if found:
+            return sorted(found, key=lambda hit: (-hit.matches, -hit.score))[:k]
+        filter = msgspec.structs.replace(filter, people=(), topics=(), entities=())
+    return await vectors.query_vectors(uid, kind, embedder.model, vector, k, filter)
+
+
+async def already_kept(
+    vectors: Vectors, embedder: Embedder, uid: str, vector: NDArray[np.float32]
+) -> str | None:
+    """The id of a memory of the user that says the same as the one embedded as `vector`, or None."""
+    nearest = await vectors.query_vectors(uid, "memory", embedder.model, vector, 1)
+    return nearest[0].id if nearest and nearest[0].score >= MEMORY_LIKENESS else None
