@@ -26,7 +26,12 @@ def vector(*numbers: float) -> NDArray[np.float32]:
 
 
 def row(id: str, *numbers: float, **changes: Any) -> VectorRow:
-    values = {"uid": "u1", "kind": "conversation", "model": MODEL, "created_at": NOW} | changes
+    values: dict[str, Any] = {
+        "uid": "u1",
+        "kind": "conversation",
+        "model": MODEL,
+        "created_at": NOW,
+    } | changes
     return VectorRow(id=id, vector=vector(*(numbers or (1.0, 0.0))), **values)
 
 
@@ -56,7 +61,8 @@ async def test_a_vector_takes_the_place_of_the_one_before_with_its_labels(store:
     await store.vectors.upsert_vector(row("a", 1, 0, people=("Marta", "MARTA"), topics=("boats",)))
     await store.vectors.upsert_vectors([row("a", 0, 1), row("a", 0, -1, people=("Bob",), created_at=NOW + 5)])
     (hit,) = await store.vectors.query_vectors("u1", "conversation", MODEL, vector(0, -1), 9)
-    assert (hit.score, hit.created_at) == (pytest.approx(1), NOW + 5)
+    assert hit.score == pytest.approx(1)
+    assert hit.created_at == NOW + 5
     assert await found(store, people=("Marta",)) == []
     assert await found(store, people=("bob",)) == ["a"]
 
