@@ -16,8 +16,6 @@ MEASURED = 500
 """The last so many; those before fill pools, caches and the allocator's arenas."""
 TOGETHER = 10
 STEP = 100
-USERS = 100
-"""Each comes back every few seconds, as devices do; a minute of connects is remembered for each."""
 MOST_GROWTH = 1024.0
 """Bytes a session."""
 
@@ -26,7 +24,7 @@ async def short_session(server: Process, number: int) -> None:
     """A second of audio, its words, and a conversation that ends."""
     codec = ("pcm16", "opus", "lc3", "aac")[number % 4]
     packet = bytes(3200) if codec == "pcm16" else bytes(40)
-    async with talking(server.url, f"user-{number % USERS}", codec=codec, conversation_timeout=2) as (
+    async with talking(server.url, f"user-{number}", codec=codec, conversation_timeout=2) as (
         client,
         shown,
     ):
