@@ -112,6 +112,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Path,
         Meta(description="Database, journals and caches; made if missing. ($XDG_DATA_HOME/listen-engine)"),
     ] = msgspec.field(default_factory=default_data_dir)
+    database_url: Annotated[
+        str,
+        Meta(
+            description="postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Empty: SQLite in the data directory.",
+            extra={"secret": True},
+        ),
+    ] = ""
     auth: Annotated[
         Auth,
         Meta(

@@ -32,7 +32,10 @@ def with_store(config: Path | None, data_dir: Path | None, use: Callable[[Store]
 
     async def opened() -> T:
         store = await Store.open(
-            loaded.data_dir, trio.to_thread.run_sync, busy_timeout=loaded.store.busy_timeout
+            loaded.data_dir,
+            trio.to_thread.run_sync,
+            url=loaded.database_url,
+            busy_timeout=loaded.store.busy_timeout,
         )
         try:
             return await use(store)

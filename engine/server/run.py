@@ -178,7 +178,8 @@ class _Server:
     async def open(cls, config: Config, vendors: Sequence[Vendor] | None) -> "_Server":
         """Open the store and put the parts together."""
         off_loop = worker_threads(OFF_LOOP_THREADS)
-        store = await Store.open(config.data_dir, off_loop, busy_timeout=config.store.busy_timeout)
+        busy = config.store.busy_timeout
+        store = await Store.open(config.data_dir, off_loop, url=config.database_url, busy_timeout=busy)
         lane = open_lane(config)
         if vendors is None:
             line: Transport = WebSocketTransport()

@@ -1,4 +1,4 @@
-"""The store: everything that is kept in one data directory, reached from the loop."""
+"""The store: everything that is kept, reached from the loop."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from engine.store.vectors import Vectors
 
 
 class Store:
-    """The open database of a data directory. Made by `open`; several processes may have it open."""
+    """The open database. Made by `open`; several processes, with PostgreSQL several machines, may have it open."""
 
     conversations: Conversations
     tokens: Tokens
@@ -35,15 +35,22 @@ class Store:
 
     @classmethod
     async def open(
-        cls, data_dir: Path, off_loop: OffLoop, *, busy_timeout: float = 5.0, now: WallClock = wall_clock
+        cls,
+        data_dir: Path,
+        off_loop: OffLoop,
+        *,
+        url: str = "",
+        busy_timeout: float = 5.0,
+        now: WallClock = wall_clock,
     ) -> "Store":
-        """Make the data directory if need be, open its database and bring the schema up to date.
+        """Make the data directory if need be, open the database and bring the schema up to date.
 
-        `busy_timeout` (s) is the longest wait for a lock that another process holds. Raises `StoreError`,
-        naming the path, when the directory or the database cannot be used or is of a later release.
+        `url`: of a PostgreSQL database; without one it is a file in the data directory. `busy_timeout` (s) is the
+        longest wait for a lock that another process holds. Raises `StoreError`, naming path or URL, when the
+        directory or the database cannot be used or is of a later release.
         """
-        engine = await off_loop(open_engine, data_dir, busy_timeout)
-        return cls(data_dir, Database(engine, off_loop), now)
+        engine = await off_loop(open_engine, data_dir, busy_timeout, url)
+        return cls(data_dir, Database(engine, off_loop, busy_timeout), now)
 
     async def close(self) -> None:
         """Close the database's connections."""

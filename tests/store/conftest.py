@@ -1,12 +1,16 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
 from engine.store import Store
+from tests.postgres import database
 
 from .making import Clock
+
+on_sqlite = pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
+"""For a test that looks at the file itself."""
 
 
 @pytest.fixture
@@ -14,8 +18,24 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def emptied_postgres() -> Iterator[Callable[[], str]]:
+    """Gives the URL of a migrated PostgreSQL database without a row at each call; there is but one."""
+    with database() as emptied:
+        yield emptied
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Of the database that a test works on, so that it runs over both; empty for SQLite."""
+    if request.param == "sqlite":
+        return ""
+    emptied: Callable[[], str] = request.getfixturevalue("emptied_postgres")
+    return emptied()
+
+
 @pytest.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync, now=clock)
+async def store(tmp_path: Path, clock: Clock, database_url: str) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path, trio.to_thread.run_sync, url=database_url, now=clock)
     yield store
     await store.close()

@@ -21,6 +21,7 @@ from engine.store.apply import apply_batch
 from engine.store.batch import Batch
 from engine.wire.messages import Translation
 
+from .conftest import on_sqlite
 from .making import NOW, changed, conversation, opened, segment
 
 
@@ -183,12 +184,13 @@ async def test_a_page_with_its_segments_is_one_query(store: Store, tmp_path: Pat
     listener = lambda *args: statements.append(args[2])  # noqa: E731
     event.listen(store._database._engine, "before_cursor_execute", listener)
     page = await store.conversations.with_segments(rows)
-    assert len(statements) == 2  # BEGIN, SELECT
+    assert len([text for text in statements if not text.startswith("BEGIN")]) == 1
     assert [(row, [s.id for s in segments]) for row, segments in page] == [
         (row, [row.id.replace("c", "s")]) for row in rows
     ]
 
 
+@on_sqlite  # it asks how SQLite goes about it
 async def test_no_statement_scans_a_table(store: Store) -> None:
     plans: list[str] = []
 
@@ -217,6 +219,7 @@ async def test_no_statement_scans_a_table(store: Store) -> None:
     assert [plan for plan in plans if plan.startswith("SCAN") and "CONSTANT" not in plan] == []
 
 
+@on_sqlite  # it asks how SQLite goes about it
 async def test_the_newest_of_a_status_is_found_without_sorting(store: Store) -> None:
     def plan(connection: sqlalchemy.Connection) -> str:
         query = "SELECT * FROM conversations WHERE uid='u' AND status='s' ORDER BY created_at DESC LIMIT 1"
@@ -327,4 +330,4 @@ async def test_the_text_of_its_statements_does_not_depend_on_what_is_in_a_batch(
     listener = lambda *args: statements.append(args[2])  # noqa: E731
     event.listen(store._database._engine, "before_cursor_execute", listener)
     assert texts(1) == texts(2) == texts(7)
-    assert len(statements) == 5  # BEGIN IMMEDIATE among them
+    assert len([text for text in statements if not text.startswith("BEGIN")]) == 4

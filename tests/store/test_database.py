@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 import engine.store.database as database
+import engine.store.migration as migration
 from engine.store import DatabaseUnavailable, NewerDatabaseError, Store, StoreError
+from engine.store.migration import HEAD
 from engine.store.tables import metadata
 
 
@@ -27,12 +29,12 @@ async def test_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
     with sqlite(tmp_path).connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == database.HEAD
+        assert context.get_current_revision() == HEAD
 
 
 def test_the_named_head_is_the_newest_revision() -> None:
-    scripts = ScriptDirectory(str(Path(database.__file__).with_name("migrations")))
-    assert scripts.get_current_head() == database.HEAD
+    scripts = ScriptDirectory(str(Path(migration.__file__).with_name("migrations")))
+    assert scripts.get_current_head() == HEAD
 
 
 async def test_an_up_to_date_database_is_opened_without_alembic(

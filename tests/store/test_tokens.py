@@ -7,6 +7,7 @@ import trio
 from engine.store import Store
 from engine.store.tokens import TOUCH_INTERVAL
 
+from .conftest import on_sqlite
 from .making import NOW, Clock
 
 
@@ -19,6 +20,7 @@ async def test_a_token_names_its_user(store: Store) -> None:
     assert (row.uid, row.label, row.created_at, row.expires_at) == ("u1", "my phone", NOW, None)
 
 
+@on_sqlite  # it looks into the file
 async def test_the_token_itself_is_not_kept(store: Store, tmp_path: Path) -> None:
     token = await store.tokens.create("u1")
     kept = b"".join((tmp_path / name).read_bytes() for name in ("listen.db", "listen.db-wal"))
@@ -40,6 +42,7 @@ async def test_a_token_that_differs_in_its_last_character_names_nobody(store: St
     assert await store.tokens.verify(token + "A") is None
 
 
+@on_sqlite  # it looks into the file
 async def test_a_hash_that_only_shares_the_id_names_nobody(store: Store, tmp_path: Path) -> None:
     token = await store.tokens.create("u1")
     with sqlite3.connect(tmp_path / "listen.db") as connection:
