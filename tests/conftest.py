@@ -1,7 +1,13 @@
-"""Both ways in: a test marked `both_ways` runs over the native lane and over the HTTP server."""
+"""What tests of several rooms share.
+
+A test marked `both_ways` runs over the native lane and over the HTTP server.
+"""
+
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.postgres import database
 from tests.ways import SETTING, WAYS
 
 
@@ -16,3 +22,10 @@ def way_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """The way in that this test's servers are configured for, also those in processes of their own."""
     monkeypatch.setenv(SETTING, WAYS[request.param])
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def emptied_postgres() -> Iterator[Callable[[], str]]:
+    """Gives the URL of a migrated PostgreSQL database without a row at each call; there is but one."""
+    with database() as emptied:
+        yield emptied

@@ -1,11 +1,10 @@
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import trio
 
 from engine.store import Store
-from tests.postgres import database
 
 from .making import Clock
 
@@ -16,13 +15,6 @@ on_sqlite = pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def emptied_postgres() -> Iterator[Callable[[], str]]:
-    """Gives the URL of a migrated PostgreSQL database without a row at each call; there is but one."""
-    with database() as emptied:
-        yield emptied
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
