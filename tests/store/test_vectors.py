@@ -144,13 +144,14 @@ async def test_bounds_are_named(store: Store) -> None:
 
 
 async def test_a_second_search_reads_no_vectors_and_a_write_anywhere_is_seen(
-    store: Store, tmp_path: Path, clock: Callable[[], int]
+    store: Store, tmp_path: Path, clock: Callable[[], int], database_url: str
 ) -> None:
     await store.vectors.upsert_vector(row("a"))
     assert await found(store) == await found(store) == ["a"]
     statistics = store.vectors.statistics()
     assert (statistics.misses, statistics.hits, statistics.entries) == (1, 1, 1)
-    other = await Store.open(tmp_path, trio.to_thread.run_sync, now=clock)  # as another process would
+    # As another process would.
+    other = await Store.open(tmp_path, trio.to_thread.run_sync, url=database_url, now=clock)
     await other.vectors.upsert_vector(row("b", 1, 0.1))
     assert await found(store) == ["a", "b"]
     await other.vectors.delete_user("u1")
