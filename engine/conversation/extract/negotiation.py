@@ -1,0 +1,324 @@
+"""Action items as a conversation makes them: somebody asks, somebody agrees, a day is named, something is taken back.
+
+Operations: `hear` the utterances in order, then read `drafts`.
+Invariants: a draft once dropped stays dropped; what follows changes only drafts touched within the last `REACH`
+utterances.
+Bounded by the transcript: at most one draft for each act in it.
+Cost: linear; an act is compared with the drafts within reach.
+Known doubt: who "you" is among three or more is a guess when nobody is named: who spoke before, unless another answers.
+"""
+
+import re
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from engine.conversation.extract._english import ACCEPTS, GENERIC_VERBS, REFUSES, WITHDRAWN
+from engine.conversation.extract.acts import Act
+from engine.conversation.extract.antecedents import antecedent
+from engine.conversation.extract.drafts import Draft, object_pronoun, phrase_of, when_of
+from engine.conversation.extract.frames import Kind
+from engine.conversation.extract.reading import acts_of
+from engine.conversation.extract.utterances import Clause, Utterance
+from engine.conversation.extract.when import When
+
+REACH = 4
+"""How many utterances later a draft may still be accepted, dated or taken back."""
+
+_ANSWER_WORDS = 8
+_ASKED = (Kind.REQUEST, Kind.NEED)
+_DONE_NOW = re.compile(
+    r"^(?:here you go|here(?:'s| is| it is)|yes,? it's|one moment|(?:of course|sure)[,.]? (?:so|here)\b)"
+)
+_PROMISES = re.compile(
+    r"\b(?:i will(?= i will|[.,!]|$)|will do|i won't forget|consider it done"
+    r"|i'll (?:take care of|handle|see to|sort out|own) (?:it|that|this)|i'm on it|leave (?:it"
+    r"|that) (?:with|to) me"
+    r"|i(?:'ve)? got (?:it|this|that one)|i(?:'ll| can) take (?:it|that|this|care of it)(?: one)?(?=[.,!]|$))"
+)
+_DUE = re.compile(r"\b(?:due|deadline|needs?|wants?|closes|by|until|before|expires?|runs? out|lapses|ends)\b")
+_REPORT_BACK = re.compile(
+    r"(?:let (?:you|me|us) know|get back to (?:you|me)|keep (?:you|me) posted|tell you|have (?:it|that) )\b",
+    re.IGNORECASE,
+)
+_POLITE_YES = re.compile(
+    r"(?:yeah|yes|true|right|great|perfect|lovely|thanks)\b(?!,? (?:i will|sure|ok|good idea|please|will do))"
+)
+_DEFINITE = re.compile(r"\b(?:me|us|our|my|your|the|it|that|them|those|this)\b", re.IGNORECASE)
+_HANDS_OVER = frozenset(
+    ("bring", "buy", "email", "forward", "get", "give", "lend", "mail", "order", "send", "share", "text")
+)
+_SAYS_MORE = re.compile(r"\b(?:i'll|i will|i'm going|we'll|he|she|they|i'm)\b")
+_MEANS = re.compile(r"[\W]*(?:i mean|no,? wait)\b")
+_BAD_DAY = re.compile(r"\b(?:no|not|can't|bad|busy|don't|doesn't|won't)\b|\bi have\b|\bi'm in\b")
+
+
+class Negotiation:
+    """Follows one conversation."""
+
+    def __init__(self, speakers: dict[str, str]) -> None:
+        """`speakers`: their labels with their names ("" when unknown), in order."""
+        self.drafts: list[Draft] = []
+        self._speakers = speakers
+        self._names = {_short(name): label for label, name in speakers.items() if name}
+        self._heard: list[Utterance] = []
+        self._last_day: When | None = None
+        self._appointment: When | None = None
+
+    def hear(self, utterance: Utterance) -> None:
+        """Take in the next utterance."""
+        text = utterance.text.lower().replace("’", "'")
+        parts, times = utterance.parts, utterance.times
+        acts = acts_of(utterance, self._names)
+        self._answer(utterance, text, acts)
+        taken_back = WITHDRAWN.search(text[: acts[0].start] if acts else text)
+        if taken_back and len(text[: taken_back.start()].split()) <= _ANSWER_WORDS // 2:
+            self._withdraw(utterance)
+        for i, act in enumerate(acts):
+            self._place(self._draft(utterance, parts, act, times), act)
+            until = acts[i + 1].start if i + 1 < len(acts) else len(text)
+            if WITHDRAWN.search(text[act.end : until]) or _MEANS.match(text, act.end):
+                self._withdraw(utterance)
+        if _PROMISES.search(text):
+            self._take_up(self._target(utterance), utterance, times[0] if times else None)
+        if not acts:
+            self._redate(utterance, text, times)
+        self._deadline(utterance, parts, times, {act.clause for act in acts})
+        self._last_day = times[-1] if times else self._last_day
+        appointments = [when for when in times if when.clock is not None and not when.dayless]
+        self._appointment = appointments[-1] if appointments else self._appointment
+        self._heard.append(utterance)
+
+    # What is said
+
+    def _draft(self, utterance: Utterance, parts: Sequence[Clause], act: Act, times: Sequence[When]) -> Draft:
+        when = when_of(parts, act, times, self._last_day)
+        if when is None and self._appointment is not None and act.phrase.lower().startswith("bring "):
+            when = replace(self._appointment, clock=None)
+        part = parts[act.clause]
+        dated = when is not None and (part.start <= when.start < part.end or not act.plural)
+        question = part.stop.startswith("?")
+        strong = (act.strong and (dated or not act.plural)) or (
+            dated and not question and (act.kind is not Kind.REQUEST or act.strong or act.dated or act.bare)
+        )
+        if act.kind is Kind.DELIVERY:
+            strong = dated
+        if act.bare and not dated and len(self._speakers) > 1:
+            strong = strong and _DEFINITE.search(act.phrase) is not None
+        if act.generic and not dated and not re.search(r"\b(?:me|us|your|my|our)\b", act.phrase):
+            strong = self._addressed(utterance, parts, act.clause) is not None
+        doer, guessed = self._doer(utterance, parts, act)
+        return Draft(
+            kind=act.kind,
+            strong=strong,
+            phrase=phrase_of(act, times),
+            by=utterance,
+            doer=doer,
+            at=utterance.index,
+            when=when,
+            guessed=guessed,
+        )
+
+    def _doer(self, utterance: Utterance, parts: Sequence[Clause], act: Act) -> tuple[str, bool]:
+        """Who is to do it, and whether that is a guess."""
+        if act.kind not in _ASKED:
+            return utterance.speaker, False
+        named = self._addressed(utterance, parts, act.clause)
+        others = [label for label in self._speakers if label != utterance.speaker]
+        if named is not None or not others:
+            return named or utterance.speaker, False
+        before = [heard.speaker for heard in self._heard if heard.speaker != utterance.speaker]
+        return before[-1] if before else others[0], len(others) > 1
+
+    def _addressed(self, utterance: Utterance, parts: Sequence[Clause], number: int) -> str | None:
+        """Who is called by name in the sentence of a clause, or just before it."""
+        for i, part in sorted(enumerate(parts), key=lambda pair: pair[0] != number):
+            if part.sentence != parts[number].sentence and not (i < number and len(part.words) <= 2):
+                continue
+            for word in part.words[:1] + part.words[-1:]:
+                label = self._names.get(word)
+                if label is not None and label != utterance.speaker:
+                    return label
+        return None
+
+    def _place(self, draft: Draft, act: Act) -> None:
+        """Keep a draft, or let it add to an earlier one."""
+        earlier = self.drafts[-1] if self.drafts else None
+        same_breath = earlier is not None and earlier.by is draft.by and earlier.doer == draft.doer
+        if earlier is not None and same_breath and _REPORT_BACK.match(draft.phrase):
+            earlier.when = draft.when or earlier.when
+            earlier.phrase = (
+                f"{earlier.phrase} and {draft.phrase}" if not draft.says_nothing else earlier.phrase
+            )
+            return
+        if draft.says_nothing:
+            if not self._resolve(draft, act):
+                return
+        else:
+            self._name(draft, act, 1)
+        if draft.needs_more and draft.when is None:
+            return
+        for other in reversed(self.drafts):
+            if other.dropped or draft.at - other.at > 2 * REACH or not draft.same_as(other):
+                continue
+            if other.doer == draft.doer or other.guessed or draft.guessed or other.kind is Kind.OFFER:
+                self._merge(other, draft)
+                return
+        self.drafts.append(draft)
+
+    def _merge(self, other: Draft, draft: Draft) -> None:
+        other.strong = other.strong or draft.strong
+        other.when = draft.when or other.when
+        if draft.kind not in _ASKED or not draft.guessed:
+            other.doer = draft.doer
+        if draft.kind is Kind.COMMITMENT and other.kind is not draft.kind:
+            other.kind, other.by, other.guessed, other.accepted = draft.kind, draft.by, False, True
+            if len(draft.content) == len(other.content):
+                other.phrase = draft.phrase
+        if len(draft.content) > len(other.content):
+            other.phrase = draft.phrase
+        other.at = draft.at
+
+    def _resolve(self, draft: Draft, act: Act) -> bool:
+        """Put a noun where the phrase has a pronoun; False when it only takes up, or dates, an earlier draft."""
+        target = self._target(draft.by) if draft.kind not in _ASKED else self._asked_again(draft)
+        pronoun = object_pronoun(draft.phrase)
+        generic = draft.verb in GENERIC_VERBS
+        if target is not None and (generic or pronoun is None or draft.verb == target.verb):
+            self._take_up(target, draft.by if draft.kind not in _ASKED else None, draft.when)
+            return False
+        if pronoun is None or draft.kind is Kind.DELIVERY:
+            return False
+        if (
+            target is not None
+            and target.kind in _ASKED
+            and draft.verb in _HANDS_OVER
+            and target.verb in _HANDS_OVER
+        ):
+            self._take_up(target, draft.by if draft.kind not in _ASKED else None, draft.when)
+            return False
+        if self._name(draft, act, REACH):
+            return True
+        if (
+            target is not None
+            and not target.accepted
+            and draft.at - target.at <= 2
+            and target.by.speaker != draft.doer
+        ):
+            self._take_up(target, draft.by, draft.when)
+            return False
+        return not generic and draft.kind is not Kind.NEED
+
+    def _name(self, draft: Draft, act: Act, reach: int) -> bool:
+        """Replace the pronoun that is the object with what it stands for, if that was said."""
+        pronoun = object_pronoun(draft.phrase)
+        if pronoun is None:
+            return False
+        if pronoun[0].lower() == "one":
+            reach = 1
+        texts = [heard.text for heard in self._heard[-reach:]] + [draft.by.text[: act.start]]
+        noun = antecedent(pronoun[0], texts, [name for name in self._speakers.values() if name])
+        if noun:
+            draft.phrase = f"{draft.phrase[: pronoun.start()]}{noun}{draft.phrase[pronoun.end() :]}"
+        return bool(noun)
+
+    # What answers
+
+    def _live(self, utterance: Utterance, reach: int = REACH) -> list[Draft]:
+        """Drafts that the utterance may change, the latest first."""
+        return [
+            draft
+            for draft in reversed(self.drafts)
+            if not draft.dropped and utterance.index - draft.at <= reach
+        ]
+
+    def _answer(self, utterance: Utterance, text: str, acts: list[Act]) -> None:
+        latest = next(
+            (draft for draft in self._live(utterance, 2) if draft.by.speaker != utterance.speaker), None
+        )
+        if latest is None or latest.accepted:
+            return
+        asked = latest.kind in _ASKED
+        mine = latest.doer == utterance.speaker or latest.guessed
+        if asked and _DONE_NOW.match(text) and latest.when is None:
+            latest.dropped = True
+        elif REFUSES.match(text):
+            latest.dropped = latest.dropped or (latest.kind is Kind.OFFER or (asked and mine and not acts))
+        elif ACCEPTS.match(text):
+            if asked and mine:
+                latest.doer, latest.guessed, latest.accepted = utterance.speaker, False, True
+                latest.strong = latest.strong or not (acts or _POLITE_YES.match(text))
+            elif latest.kind is Kind.OFFER:
+                latest.strong = latest.accepted = True
+
+    def _withdraw(self, utterance: Utterance) -> None:
+        for draft in self._live(utterance, 2)[:1]:
+            draft.dropped = True
+
+    def _target(self, utterance: Utterance) -> Draft | None:
+        """What a promise without content is about.
+
+        First what the speaker has just said in the same breath, then what was asked of them, then their own intentions.
+        """
+        live = self._live(utterance)
+        for draft in live:
+            if draft.by is utterance and draft.doer == utterance.speaker:
+                return draft
+        for draft in live:
+            asked = draft.kind in _ASKED and draft.by.speaker != utterance.speaker
+            if asked and (draft.doer == utterance.speaker or draft.guessed):
+                return draft
+        return next((draft for draft in live if draft.doer == utterance.speaker), None)
+
+    def _asked_again(self, draft: Draft) -> Draft | None:
+        """What "do it tonight, please" is about: what the other has just undertaken or was asked."""
+        return next((d for d in self._live(draft.by) if d.doer == draft.doer), None)
+
+    def _take_up(self, target: Draft | None, by: Utterance | None, when: When | None) -> None:
+        if target is None:
+            return
+        target.strong = True
+        target.when = when or target.when
+        if by is not None:
+            target.doer, target.guessed, target.accepted, target.at = by.speaker, False, True, by.index
+
+    def _redate(self, utterance: Utterance, text: str, times: Sequence[When]) -> None:
+        """A short answer with a day moves what was just agreed."""
+        if (
+            not times
+            or len(text.split()) > _ANSWER_WORDS
+            or _SAYS_MORE.search(text)
+            or (len(times) == 1 and _BAD_DAY.search(text))
+        ):
+            return
+        for draft in self._live(utterance, 3)[:1]:
+            if utterance.speaker in (draft.doer, draft.by.speaker) or draft.kind is Kind.OFFER:
+                draft.when = _refined(draft.when, times[-1])
+                draft.at = utterance.index
+
+    def _deadline(
+        self, utterance: Utterance, parts: Sequence[Clause], times: Sequence[When], taken: set[int]
+    ) -> None:
+        """ "It's due on Monday" dates what was just said."""
+        for number, part in enumerate(parts):
+            here = [when for when in times if part.start <= when.start < part.end]
+            if number in taken or not here or not _DUE.search(part.text.lower()):
+                continue
+            for draft in self._live(utterance, 2)[:1]:
+                if utterance.speaker not in (draft.by.speaker, draft.doer):
+                    continue
+                if draft.when is None or (here[0].dayless and draft.when.clock is None):
+                    draft.when = _refined(draft.when, here[0])
+
+
+def _refined(earlier: When | None, later: When) -> When:
+    """A time of day alone keeps the day that was agreed."""
+    if later.dayless and earlier is not None:
+        return replace(earlier, clock=later.clock)
+    return later
+
+
+def _short(name: str) -> str:
+    """How somebody is called: the first name, or the last after a title."""
+    words = name.lower().replace(".", "").split()
+    return words[-1] if words[0] in ("mr", "mrs", "ms", "dr", "professor", "uncle", "aunt") else words[0]
