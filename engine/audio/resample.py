@@ -9,9 +9,9 @@ Invariants:
   filters need to see ahead makes output late, by at most `delay` samples, not displaced.
 - After `flush` the number of output samples is round(input samples * rate_out / rate_in), halves upwards.
 
-Bounded by: a stream keeps at most 1,000 samples of history; filter tables are shared, at most 16 pairs of
-rates and half a megabyte each. The first stream of a pair of rates computes its table (2 to 50 ms; `warm`
-does the usual ones).
+Bounded by: a stream keeps at most 1,000 samples of history; filter tables are shared, those of the usual rates and at
+most 16 others, half a megabyte each. The first stream of a pair of rates computes its table (2 to 50 ms; `warm` does
+the usual ones and keeps them, others are best made off the event loop first).
 
 Quality, asserted in the tests on the 16-bit output: flat to 0.01 dB up to 0.91 of the lower Nyquist
 frequency, aliases up to there below -100 dB. Between there and the Nyquist frequency aliases are not
@@ -47,9 +47,11 @@ Kernel = Callable[[Samples, Samples, NDArray[np.int64]], int]
 
 LOWEST_RATE = 8000  # Hz
 HIGHEST_RATE = 48000
+WARM_TO = 16000
 WARM_RATES = (8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000)
 
 _scratch: NDArray[np.float32] | None = None
+_usual: dict[tuple[int, int], _filters.Plan] = {}
 
 
 class ResamplerStatistics(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ def warm() -> None:
     Blocks for 0.5 to 12 s: call it off the loop.
     """
     for rate in WARM_RATES:
-        Resampler(rate)
+        _usual[rate, WARM_TO] = Resampler(rate, WARM_TO)._plan
 
 
 def _kernels() -> ModuleType:
@@ -124,7 +126,7 @@ class Resampler:
         self.delay = 0
         self._state = np.zeros(at.FIELDS, dtype=np.int64)
         if rate_in != rate_out:
-            self._plan = _filters.plan(rate_in, rate_out)
+            self._plan = _usual.get((rate_in, rate_out)) or _filters.plan(rate_in, rate_out)
             if memory is None:
                 memory = _filters.aligned(STATE_BYTES // 4)
             self._state = np.frombuffer(memory, np.int64, at.FIELDS)

@@ -16,7 +16,7 @@ import trio
 
 from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
-from engine.listen.opening import breakers_for, open_pipeline, ring_pool
+from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.unpacking import Unpacking
 from engine.off_loop import OffLoop
@@ -144,6 +144,7 @@ async def open_session(
     config = config or Config()
     session = EmbeddedSession()
     options = StreamOptions(session_id=uuid4().hex, language=language, vocabulary=tuple(vocabulary))
+    await prepare_rate(sample_rate, off_loop)
     with open_pipeline(
         codec=codec,
         sample_rate=sample_rate,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.audio.codecs import create_decoder
+from engine.audio.resample import HIGHEST_RATE, LOWEST_RATE, WARM_RATES, Resampler
 from engine.audio.ring import RingPool
 from engine.config import Config
 from engine.listen.backlog import Backlog
@@ -45,6 +46,13 @@ def _policy(config: Config) -> Policy:
         backoff_first=config.stt.backoff_first,
         backoff_limit=config.stt.backoff_limit,
     )
+
+
+async def prepare_rate(sample_rate: int, off_loop: OffLoop) -> None:
+    """Before `open_pipeline`: have what converting an unusual rate needs computed where it may take 20 ms."""
+    usual = sample_rate == SAMPLE_RATE or sample_rate in WARM_RATES
+    if not usual and LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        await off_loop(Resampler, sample_rate)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 from engine.config import Config
 from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
-from engine.listen.opening import breakers_for, open_pipeline, ring_pool
+from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, WallClock
 from engine.listen.session import Session, SessionStatistics
@@ -97,6 +97,7 @@ class ListenService:
         Raises `Refusal` before anything is sent: 1013 when full or draining, 1008 for a language nobody
         speaks. Cancellation counts what was not transcribed as lost.
         """
+        await prepare_rate(parameters.sample_rate, self._off_loop)
         if self.draining:
             retry = self._config.limits.retry_after
             text = f"the server is going away: try again in {retry:g} s"

@@ -185,6 +185,15 @@ def test_overshoot_is_clipped_and_counted(rate: int) -> None:
     assert out[top[20]] > 20000  # saturated, not wrapped around
 
 
+def test_the_usual_rates_are_ready_however_many_others_come() -> None:
+    for rate in range(9001, 9001 + 20):
+        Resampler(rate)
+    computed = _filters.plan.cache_info().misses
+    for rate in resample.WARM_RATES:
+        Resampler(rate)
+    assert _filters.plan.cache_info().misses == computed
+
+
 def test_a_quiet_stream_clips_nothing() -> None:
     resampler = Resampler(48000)
     resampler.process(noise(4800, level=100.0))
