@@ -4,6 +4,7 @@ Other rooms reach it through small Protocols of their own; whoever puts the proc
 """
 
 from engine.store.errors import DatabaseUnavailable, JournalFull, NewerDatabaseError, StoreError, WriterFull
+from engine.store.jobs import Job, Jobs
 from engine.store.journal import Journal
 from engine.store.records import (
     COMPLETED,
@@ -40,6 +41,8 @@ __all__ = [
     "ConversationRow",
     "DatabaseUnavailable",
     "DatabaseWriter",
+    "Job",
+    "Jobs",
     "Journal",
     "JournalFull",
     "JournalRecord",

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from engine.off_loop import OffLoop
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
+from engine.store.jobs import Jobs
 from engine.store.leases import Leases
 from engine.store.tables import probes
 from engine.store.tokens import Tokens
@@ -21,6 +22,7 @@ class Store:
     tokens: Tokens
     usage: Usage
     leases: Leases
+    jobs: Jobs
     vectors: Vectors
 
     def __init__(self, data_dir: Path, database: Database, now: WallClock = wall_clock) -> None:
@@ -31,6 +33,7 @@ class Store:
         self.tokens = Tokens(database, now)
         self.usage = Usage(database)
         self.leases = Leases(database, now)
+        self.jobs = Jobs(database, now)
         self.vectors = Vectors(database)
 
     @classmethod

@@ -168,6 +168,25 @@ vector_versions = Table(
     Column("version", BigInteger, nullable=False),
 )
 
+# Work to be done: see `engine.store.jobs`. The first index finds what is due, the second what has to be looked at.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("payload", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("owner", String),
+    Column("error", Text),
+    Column("failed_at", BigInteger),
+    Index("jobs_by_time", "kind", "due_at"),
+    Index("jobs_failed", "failed_at"),
+)
+
 # One row, written by the readiness check: only a committed write shows that the disk takes writes.
 probes = Table(
     "probes",
