@@ -30,6 +30,9 @@ __all__ = ["Costs", "Counted", "table"]
 SMALL = 0.005
 """Share of the whole below which tasks are put together."""
 
+NOW = frozenset({"connections", "links", "slots", "load"})
+"""What a lane's statistics say of the moment; the others grow."""
+
 
 class Counted(msgspec.Struct, frozen=True):
     """Since the start: steps and nanoseconds of tasks by name; CPU ns of the loop's thread and of the process."""
@@ -83,7 +86,7 @@ class Costs(trio.abc.Instrument):
         calls: defaultdict[str, int] = defaultdict(int)
         for lane in _lanes():
             for name, count in msgspec.structs.asdict(lane.statistics()).items():
-                calls[name] += 0 if name in ("connections", "slots") else count
+                calls[name] += 0 if name in NOW else count
         return Counted(
             dict(self._steps),
             dict(self._taken),

@@ -16,7 +16,7 @@ from functools import partial
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from bench.sockets import SOCKETS, LanedSockets, clients, opus_packets
+from bench.sockets import PACKETS_A_CHUNK, SOCKETS, LanedSockets, clients, opus_packets
 from engine.audio.codecs import create_decoder
 from engine.audio.intake import open_intake
 from engine.audio.ring import Ring
@@ -30,7 +30,6 @@ __all__ = ["counts"]
 BATCHES = 100
 RATE = 16_000
 CHUNK = RATE // 10
-PACKETS_A_CHUNK = 5
 PACKETS_A_SECOND = 50
 
 NATIVE = {
@@ -45,7 +44,7 @@ NATIVE = {
 
 def counts() -> dict[str, float]:
     """Everything that is counted, by name."""
-    return _native() | trio.run(_woken) | trio.run(_session) | _decoder() | _message()
+    return _native() | _vendors() | trio.run(_woken) | trio.run(_session) | _decoder() | _message()
 
 
 def _native() -> dict[str, float]:
@@ -66,6 +65,32 @@ def _native() -> dict[str, float]:
     return {f"lane: {name} a batch": count for name, count in spent.items()} | {
         "lane: objects kept a batch": kept
     }
+
+
+def _vendors() -> dict[str, float]:
+    """The same with a vendor behind each socket: a batch is a chunk of 100 ms from each."""
+    with clients() as senders, clients() as vendors:
+        laned = LanedSockets(senders.servers, vendors.servers)
+        done = 0
+
+        def batch() -> None:
+            nonlocal done
+            for _ in range(PACKETS_A_CHUNK):
+                done += SOCKETS
+                senders.send()
+                laned.drain(done)
+            laned.sent()
+            vendors.take()
+
+        batch()
+        counters = {
+            "sendmsg": partial(getattr, laned.counts, "sends"),
+            "epoll_ctl": partial(getattr, laned.counts, "controls"),
+            "bytes copied": partial(getattr, laned.counts, "bytes_copied"),
+            "reports to Python": partial(getattr, laned, "reports"),
+        }
+        spent = {f"vendors: {name} a batch": _each(batch, counter) for name, counter in counters.items()}
+        return spent | {"vendors: objects kept a batch": _blocks_kept(batch)}
 
 
 def _each(batch: Callable[[], None], counter: Callable[[], int]) -> float:

@@ -22,7 +22,7 @@ from bench.bare import BareLoop
 from bench.decode import CASES, ours
 from bench.interleaved import Stage, Turns, take_turns, timed
 from bench.ring import PlainRing
-from bench.sockets import SOCKETS, LanedSockets, clients, opus_packets
+from bench.sockets import PACKETS_A_CHUNK, SOCKETS, LanedSockets, clients, opus_packets
 from bench.wire import BareReceiver, FrameLoops
 from engine.audio.gate import EnergyGate
 from engine.audio.resample import Resampler, warm
@@ -158,6 +158,46 @@ def _lane(stack: ExitStack) -> Stage:
     return Stage("lane", f"20 ms of Opus, {SOCKETS} sockets", "receive and decode in a C loop", turn, barely)
 
 
+def _live(stack: ExitStack) -> Stage:
+    """The lane with vendors behind it."""
+    ours, our_vendors, theirs, their_vendors = (stack.enter_context(clients()) for _ in range(4))
+    laned = LanedSockets(ours.servers, our_vendors.servers)
+    bare = BareReceiver(
+        [one.fileno() for one in theirs.servers], [one.fileno() for one in their_vendors.servers]
+    )
+    stack.callback(bare.close)
+    decoded = 0
+
+    def turn() -> float:
+        nonlocal decoded
+        taken = 0.0
+        for _ in range(PACKETS_A_CHUNK):
+            decoded += SOCKETS
+            ours.send()
+            start = time.thread_time_ns()
+            laned.drain(decoded)
+            taken += time.thread_time_ns() - start
+        laned.sent()
+        our_vendors.take()
+        return taken / SOCKETS / PACKETS_A_CHUNK
+
+    def barely() -> float:
+        taken = 0.0
+        for _ in range(PACKETS_A_CHUNK):
+            theirs.send()
+            taken += bare.receive(SOCKETS)
+        their_vendors.take()
+        return taken / SOCKETS / PACKETS_A_CHUNK
+
+    return Stage(
+        "live path",
+        f"20 ms of Opus to a vendor, {SOCKETS} sockets",
+        "receive, decode and send on in a C loop",
+        turn,
+        barely,
+    )
+
+
 def _session() -> Stage:
     packets, bare = opus_packets(), BareLoop("opus_fs320")
 
@@ -190,7 +230,8 @@ def stages() -> Iterator[list[Stage]]:
     warm()
     with ExitStack() as stack:
         yield [
-            _decode(), _ring(), _resample(), _frames(), _gate(), _merge(), _json(), _lane(stack), _session(),
+            _decode(), _ring(), _resample(), _frames(), _gate(), _merge(), _json(),
+            _lane(stack), _live(stack), _session(),
         ]  # fmt: skip
 
 

@@ -35,15 +35,20 @@ class FrameLoops:
 
 
 class BareReceiver:
-    """Sockets whose Opus packets are received, unmasked and decoded into buffers of 16 s, in C."""
+    """Sockets whose Opus packets are received, unmasked and decoded into buffers of 16 s, in C.
 
-    def __init__(self, descriptors: Sequence[int]) -> None:
+    Where there are `vendors`, it goes on to them in masked messages of 100 ms.
+    """
+
+    def __init__(self, descriptors: Sequence[int], vendors: Sequence[int] = ()) -> None:
         opus = library_versions()["opus"].path
         assert opus is not None
         self._library = _compiled()
         self._state = ctypes.c_void_p(self._library.wire_open(opus.encode()))
         for slot, descriptor in enumerate(descriptors):
             self._library.wire_add(self._state, descriptor, slot)
+        for slot, descriptor in enumerate(vendors):
+            self._library.wire_vendor(self._state, descriptor, slot)
 
     def receive(self, packets: int) -> float:
         """Nanoseconds until so many packets are decoded; they must be on their way."""

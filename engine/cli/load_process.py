@@ -62,7 +62,7 @@ def own_server(vendor_url: str, data_dir: Path, kernels: Path, lane: str) -> tup
         "LISTEN_LANE": lane,
         "LISTEN_PORT": "0",
         "LISTEN_LOG_FORMAT": "json",
-        "LISTEN_LOG_LEVEL": "warning",
+        "LISTEN_LOG_LEVEL": "error",
         "LISTEN_DRAIN_TIMEOUT": "5",
         "LISTEN_LIMITS_SESSIONS": str(MOST_SESSIONS),
         "NUMBA_CACHE_DIR": str(kernels),
