@@ -6,7 +6,8 @@ Invariants: what is in a message never makes `decode` raise. What cannot be deco
 as it should have lasted, so that the timeline holds, and counted. The ring advances by exactly the samples
 reported.
 Bounded: a piece decodes to at most `PIECE_SAMPLES`. A decoder keeps a frame or two of state.
-Cost: one native call for a piece, see `python -m bench.decode`; AAC is decoded through PyAV, in Python.
+Cost: one native call for a piece, see `python -m bench.decode`; AAC is decoded through PyAV, in Python
+(`UnpackingDecoder`: it may be done in a thread).
 Known doubt: a damaged Opus packet is often still a valid one. Then it decodes to noise, for as long as its
 first byte says, and nobody can tell.
 

@@ -83,6 +83,11 @@ def warm() -> None:
         _usual[rate, WARM_TO] = Resampler(rate, WARM_TO)._plan
 
 
+def ready(rate: int) -> bool:
+    """Whether streams from `rate` to 16 kHz can be made at once: nothing has to be loaded, compiled or computed."""
+    return rate == WARM_TO or (rate, WARM_TO) in _usual
+
+
 def _kernels() -> ModuleType:
     from engine.audio import _kernels
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.audio.codecs import create_decoder
-from engine.audio.resample import HIGHEST_RATE, LOWEST_RATE, WARM_RATES, Resampler
+from engine.audio.resample import HIGHEST_RATE, LOWEST_RATE, Resampler, ready
 from engine.audio.ring import RingPool
 from engine.config import Config
 from engine.listen.backlog import Backlog
@@ -49,9 +49,11 @@ def _policy(config: Config) -> Policy:
 
 
 async def prepare_rate(sample_rate: int, off_loop: OffLoop) -> None:
-    """Before `open_pipeline`: have what converting an unusual rate needs computed where it may take 20 ms."""
-    usual = sample_rate == SAMPLE_RATE or sample_rate in WARM_RATES
-    if not usual and LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+    """Before `open_pipeline`: have what converting this rate needs loaded and computed, which may take seconds.
+
+    A rate that cannot be converted is left to `open_pipeline` to refuse.
+    """
+    if not ready(sample_rate) and LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
         await off_loop(Resampler, sample_rate)
 
 

@@ -192,6 +192,8 @@ def test_the_usual_rates_are_ready_however_many_others_come() -> None:
     for rate in resample.WARM_RATES:
         Resampler(rate)
     assert _filters.plan.cache_info().misses == computed
+    assert all(resample.ready(rate) for rate in (16_000, *resample.WARM_RATES))
+    assert not resample.ready(9001)
 
 
 def test_a_quiet_stream_clips_nothing() -> None:

@@ -7,11 +7,16 @@ import pytest
 import trio
 
 from engine.audio import _filters
-from engine.audio.resample import WARM_RATES, Resampler
+from engine.audio.resample import WARM_RATES, Resampler, warm
 from engine.listen.opening import prepare_rate
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    warm()
 
 
 class Counting:
