@@ -171,7 +171,7 @@ def run(arguments: argparse.Namespace) -> Report:
         clocked = running.pop(COSTS, None)
         measured = _same_numbers(running, vendor, counts, arguments)
         found = _largest_numbers(running, vendor, measured, arguments) if arguments.largest else {}
-        costs = _costs(vendor, clocked, _middle(counts), arguments.seconds) if clocked else None
+        costs = _costs(vendor, clocked, _carried(measured), arguments.seconds) if clocked else None
     capacity = None
     if "lane" in names:
         print("listen doctor --capacity", file=sys.stderr, flush=True)
@@ -179,8 +179,12 @@ def run(arguments: argparse.Namespace) -> Report:
     return Report(described, counts, names, measured, arguments.largest, found, costs, capacity)
 
 
-def _middle(counts: Sequence[int]) -> int:
-    return counts[len(counts) // 2]
+def _carried(measured: Sequence[Measured]) -> int:
+    """The largest of the numbers at which the lane lost nothing; the smallest where it always did."""
+    lane = [one for one in measured if one.stack == "lane"]
+    doubtful = {one.figures.streams for one in lane if one.doubt}
+    counts = {one.figures.streams for one in lane}
+    return max(counts - doubtful, default=min(counts))
 
 
 def main(given: Sequence[str] = ()) -> int:

@@ -98,6 +98,7 @@ def _text(report: Report) -> Iterator[str]:
     yield from ("# Whole servers under the same load", "", *report.machine, "")
     yield from ("![CPU](cpu.svg)", "", *rows(report.measured, report.counts, report.names), "")
     busy = max((one.figures.others_core_share for one in report.measured), default=0.0)
+    yield "Memory is what was touched so far: a ring of 16 s is full after 16 s."
     yield f"All else on this machine used up to {busy:.2f} cores meanwhile: with more than a little, trust the ratios."
     yield ""
     yield from _to_the_limit(report)

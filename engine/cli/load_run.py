@@ -1,7 +1,7 @@
 """One run of `listen load`: many paced streams from one thread, without Trio: waking a task a frame would cost more
 than the frame.
 
-    connect, spread over `ramp` -> settle -> measure `seconds` -> go on sending for `tail` -> close
+    connect, spread over `ramp` -> all are connected -> settle -> measure `seconds` -> go on sending for `tail` -> close
 
 Streams take turns: in each packet's time every stream sends one, evenly spread, so which is next and when is
 arithmetic. A stream joins when its connection is up, and then sends packet n at `begin + n * period`, whatever happens:
@@ -32,6 +32,12 @@ __all__ = ["LoadPlan", "run_load"]
 
 TICK = 0.0005
 """Seconds the loop sleeps at least; part of `late`."""
+
+CONNECTING = 10.0
+"""Seconds after the last connect in which the server has to answer all."""
+
+LOOK = 0.05
+"""Seconds between two looks whether it has."""
 
 CLOSING = 5.0
 """Seconds the server has to end all connections after the last."""
@@ -95,8 +101,9 @@ class _Run:
             for number in range(plan.streams):
                 self._loop(self._begin + number * plan.ramp / plan.streams)
                 self._connect(number)
-            self._loop(self._begin + plan.ramp + plan.settle)
-            self._somebody_is_there()
+            self._loop(self._begin + plan.ramp)
+            self._all_are_there()
+            self._loop(time.monotonic() + plan.settle)
             start = self._snapshot()
             self._measuring = True
             self._loop(start.time + plan.seconds)
@@ -179,9 +186,16 @@ class _Run:
         if not stream.done:
             self._epoll.modify(stream.socket.fileno, select.EPOLLIN)
 
-    def _somebody_is_there(self) -> None:
+    def _all_are_there(self) -> None:
+        """Wait until each stream is connected or lost."""
+        until = time.monotonic() + CONNECTING
+        while any(not (stream.socket.open or stream.done) for stream in self.streams):
+            now = time.monotonic()
+            if now >= until:
+                break
+            self._loop(min(now + LOOK, until))
         if not any(stream.socket.open and not stream.done for stream in self.streams):
-            reason = next(iter(self.heard.failed), f"did not answer within {self.plan.settle:g} s")
+            reason = next(iter(self.heard.failed), f"did not answer within {CONNECTING:g} s")
             raise ConnectFailed(f"{Target.of(self.plan.url, {})} {reason}")
 
     def _lost(self, stream: LoadStream, lost: Lost) -> None:
