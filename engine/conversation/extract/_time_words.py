@@ -4,66 +4,23 @@ import re
 from collections.abc import Iterable
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
+# fmt: off
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
-]
+)
+_UNITS = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)
+_ORDINAL_UNITS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
+)
+# fmt: on
 WEEKDAYS = {name: i for i, name in enumerate(_DAYS)}
 MONTHS = {name[:3]: i for i, name in enumerate(_MONTHS, start=1)}
-
-_UNITS = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50}
-_ORDINAL_UNITS = [
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-]
 
 NUMBERS = {word: i for i, word in enumerate(_UNITS, start=1)} | _TENS
 NUMBERS |= {f"{ten} {_UNITS[i - 1]}": value + i for ten, value in _TENS.items() for i in range(1, 10)}
@@ -141,7 +98,8 @@ PATTERNS = {
         ),
         "near": (
             rf"(?P<near>the day after tomorrow|(?:the )?end of (?:the )?day(?: (?:today|tomorrow))?"
-            rf"|first thing (?:tomorrow|in the morning)|close of business|cob|eod|later (?:today|tonight)"
+            rf"|first thing (?:tomorrow|in the morning)|later (?:today|tonight)"
+            rf"|(?:close of business|cob|eod)(?: tomorrow| today)?"
             rf"|(?:right )?after (?:this|the) (?:call|meeting)|right away|straight away|tomorrow|today|tonight"
             rf"|this (?:morning|afternoon|evening)){_PART}(?: (?:the )?end of (?:the )?day)?"
         ),
@@ -173,3 +131,10 @@ PATTERNS = {
 
 MORNING = re.compile(r"\b(?:wake|breakfast|alarm|morning|a\.? ?m\b|sunrise)")
 EVENING = re.compile(r"\b(?:tonight|evening|dinner|party|p\.? ?m\b|drinks|concert|film|movie|supper)")
+HINT = re.compile(
+    r"[0-9]|day|week|month|year|to(?:night|morrow)|this (?:morn|after|even)|morning|noon|lunch|ago\b|last |after th"
+    r"|away|eod|cob|close of|fortnight|hour|minute|half |quarter "
+    r"|\b(?:twentieth|thirtieth|jan|feb|apr|aug|sept|oct|nov|dec"
+    rf"|{'|'.join((*_MONTHS, *_UNITS, *_ORDINAL_UNITS, *_TENS))})\b"
+)
+"""In every expression there is one of these; most sentences have none."""

@@ -6,7 +6,7 @@ act. A strong act is one by itself; a weak one counts only once somebody takes i
 """
 
 import re
-from collections.abc import Collection
+from functools import lru_cache
 
 import msgspec
 
@@ -70,7 +70,7 @@ _AT_ONCE = re.compile(
 )
 
 
-def act_of(clause: Clause, number: int, names: Collection[str] = ()) -> Act | None:
+def act_of(clause: Clause, number: int, names: frozenset[str] = frozenset()) -> Act | None:
     """The act of a clause that is neither reported nor hypothetical; None when there is none.
 
     `names` are those of the participants, in small letters.
@@ -96,7 +96,8 @@ def act_of(clause: Clause, number: int, names: Collection[str] = ()) -> Act | No
     return _other_act(clause, number, text, begin)
 
 
-def _assigned(names: Collection[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def _assigned(names: frozenset[str]) -> re.Pattern[str]:
     """A participant as the subject: "Tom to send the deck", "Tom will send it"."""
     called = "|".join(re.escape(name) for name in sorted(names))
     return re.compile(
@@ -173,7 +174,7 @@ def _act(clause: Clause, number: int, kind: Kind, strong: bool, verb_at: int, pl
     )
 
 
-def _begin(text: str, names: Collection[str]) -> int:
+def _begin(text: str, names: frozenset[str]) -> int:
     """Where the clause begins once fillers and the name of who is spoken to are left out."""
     begin = 0
     for match in WORD.finditer(text):

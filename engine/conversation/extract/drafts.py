@@ -182,3 +182,10 @@ def when_of(parts: Sequence[Clause], act: Act, times: Sequence[When], earlier: W
     if any(_BEFORE_THAT.search(part.text.lower()) for part in parts[max(act.clause - 1, 0) : act.clause + 1]):
         return earlier
     return None
+
+
+def refined(earlier: When | None, later: When) -> When:
+    """A time of day alone keeps the day that was agreed."""
+    if later.dayless and earlier is not None:
+        return msgspec.structs.replace(earlier, clock=later.clock)
+    return later

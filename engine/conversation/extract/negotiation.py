@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from engine.conversation.extract._english import ACCEPTS, GENERIC_VERBS, REFUSES, WITHDRAWN
 from engine.conversation.extract.acts import Act
 from engine.conversation.extract.antecedents import antecedent
-from engine.conversation.extract.drafts import Draft, object_pronoun, phrase_of, when_of
+from engine.conversation.extract.drafts import Draft, object_pronoun, phrase_of, refined, when_of
 from engine.conversation.extract.frames import Kind
-from engine.conversation.extract.reading import acts_of
+from engine.conversation.extract.reading import acts_of, addressed, called
 from engine.conversation.extract.utterances import Clause, Utterance
 from engine.conversation.extract.when import When
 
@@ -60,7 +60,8 @@ class Negotiation:
         """`speakers`: their labels with their names ("" when unknown), in order."""
         self.drafts: list[Draft] = []
         self._speakers = speakers
-        self._names = {_short(name): label for label, name in speakers.items() if name}
+        self._labels = {called(name): label for label, name in speakers.items() if name}
+        self._names = frozenset(self._labels)
         self._heard: list[Utterance] = []
         self._last_day: When | None = None
         self._appointment: When | None = None
@@ -106,8 +107,8 @@ class Negotiation:
         if act.bare and not dated and len(self._speakers) > 1:
             strong = strong and _DEFINITE.search(act.phrase) is not None
         if act.generic and not dated and not re.search(r"\b(?:me|us|your|my|our)\b", act.phrase):
-            strong = self._addressed(utterance, parts, act.clause) is not None
-        doer, guessed = self._doer(utterance, parts, act)
+            strong = addressed(utterance, act.clause, self._labels) is not None
+        doer, guessed = self._doer(utterance, act)
         return Draft(
             kind=act.kind,
             strong=strong,
@@ -119,27 +120,16 @@ class Negotiation:
             guessed=guessed,
         )
 
-    def _doer(self, utterance: Utterance, parts: Sequence[Clause], act: Act) -> tuple[str, bool]:
+    def _doer(self, utterance: Utterance, act: Act) -> tuple[str, bool]:
         """Who is to do it, and whether that is a guess."""
         if act.kind not in _ASKED:
             return utterance.speaker, False
-        named = self._addressed(utterance, parts, act.clause)
+        named = addressed(utterance, act.clause, self._labels)
         others = [label for label in self._speakers if label != utterance.speaker]
         if named is not None or not others:
             return named or utterance.speaker, False
         before = [heard.speaker for heard in self._heard if heard.speaker != utterance.speaker]
         return before[-1] if before else others[0], len(others) > 1
-
-    def _addressed(self, utterance: Utterance, parts: Sequence[Clause], number: int) -> str | None:
-        """Who is called by name in the sentence of a clause, or just before it."""
-        for i, part in sorted(enumerate(parts), key=lambda pair: pair[0] != number):
-            if part.sentence != parts[number].sentence and not (i < number and len(part.words) <= 2):
-                continue
-            for word in part.words[:1] + part.words[-1:]:
-                label = self._names.get(word)
-                if label is not None and label != utterance.speaker:
-                    return label
-        return None
 
     def _place(self, draft: Draft, act: Act) -> None:
         """Keep a draft, or let it add to an earlier one."""
@@ -293,7 +283,7 @@ class Negotiation:
             return
         for draft in self._live(utterance, 3)[:1]:
             if utterance.speaker in (draft.doer, draft.by.speaker) or draft.kind is Kind.OFFER:
-                draft.when = _refined(draft.when, times[-1])
+                draft.when = refined(draft.when, times[-1])
                 draft.at = utterance.index
 
     def _deadline(
@@ -308,17 +298,4 @@ class Negotiation:
                 if utterance.speaker not in (draft.by.speaker, draft.doer):
                     continue
                 if draft.when is None or (here[0].dayless and draft.when.clock is None):
-                    draft.when = _refined(draft.when, here[0])
-
-
-def _refined(earlier: When | None, later: When) -> When:
-    """A time of day alone keeps the day that was agreed."""
-    if later.dayless and earlier is not None:
-        return replace(earlier, clock=later.clock)
-    return later
-
-
-def _short(name: str) -> str:
-    """How somebody is called: the first name, or the last after a title."""
-    words = name.lower().replace(".", "").split()
-    return words[-1] if words[0] in ("mr", "mrs", "ms", "dr", "professor", "uncle", "aunt") else words[0]
+                    draft.when = refined(draft.when, here[0])

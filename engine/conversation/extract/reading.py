@@ -1,7 +1,7 @@
 """The acts of an utterance that bind somebody."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ _ADDRESS_WORDS = 3
 _EXAMPLE = re.compile(r"for (?:example|instance)")
 
 
-def acts_of(utterance: Utterance, names: Collection[str]) -> list[Act]:
+def acts_of(utterance: Utterance, names: frozenset[str]) -> list[Act]:
     """The acts that bind somebody. One more verb after a comma continues the act before it."""
     parts, times = utterance.parts, utterance.times
     binding = bound(parts)
@@ -52,3 +52,22 @@ def _parts_with_days(act: Act, times: Sequence[When]) -> list[Act]:
             second = replace(act, phrase=act.phrase[match.end() :], start=base + match.end())
             return [first, second]
     return [act]
+
+
+def addressed(utterance: Utterance, number: int, labels: Mapping[str, str]) -> str | None:
+    """The label of who is called by name in the sentence of a clause, or just before it; None for nobody."""
+    parts = utterance.parts
+    for i, part in sorted(enumerate(parts), key=lambda pair: pair[0] != number):
+        if part.sentence != parts[number].sentence and not (i < number and len(part.words) <= 2):
+            continue
+        for word in part.words[:1] + part.words[-1:]:
+            label = labels.get(word)
+            if label is not None and label != utterance.speaker:
+                return label
+    return None
+
+
+def called(name: str) -> str:
+    """How somebody is called: the first name, or the last after a title."""
+    words = name.lower().replace(".", "").split()
+    return words[-1] if words[0] in ("mr", "mrs", "ms", "dr", "professor", "uncle", "aunt") else words[0]

@@ -6,8 +6,9 @@ conversation; "next Friday" is the one of the following week, weeks beginning on
 "p.m." an hour from one to six is in the afternoon, seven to eleven in the morning, unless the words around it speak of
 an evening.
 
-General libraries were tried on the labelled conversations first. They take "second thing" or "may" for a date, know no
-"half seven", do not give "next Friday" a meaning one can choose, and cost milliseconds a sentence.
+Libraries were tried first, on the sentences in the tests of this module: dateparser 1.5 read 9 of 25 and parsedatetime
+2.6 read 7 as they are meant ("end of the month", "half seven" and "at five" are beyond both; "may I" and "in a second"
+become dates), dateparser at 14 ms a sentence. This reads 24 in 0.5 ms each.
 """
 
 import calendar
@@ -16,9 +17,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.conversation.extract._time_words import (
     EVENING,
+    HINT,
     MONTHS,
     MORNING,
     PATTERNS,
@@ -66,6 +69,8 @@ def find_times(text: str, now: datetime) -> list[When]:
     `now` is the local time at which it was said.
     """
     small = _lower(text)
+    if not HINT.search(small):
+        return []
     found: list[When] = []
     for name, pattern in PATTERNS.items():
         for match in pattern.finditer(small):
@@ -83,13 +88,15 @@ def next_weekday(day: date, weekday: int) -> date:
 
 
 def month_end(year: int, month: int) -> date:
-    """The last day of a month; `month` may run past 12."""
+    """The last day; `month` may run past 12."""
     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
     return date(year, month, calendar.monthrange(year, month)[1])
 
 
 def _lower(text: str) -> str:
     """Small letters, each where it was: `str.lower` may lengthen a text."""
+    if text.isascii():
+        return text.lower()
     return "".join(small if len(small := c.lower()) == 1 else c for c in text).replace("’", "'")
 
 
@@ -98,28 +105,24 @@ def _joined(found: list[When], text: str, now: datetime) -> list[When]:
     joined: list[When] = []
     for when in found:
         last = joined[-1] if joined else None
-        if (
-            last is not None
-            and _GLUE.fullmatch(text[last.end : when.start])
-            and not last.past
-            and not when.past
-        ):
-            one_of_each = (last.day is None) != (when.day is None) and (last.clock is None) != (
-                when.clock is None
-            )
-            if one_of_each or (last.day == when.day and last.clock is None):
-                joined[-1] = When(
-                    start=last.start,
-                    end=when.end,
-                    day=last.day or when.day,
-                    clock=last.clock or when.clock,
-                    vague=last.vague and when.vague,
-                )
-                continue
-        joined.append(when)
+        if last is None or not _GLUE.fullmatch(text[last.end : when.start]):
+            joined.append(when)
+        elif last.past and when.day is None:
+            joined[-1] = replace(last, end=when.end)
+        elif not (last.past or when.past) and _complete(last, when):
+            day, clock = last.day or when.day, last.clock or when.clock
+            joined[-1] = replace(last, end=when.end, day=day, clock=clock, vague=last.vague and when.vague)
+        else:
+            joined.append(when)
     for i, when in enumerate(joined):
         joined[i] = _dated(when, joined[i - 1] if i else None, text, now)
     return joined
+
+
+def _complete(last: When, when: When) -> bool:
+    """Whether one has the day and the other the time, or both name the same day."""
+    one_of_each = (last.day is None) != (when.day is None) and (last.clock is None) != (when.clock is None)
+    return one_of_each or (last.day == when.day and last.clock is None)
 
 
 def _dated(when: When, before: When | None, text: str, now: datetime) -> When:
@@ -131,9 +134,9 @@ def _dated(when: When, before: When | None, text: str, now: datetime) -> When:
         and before.clock is None
         and _SENTENCE_REST.fullmatch(text[before.end : when.start])
     ):
-        return msgspec.structs.replace(when, day=before.day)
+        return replace(when, day=before.day)
     day = now.date() if when.clock > now.time() else now.date() + timedelta(days=1)
-    return msgspec.structs.replace(when, day=day, dayless=True)
+    return replace(when, day=day, dayless=True)
 
 
 _GLUE = re.compile(r"[ ,]*(?:(?:at|by|on|the|around|about|from|before|so|say|like|in|until|between)[ ]+)*")
