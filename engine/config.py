@@ -35,6 +35,7 @@ from engine._config_sections import (
     Watch,
     Web,
 )
+from engine._config_supervisor import Supervisor
 from engine.capacity import read_capacity
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Speechmatics",
     "Store",
     "Stt",
+    "Supervisor",
     "Usage",
     "Vosk",
     "Watch",
@@ -133,6 +135,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             " on the same port. `off`: they come in by the HTTP server, at more CPU each."
         ),
     ] = "on"
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Processes that share the port, one per core at most; each loads the local model.",
+        ),
+    ] = 1
     drain_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="From SIGTERM to the end of the process, at most.")
     ] = 30.0
@@ -152,6 +162,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     llm: Llm = msgspec.field(default_factory=Llm)
     embedding: Embedding = msgspec.field(default_factory=Embedding)
     store: Store = msgspec.field(default_factory=Store)
+    supervisor: Supervisor = msgspec.field(default_factory=Supervisor)
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)
     watch: Watch = msgspec.field(default_factory=Watch)
@@ -233,9 +244,12 @@ def _take_measured(values: dict[str, object], sources: dict[str, str]) -> None:
     assert isinstance(data_dir, Path)
     capacity = read_capacity(data_dir)
     if capacity is not None:
-        values["limits.sessions"] = min(capacity.streams, MOST_SESSIONS)
+        workers = values.get("workers", 1)
+        assert isinstance(workers, int)
+        values["limits.sessions"] = min(capacity.streams * workers, MOST_SESSIONS)
+        each = "" if workers == 1 else f", for each of {workers} workers"
         sources["limits.sessions"] = (
-            f"default measured by `listen doctor --capacity` on {capacity.measured[:10]}"
+            f"default measured by `listen doctor --capacity` on {capacity.measured[:10]}{each}"
         )
 
 
@@ -271,6 +285,12 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
     if llm.answer_tokens > llm.context_tokens // 2:
         limit = f"must be at most half of llm.context_tokens ({llm.context_tokens})"
         wrong("llm.answer_tokens", llm.answer_tokens, limit)
+    if config.supervisor.restart_first > config.supervisor.restart_limit:
+        wrong(
+            "supervisor.restart_first",
+            config.supervisor.restart_first,
+            f"must be at most supervisor.restart_limit ({config.supervisor.restart_limit:g})",
+        )
     if local.model not in LOCAL_MODELS and not Path(local.model).expanduser().is_dir():
         accepted = f"must be one of {', '.join(LOCAL_MODELS)}, or the path of a folder that exists"
         wrong("local.model", local.model, accepted, nearest(local.model, LOCAL_MODELS))

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +31,10 @@ def serve(
     auth: Annotated[
         str | None,
         typer.Option(metavar="dev|token", help="Default: dev on loopback, token elsewhere. \\[$LISTEN_AUTH]"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that share the port. Default: 1. [$LISTEN_WORKERS]"),
     ] = None,
     config: options.ConfigFile = None,
     drain_timeout: Annotated[
@@ -66,6 +69,7 @@ def serve(
       listen serve --port 9000 --data-dir ./data
       listen serve --host 0.0.0.0                   with keys from `listen token create`
       listen serve --config listen.toml --log-format json
+      listen serve --workers 4                      one for each core
       listen serve --stt-stand-in soniox            to see words without a key or a model
     """
     loaded = options.load(
@@ -74,6 +78,7 @@ def serve(
         port=port,
         data_dir=data_dir,
         auth=auth,
+        workers=workers,
         drain_timeout=drain_timeout,
         log_format=log_format,
         log_level=log_level,
@@ -81,7 +86,6 @@ def serve(
     import trio
 
     from engine.log import configure_logging
-    from engine.server import serve as run_server
 
     configure_logging(loaded.log_format, loaded.log_level)
     if stand_in or stand_in_script is not None:
@@ -89,11 +93,18 @@ def serve(
     elif vendor is not None:
         raise Failure(f"{vendor!r}: only --stt-stand-in takes the name of a vendor", status=USAGE)
     else:
-        trio.run(partial(run_server, loaded, task_status=_Announcement(loaded)))
+        trio.run(_serve, loaded)
+
+
+async def _serve(config: Config) -> None:
+    from engine.server import serve as run_server
+    from engine.server import supervise
+
+    run = run_server if config.workers == 1 else supervise
+    await run(config, task_status=_Announcement(config))
 
 
 async def _serve_with_stand_in(config: Config, name: str, script: Path | None) -> None:
-    from engine.server import serve as run_server
     from engine.testing import serving
 
     if name not in serving.STAND_INS:
@@ -104,7 +115,7 @@ async def _serve_with_stand_in(config: Config, name: str, script: Path | None) -
     except ValueError as error:
         raise Failure(f"--stt-stand-in-script {error}", status=USAGE) from None
     async with serving.stand_in(name, words, config) as pointed:
-        await run_server(pointed, task_status=_Announcement(pointed))
+        await _serve(pointed)
 
 
 class _Announcement:

@@ -1,9 +1,10 @@
 """When conversations begin and end. One task per open conversation waits for its silence.
 
 Operations: sessions `join`; `finish` ends a user's conversation at once, `delete` removes one; `run` first brings
-back what an earlier process left open, then holds the tasks.
+back what an earlier process left open, then holds the tasks. Where several processes share the users: `adopt` takes
+up a user's conversations from another, `release` lets another have them, `drop` forgets those it has already.
 Invariants: a user has at most one current conversation in this process; every open conversation has exactly one
-task waiting for it; a conversation leaves `in_progress` once.
+task waiting for it; a conversation leaves `in_progress` once, by the process that owns its user (`Ownership`).
 Bounded by the number of open conversations. After a restart each one left open has a task again, so none
 outlives its timeout, whoever is connected.
 
@@ -13,19 +14,18 @@ outlives its timeout, whoever is connected.
 Known doubts: two sessions of one user at the same moment share a conversation, as with the Omi backend.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 from uuid import uuid4
 
 import trio
 from msgspec.structs import replace
 
 from engine.conversation.document import conversation_document
+from engine.conversation.keeping import Keeping
 from engine.conversation.live import MICROSECONDS, LiveConversation
-from engine.conversation.ports import Conversations, Journal, Writer
+from engine.conversation.ports import Alone, Conversations, Ownership, Writer
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
 from engine.log import get_logger
-from engine.store.errors import DatabaseUnavailable, JournalFull, WriterFull
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
@@ -33,7 +33,6 @@ from engine.store.records import (
     ConversationClosed,
     ConversationOpened,
     ConversationRow,
-    JournalRecord,
     UsageAdded,
     UsageRow,
 )
@@ -42,8 +41,6 @@ from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
 
 log = get_logger(__name__)
 
-T = TypeVar("T")
-
 HOUR = 3600 * MICROSECONDS
 
 
@@ -51,31 +48,78 @@ class Lifecycle:
     """All open conversations of the process. Implements `Conversations` for sessions."""
 
     def __init__(
-        self, table: Conversations, writer: Writer, wall_clock: WallClock, *, retry_interval: float = 5.0
+        self,
+        table: Conversations,
+        writer: Writer,
+        wall_clock: WallClock,
+        *,
+        retry_interval: float = 5.0,
+        ownership: Ownership | None = None,
     ) -> None:
-        """`retry_interval`: seconds between two tries while the disk is full."""
+        """`retry_interval`: seconds between two tries while the disk is full. One process owns all users."""
         self._table = table
-        self._writer = writer
         self._wall_clock = wall_clock
-        self._retry_interval = retry_interval
+        self._ownership = ownership or Alone()
         self._current: dict[str, LiveConversation] = {}
-        self._journals: dict[str, Journal] = {}
+        self._unfinished: dict[str, dict[str, LiveConversation]] = {}
+        self._keeping = Keeping(writer, retry_interval)
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Open again what was open when the last process ended, then serve until cancelled."""
+    async def run(
+        self, *, reopen: bool = True, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Open again what was open when the last process ended (if `reopen`), then serve until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            for row in await self._table.all_unfinished():
+            for row in await self._table.all_unfinished() if reopen else ():
                 await self._reopen(row)
             task_status.started()
             await trio.sleep_forever()
+
+    # Users that come and go between processes
+
+    async def adopt(self, uid: str) -> None:
+        """Take up what another process left unfinished of a user's; what is here stays as it is.
+
+        Raises `DatabaseUnavailable`; then, or cancelled, some may be taken up already, and calling again is right.
+        """
+        for row in await self._table.unfinished(uid):
+            if row.id not in self._unfinished.get(uid, {}):
+                await self._reopen(row)
+
+    async def release(self, uid: str) -> bool:
+        """Let another process have the user's conversations: once True, all of them is in the database.
+
+        False, with nothing changed, while a session writes to one. Cancelled it may be half done: `adopt` again.
+        """
+        current = self._current.get(uid)
+        if current is not None and current.participants:
+            return False
+        if current is not None:
+            self._detach(current)
+            self._over(current)
+        for conversation in list(self._unfinished.get(uid, {}).values()):
+            await conversation.completed.wait()
+        await self._keeping.flush()
+        return True
+
+    def drop(self, uid: str) -> None:
+        """Another process has the user's conversations already: leave them alone."""
+        for conversation in list(self._unfinished.get(uid, {}).values()):
+            log.warning("conversation.dropped", conversation=conversation.id)
+            self._detach(conversation)
+            conversation.removed = True
+            self._over(conversation)
+
+    def idle(self, uid: str) -> bool:
+        """Whether no conversation of the user's is unfinished here."""
+        return uid not in self._unfinished
 
     # What sessions ask
 
     async def join(self, participant: Participant, request: JoinRequest) -> OpenConversation:
         """See `Conversations`."""
-        self._journals[participant.id] = await self._writer.open_journal(participant.id)
+        await self._keeping.open(participant)
         timeout = request.conversation_timeout
         conversation = self._current.get(participant.uid)
         if conversation is None:
@@ -89,8 +133,8 @@ class Lifecycle:
     async def _keep_timeout(self, conversation: LiveConversation) -> None:
         """The latest session's timeout holds, also for a process that takes this conversation up again."""
         row = conversation.row
-        await self._writer.flush()  # the stub may not be there yet
-        await self._patiently(self._table.resume, row.uid, row.id, conversation.row.timeout_seconds)
+        await self._keeping.flush()  # the stub may not be there yet
+        await self._keeping.patiently(self._table.resume, row.uid, row.id, conversation.row.timeout_seconds)
 
     async def last_completed(self, uid: str) -> str | None:
         """See `Conversations`."""
@@ -109,18 +153,16 @@ class Lifecycle:
             sessions=usage.sessions,
             vendor_seconds={name: n / SAMPLE_RATE for name, n in usage.vendor_samples.items()},
         )
-        self._keep(by, UsageAdded(str(uuid4()), row))
+        self._keeping.keep(by, UsageAdded(str(uuid4()), row))
 
     def left(self, participant: Participant) -> None:
-        """The session is over: its journal is removed once the database has all of it."""
-        journal = self._journals.pop(participant.id, None)
-        if journal is not None:
-            journal.end()
+        """See `Conversations`."""
+        self._keeping.close(participant)
 
     # What REST asks
 
     async def finish(self, uid: str) -> ConversationRow | None:
-        """End the user's conversation now and return it, completed; None when there is nothing to end.
+        """End the user's conversation now and return it, completed; None when there is nothing to end (any more).
 
         Also None when it is deleted meanwhile. What was said so far is transcribed first, within the configured
         time. Cancellation leaves it ending.
@@ -153,7 +195,7 @@ class Lifecycle:
     # Beginning
 
     async def _reopen(self, row: ConversationRow) -> None:
-        segments = await self._table.segments(row.uid, row.id)
+        segments = await self._keeping.patiently(self._table.segments, row.uid, row.id)
         silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
         conversation.recover(segments)
@@ -181,57 +223,41 @@ class Lifecycle:
             source=source or "unknown",
             language=language,
         )
-        self._keep(participant, ConversationOpened(row))
+        self._keeping.keep(participant, ConversationOpened(row))
         conversation = self._live(row, silent_for=0.0)
         self._open(conversation)
         return conversation
 
     def _live(self, row: ConversationRow, silent_for: float) -> LiveConversation:
-        return LiveConversation(row, silent_for=silent_for, keep=self._keep, split=self._split)
+        conversation = LiveConversation(
+            row, silent_for=silent_for, keep=self._keeping.keep, split=self._split
+        )
+        self._unfinished.setdefault(row.uid, {})[row.id] = conversation
+        return conversation
+
+    def _over(self, conversation: LiveConversation) -> None:
+        """Nothing more is done about it here."""
+        conversation.completed.set()
+        others = self._unfinished.get(conversation.row.uid, {})
+        others.pop(conversation.id, None)
+        if not others:
+            self._unfinished.pop(conversation.row.uid, None)
 
     def _open(self, conversation: LiveConversation) -> None:
         self._current[conversation.row.uid] = conversation
         self._soon(self._watch, conversation)
-
-    def _keep(self, by: Participant, record: JournalRecord) -> None:
-        """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
-        self._append(self._journals[by.id], record)
-
-    def _append(self, journal: Journal, record: JournalRecord) -> None:
-        try:
-            journal.append(record)
-        except JournalFull as error:
-            log.error("journal.full", error=str(error))
-        self._writer.submit(journal, (record,))
-
-    async def _record(self, records: Sequence[JournalRecord]) -> None:
-        """Keep what no session's journal takes any more; returns once the database has it."""
-        while True:
-            if await self._recorded(records):
-                break
-            await trio.sleep(self._retry_interval)
-        await self._writer.flush()
-
-    async def _recorded(self, records: Sequence[JournalRecord]) -> bool:
-        """False when neither disk nor memory has room."""
-        try:
-            journal = await self._writer.open_journal(f"lifecycle-{uuid4().hex}")
-            for record in records:
-                self._append(journal, record)
-        except (JournalFull, WriterFull) as error:
-            log.error("lifecycle.waiting_for_room", error=str(error))
-            return False
-        journal.end()
-        return True
 
     # Ending
 
     async def _watch(self, conversation: LiveConversation) -> None:
         """End the conversation when its silence has lasted."""
         while not conversation.closed:
-            remaining = conversation.remaining()
-            if remaining is None or remaining > 0:
+            if not conversation.silent:
                 await conversation.wait()
+            elif not await self._keeping.patiently(self._ownership.holds, conversation.row.uid):
+                self.drop(conversation.row.uid)
+            elif conversation.closed or not conversation.silent:
+                continue  # something happened while we asked
             elif conversation.revisions:
                 self._close(conversation)
             elif conversation.participants:
@@ -242,10 +268,10 @@ class Lifecycle:
 
     async def _remove(self, conversation: LiveConversation) -> None:
         """Forget one that no session is in any more."""
-        await self._writer.flush()
-        await self._patiently(self._table.delete, conversation.row.uid, conversation.id)
+        await self._keeping.flush()
+        await self._keeping.patiently(self._table.delete, conversation.row.uid, conversation.id)
         conversation.removed = True
-        conversation.completed.set()
+        self._over(conversation)
 
     def _detach(self, conversation: LiveConversation) -> None:
         conversation.closed = True
@@ -283,16 +309,16 @@ class Lifecycle:
     async def _complete(self, conversation: LiveConversation, told: Sequence[Participant]) -> None:
         """From `in_progress` over `processing` to `completed`, telling those who took part."""
         uid, id = conversation.row.uid, conversation.id
-        await self._writer.flush()
-        segments = await self._patiently(self._table.segments, uid, id)
+        await self._keeping.flush()
+        segments = await self._keeping.patiently(self._table.segments, uid, id)
         for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
             conversation.row = replace(conversation.row, status=status)
             closed = ConversationClosed(uid, id, status, conversation.row.finished_at)
-            await self._record((closed, *self._counted(conversation, status)))
+            await self._keeping.record((closed, *self._counted(conversation, status)))
             document = conversation_document(conversation.row, segments)
             for participant in told:
                 participant.notify(event(memory=document))
-        conversation.completed.set()
+        self._over(conversation)
         log.info("conversation.completed", conversation=id, segment_count=len(segments))
 
     def _counted(self, conversation: LiveConversation, status: str) -> tuple[UsageAdded, ...]:
@@ -305,15 +331,6 @@ class Lifecycle:
     def _hour(self) -> int:
         now = self._wall_clock()
         return now - now % HOUR
-
-    async def _patiently(self, ask: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        """Ask the database until it answers: locked or full, it must not end the process, nor be forgotten."""
-        while True:
-            try:
-                return await ask(*arguments)
-            except DatabaseUnavailable as error:
-                log.error("lifecycle.waiting_for_database", error=str(error))
-            await trio.sleep(self._retry_interval)
 
     def _soon(self, task: object, *arguments: object) -> None:
         assert self._nursery is not None, "the lifecycle runs"

@@ -139,6 +139,12 @@ class LiveConversation:
                 return None
         return self.row.timeout_seconds - self.silence
 
+    @property
+    def silent(self) -> bool:
+        """Whether the timeout has passed."""
+        remaining = self.remaining()
+        return remaining is not None and remaining <= 0
+
     async def wait(self) -> None:
         """Wait until the timeout may have passed, or something changed.
 

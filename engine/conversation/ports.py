@@ -40,6 +40,8 @@ class Conversations(Protocol):
 
     async def all_unfinished(self) -> Sequence[ConversationRow]: ...
 
+    async def unfinished(self, uid: str) -> Sequence[ConversationRow]: ...
+
     async def latest_completed(self, uid: str) -> ConversationRow | None: ...
 
     async def segments(self, uid: str, id: str) -> list[Segment]: ...
@@ -47,3 +49,19 @@ class Conversations(Protocol):
     async def resume(self, uid: str, id: str, timeout_seconds: int) -> ConversationRow | None: ...
 
     async def delete(self, uid: str, id: str) -> bool: ...
+
+
+class Ownership(Protocol):
+    """Which users are this process's. One that has lost a user must not close their conversations any more."""
+
+    async def holds(self, uid: str) -> bool:
+        """Whether the user is this process's, for some time to come. Raises `DatabaseUnavailable`."""
+        ...
+
+
+class Alone:
+    """There is no other process. Implements `Ownership`."""
+
+    async def holds(self, uid: str) -> bool:
+        """See `Ownership`."""
+        return True

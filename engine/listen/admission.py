@@ -1,12 +1,13 @@
 """How many sessions there may be: in all, of one user, and new ones of one user in a minute.
 
-Operations: `admit` is a context manager around a session.
+Operations: `admit` is a context manager around a session. Where users move between processes, `hand_over` says when
+one came, and `taken_over` is told.
 Invariants: the counts are those of the contexts that are open.
 Bounded: per user only the times of the connects of the last minute are kept, at most as many as are allowed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import trio
@@ -42,6 +43,23 @@ class Admission:
             self._sessions[uid] -= 1
             if not self._sessions[uid]:
                 del self._sessions[uid]
+
+    def recent(self, uid: str) -> bool:
+        """Whether the user connected within the last minute."""
+        self._forget_before(trio.current_time() - MINUTE)
+        return uid in self._connects
+
+    def hand_over(self, uid: str) -> tuple[float, ...]:
+        """How many seconds ago the user connected, each time within the last minute; they are forgotten here."""
+        now = trio.current_time()
+        self._forget_before(now - MINUTE)
+        return tuple(now - moment for moment in self._connects.pop(uid, ()))
+
+    def taken_over(self, uid: str, ages: Collection[float]) -> None:
+        """The user connected elsewhere, so many seconds ago each: these count here from now on."""
+        if ages:
+            now = trio.current_time()
+            self._connects[uid] = sorted([*self._connects.get(uid, ()), *(now - age for age in ages)])
 
     def _check(self, uid: str) -> None:
         limits = self._limits

@@ -59,7 +59,7 @@ class ListenService:
         self._off_loop = off_loop
         self._unpacking = unpacking
         self._wall_clock = wall_clock
-        self._admission = Admission(config.limits)
+        self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
         self._sessions: dict[str, Session] = {}
@@ -72,7 +72,7 @@ class ListenService:
     @property
     def load(self) -> float:
         """Sessions over the most there may be."""
-        return self._admission.sessions / self._config.limits.sessions
+        return self.admission.sessions / self._config.limits.sessions
 
     def start_drain(self) -> None:
         """Take no more sessions and end those there are, each after its last word."""
@@ -85,6 +85,12 @@ class ListenService:
         """Wait until there is a session."""
         while not self._sessions:
             await self._changed.wait()
+
+    def send_away(self, uid: str, code: int, reason: str) -> None:
+        """End a user's sessions, each after its last word."""
+        for session in self._sessions.values():
+            if session.uid == uid:
+                session.end(code, reason)
 
     async def drained(self) -> None:
         """Wait until there is no session left."""
@@ -109,7 +115,7 @@ class ListenService:
             parameters = replace(parameters, conversation_timeout=LONGEST_TIMEOUT)
         session_id = uuid4().hex
         with (
-            self._admission.admit(uid),
+            self.admission.admit(uid),
             bound_contextvars(session=session_id),
             self._audio(session_id, parameters, vendors) as pipeline,
         ):

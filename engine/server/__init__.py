@@ -3,5 +3,16 @@
 from engine.server.http import BindError, HttpServer
 from engine.server.machine import DataDirInUse
 from engine.server.run import Bound, DrainForced, configured_vendors, serve
+from engine.server.workers import WorkersFailed, supervise
 
-__all__ = ["BindError", "Bound", "DataDirInUse", "DrainForced", "HttpServer", "configured_vendors", "serve"]
+__all__ = [
+    "BindError",
+    "Bound",
+    "DataDirInUse",
+    "DrainForced",
+    "HttpServer",
+    "WorkersFailed",
+    "configured_vendors",
+    "serve",
+    "supervise",
+]

@@ -56,10 +56,11 @@ def give_back_memory() -> None:
 
 
 @contextmanager
-def hold_data_dir(data_dir: Path) -> Iterator[None]:
+def hold_data_dir(data_dir: Path) -> Iterator[int]:
     """Keep other servers off `data_dir` (commands that read or make tokens are not kept off).
 
-    Two servers would each end the other's conversations. The lock goes with the process, however it ends.
+    Two servers would each end the other's conversations. The lock goes with the process, however it ends; with the
+    last one, when children are given the descriptor that this yields.
     Raises `DataDirInUse`, or `StoreError` when the directory cannot be made or written.
     """
     try:
@@ -77,4 +78,4 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
             raise DataDirInUse(
                 f"another server uses {str(data_dir)!r}: stop it, or set LISTEN_DATA_DIR to another folder"
             ) from None
-        yield
+        yield file.fileno()

@@ -127,8 +127,11 @@ class Conversations:
 
     async def all_unfinished(self) -> Rows:
         """Every user's conversations that are in progress or being processed, oldest first."""
-        query = select(conversations).where(conversations.c.status.in_([IN_PROGRESS, PROCESSING, MERGING]))
-        return await self._database.read(_all, query.order_by(conversations.c.created_at, conversations.c.id))
+        return await self._database.read(_all, _unfinished())
+
+    async def unfinished(self, uid: str) -> Rows:
+        """One user's conversations that are in progress or being processed, oldest first."""
+        return await self._database.read(_all, _unfinished().where(conversations.c.uid == uid))
 
     async def apply(self, records: Sequence[JournalRecord]) -> int:
         """Write journal records in one transaction; repeating them, or older ones, changes nothing.
@@ -198,6 +201,11 @@ def _filter(
 
 def _newest_first(query: Select[Any]) -> Select[Any]:
     return query.order_by(conversations.c.created_at.desc(), conversations.c.id.desc())
+
+
+def _unfinished() -> Select[Any]:
+    query = select(conversations).where(conversations.c.status.in_([IN_PROGRESS, PROCESSING, MERGING]))
+    return query.order_by(conversations.c.created_at, conversations.c.id)
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[ConversationRow]:

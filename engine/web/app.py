@@ -45,7 +45,7 @@ def create_app(services: Services) -> ListenApp:
     )
     register_errors(app)
     authenticator = Authenticator(config.auth, services.tokens)
-    app.register_blueprint(health(services.readiness, services.metrics))
+    app.register_blueprint(health(services.readiness, services.metrics, services.exposition))
     app.register_blueprint(listen(services, authenticator))
     app.register_blueprint(conversations(services, authenticator))
     app.register_blueprint(usage(services, authenticator))

@@ -4,7 +4,7 @@ The answers come from memory: no probe touches the disk, the database or a worke
 the server is saturated. What a probe cannot know by itself is reported to `Readiness` by whoever does.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from quart import Blueprint, Response, current_app
@@ -12,7 +12,10 @@ from quart import Blueprint, Response, current_app
 from engine.metrics import CONTENT_TYPE, Metrics
 from engine.web.errors import json_response
 
-__all__ = ["Check", "Readiness", "health"]
+__all__ = ["Check", "Exposition", "Readiness", "health"]
+
+Exposition = Callable[[], Awaitable[bytes]]
+"""Metrics in Prometheus' text format: of this process, or of all that share the port."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -34,6 +37,7 @@ class Readiness:
         self._load: Callable[[], float] = lambda: 0.0
         self._models = Check(False, "loading")
         self._database = Check(False, "not checked yet")
+        self._workers: Check | None = None
         self._draining = False
         self._started = False
 
@@ -53,6 +57,10 @@ class Readiness:
     def database_failed(self, detail: str) -> None:
         self._database = Check(False, detail)
 
+    def workers_ready(self, ready: int, of: int) -> None:
+        """So many processes share the port, and so many of them take sessions: one is enough."""
+        self._workers = Check(ready > 0, f"{ready} of {of}")
+
     def drain(self) -> None:
         self._draining = True
 
@@ -64,6 +72,8 @@ class Readiness:
             "draining": Check(not self._draining, "yes" if self._draining else "no"),
             "capacity": Check(load < 1, f"{load:.0%} of {self._session_limit} sessions"),
         }
+        if self._workers is not None:
+            checks["workers"] = self._workers
         self._started = self._started or all(check.ok for check in checks.values())
         return checks
 
@@ -89,8 +99,8 @@ class Readiness:
         return self._started
 
 
-def health(readiness: Readiness, metrics: Metrics) -> Blueprint:
-    """The probes and the metrics. None of them asks who is there."""
+def health(readiness: Readiness, metrics: Metrics, exposition: Exposition | None = None) -> Blueprint:
+    """The probes and the metrics. None of them asks who is there. Without `exposition` the metrics are `metrics`."""
     routes = Blueprint("health", __name__)
     metrics.watch(
         ready=lambda: float(readiness.ready),
@@ -115,7 +125,8 @@ def health(readiness: Readiness, metrics: Metrics) -> Blueprint:
 
     @routes.get("/metrics")
     async def expose() -> Response:
-        return current_app.response_class(metrics.expose(), content_type=CONTENT_TYPE)
+        text = metrics.expose() if exposition is None else await exposition()
+        return current_app.response_class(text, content_type=CONTENT_TYPE)
 
     return routes
 

@@ -8,7 +8,7 @@ from engine.config import Config
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.store.records import ConversationRow, TokenRow, UsageRow
-from engine.web.health import Readiness
+from engine.web.health import Exposition, Readiness
 from engine.wire import ListenParameters, Segment
 
 
@@ -84,7 +84,7 @@ class Usage(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything the web serves from."""
+    """Everything the web serves from. `exposition`: what /metrics says, if not the metrics of this process alone."""
 
     config: Config
     metrics: Metrics
@@ -94,3 +94,4 @@ class Services:
     lifecycle: Lifecycle
     tokens: Tokens
     usage: Usage
+    exposition: Exposition | None = None

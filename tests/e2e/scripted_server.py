@@ -1,18 +1,20 @@
 """The server as `listen serve` runs it, in a process of its own, but for a vendor that hears a script.
 
-Configured by the environment like the real one. Prints the port once it is ready; logs JSON to standard error.
+Configured by the environment like the real one. Prints the port once it is ready; logs JSON to standard error. With
+LISTEN_WORKERS above 1 the workers are `tests.e2e.scripted_worker`.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 
 import trio
 
-from engine.config import load_config
+from engine.config import Config, load_config
 from engine.log import configure_logging
-from engine.server import Bound, serve
-from engine.stt.vendor import SAMPLE_RATE, AudioSource, StreamOptions, SttEvent
+from engine.server import Bound, serve, supervise
+from engine.stt.vendor import SAMPLE_RATE, AudioSource, StreamOptions, SttEvent, Vendor
 from engine.testing import ScriptedVendor, counted_words
 
 WORD_SECONDS = "SCRIPT_WORD_SECONDS"
@@ -42,13 +44,21 @@ class _Announcement:
             print(bound.port, flush=True)
 
 
+def scripted(config: Config) -> list[Vendor]:
+    """Who transcribes."""
+    chunk = round(float(os.environ.get(CHUNK_SECONDS, "0.1")) * SAMPLE_RATE)
+    return [_Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))), chunk=chunk)]
+
+
 def main() -> None:
     """Until SIGTERM."""
     config = load_config(None, os.environ)
     configure_logging("json", "info")
-    chunk = round(float(os.environ.get(CHUNK_SECONDS, "0.1")) * SAMPLE_RATE)
-    vendor = _Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))), chunk=chunk)
-    trio.run(partial(serve, config, vendors=[vendor], task_status=_Announcement()))
+    if config.workers > 1:
+        command = (sys.executable, "-m", "tests.e2e.scripted_worker")
+        trio.run(partial(supervise, config, command=command, task_status=_Announcement()))
+    else:
+        trio.run(partial(serve, config, vendors=scripted(config), task_status=_Announcement()))
 
 
 if __name__ == "__main__":

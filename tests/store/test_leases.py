@@ -20,6 +20,14 @@ async def test_the_first_who_asks_gets_it_and_the_second_learns_who_has_it(store
     assert (await store.leases.claim("uid:bob", "two", 10)).owner == "two"
 
 
+async def test_many_are_claimed_at_once_but_for_those_that_others_have(store: Store) -> None:
+    theirs = await store.leases.claim("b", "one", 10)
+    claimed = await store.leases.claim_all(["a", "b", "c"], "two", 10)
+    assert [(lease.name, lease.owner) for lease in claimed] == [("a", "two"), ("b", "one"), ("c", "two")]
+    assert claimed[1] == theirs
+    assert await store.leases.claim_all([], "two", 10) == []
+
+
 async def test_claiming_again_extends_it_under_the_same_token(store: Store, clock: Clock) -> None:
     first = await store.leases.claim("n", "one", 10)
     clock.now += 5 * SECOND

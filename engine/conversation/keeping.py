@@ -1,0 +1,86 @@
+"""What is kept of conversations: in a journal at once, in the database soon, whatever does not work meanwhile.
+
+Operations: `open` a session's journal, `keep` a record in it, `close` it; `record` what no session's journal takes;
+`flush`; `patiently` asks the database.
+Invariants: a record is in a journal, or at least in the writer's memory, before `keep` returns.
+Bounded by the sessions there are: one journal each.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import uuid4
+
+import trio
+
+from engine.conversation.ports import Journal, Writer
+from engine.listen.ports import Participant
+from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable, JournalFull, WriterFull
+from engine.store.records import JournalRecord
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Keeping:
+    """The journals of the live sessions. `retry_interval`: seconds between two tries while disk or database fail."""
+
+    def __init__(self, writer: Writer, retry_interval: float) -> None:
+        self._writer = writer
+        self._retry_interval = retry_interval
+        self._journals: dict[str, Journal] = {}
+
+    async def open(self, participant: Participant) -> None:
+        """Make the session's journal. Raises `JournalFull`."""
+        self._journals[participant.id] = await self._writer.open_journal(participant.id)
+
+    def close(self, participant: Participant) -> None:
+        """The session is over: its journal is removed once the database has all of it."""
+        journal = self._journals.pop(participant.id, None)
+        if journal is not None:
+            journal.end()
+
+    def keep(self, by: Participant, record: JournalRecord) -> None:
+        """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
+        self._append(self._journals[by.id], record)
+
+    def _append(self, journal: Journal, record: JournalRecord) -> None:
+        try:
+            journal.append(record)
+        except JournalFull as error:
+            log.error("journal.full", error=str(error))
+        self._writer.submit(journal, (record,))
+
+    async def record(self, records: Sequence[JournalRecord]) -> None:
+        """Keep what no session's journal takes any more; returns once the database has it."""
+        while True:
+            if await self._recorded(records):
+                break
+            await trio.sleep(self._retry_interval)
+        await self._writer.flush()
+
+    async def _recorded(self, records: Sequence[JournalRecord]) -> bool:
+        """False when neither disk nor memory has room."""
+        try:
+            journal = await self._writer.open_journal(f"lifecycle-{uuid4().hex}")
+            for record in records:
+                self._append(journal, record)
+        except (JournalFull, WriterFull) as error:
+            log.error("lifecycle.waiting_for_room", error=str(error))
+            return False
+        journal.end()
+        return True
+
+    async def flush(self) -> None:
+        """Return when all that was kept so far is in the database."""
+        await self._writer.flush()
+
+    async def patiently(self, ask: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        """Ask the database until it answers: locked or full, it must not end the process, nor be forgotten."""
+        while True:
+            try:
+                return await ask(*arguments)
+            except DatabaseUnavailable as error:
+                log.error("lifecycle.waiting_for_database", error=str(error))
+            await trio.sleep(self._retry_interval)
