@@ -1,7 +1,8 @@
 /*
- * The frame reader. An input is two bytes (the longest message, how the stream is cut), then what a client sends.
+ * The frame reader and what is written for it. An input is two bytes (the longest message, in the upper half also whose
+ * frames are read; how the stream is cut), then what the other side sends.
  *
- * Invariants: a call takes what it says; parts lie in the caller's bytes; messages and control frames keep their
+ * Invariants: a frame of ours, masked as a client's, is read as what was put in; a call takes what it says; parts lie in the caller's bytes; messages and control frames keep their
  * limits; after the end there is silence; and however the stream is cut, the same things are read. (Of a message in
  * which the stream ends badly more may have been handed up when it was cut.)
  */
@@ -87,12 +88,13 @@ static void take(reading *r, const frame_event *event, const uint8_t *data, size
 }
 
 /* Read all of it in pieces of up to `piece` bytes, each in memory of its own, so that its end is seen. */
-static reading read_cut(const uint8_t *data, size_t size, uint64_t limit, size_t piece)
+static reading read_cut(const uint8_t *data, size_t size, uint64_t limit, int from_server, size_t piece)
 {
     frame_reader reader;
     frame_event event;
     reading r = {0};
     frame_reader_init(&reader, limit);
+    reader.from_server = from_server;
     for (size_t at = 0; at < size; at += piece) {
         const size_t bytes = size - at < piece ? size - at : piece;
         uint8_t *chunk = malloc(bytes);
@@ -108,14 +110,32 @@ static reading read_cut(const uint8_t *data, size_t size, uint64_t limit, size_t
     return r;
 }
 
+static void write_and_read(const uint8_t *key, const uint8_t *data, size_t size)
+{
+    frame_reader reader;
+    frame_event event;
+    uint8_t *written = malloc(FRAME_MASKED_HEAD + size);
+    const size_t head = frame_head_masked(written, FRAME_BINARY, size, key);
+    HOLDS(head <= FRAME_MASKED_HEAD);
+    frame_mask(written + head, data, size, key);
+    frame_reader_init(&reader, size);
+    HOLDS(frame_read(&reader, written, head + size, &event) == head + size);
+    HOLDS(event.kind == FRAME_PART && event.first && event.last && event.bytes == size);
+    HOLDS(memcmp(event.data, data, size) == 0);
+    free(written);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < HEAD)
         return 0;
+    if (size >= FRAME_KEY)
+        write_and_read(data, data, size);
     const uint64_t limit = limits[data[0] % (sizeof(limits) / sizeof(*limits))];
     const size_t piece = (size_t)data[1] + 1;
-    const reading whole = read_cut(data + HEAD, size - HEAD, limit, size);
-    const reading cut = read_cut(data + HEAD, size - HEAD, limit, piece);
+    const int from_server = data[0] >> 7;
+    const reading whole = read_cut(data + HEAD, size - HEAD, limit, from_server, size);
+    const reading cut = read_cut(data + HEAD, size - HEAD, limit, from_server, piece);
     HOLDS(whole.sum == cut.sum && whole.ended == cut.ended);
     HOLDS(whole.ended || (whole.part == cut.part && whole.message == cut.message));
     return 0;
@@ -159,7 +179,7 @@ static size_t make_frame(dice *d, uint8_t *out, size_t room)
         return 0;
     size_t at = 0;
     out[at++] = (uint8_t)((dice_roll(d, 3) ? 0x80 : 0) | (dice_roll(d, 16) ? 0 : 0x40) | opcodes[dice_roll(d, 11)]);
-    out[at++] = (uint8_t)((dice_roll(d, 20) ? 0x80 : 0) | (form == 0 ? bytes : form == 2 ? 126 : 127));
+    out[at++] = (uint8_t)((dice_roll(d, 6) ? 0x80 : 0) | (form == 0 ? bytes : form == 2 ? 126 : 127));
     for (int i = form - 1; i >= 0; i--)
         out[at++] = (uint8_t)((uint64_t)bytes >> (8 * i));
     uint8_t mask[4] = {0};

@@ -54,7 +54,7 @@ def test_half_a_minute_of_mutations_finds_nothing(gcc: list[str], tmp_path: Path
 
 BUGS = {
     "a control frame of any length": ("frames", "frame.c", "|| length > FRAME_CONTROL)", ")"),
-    "a key that begins anew with each part": ("frames", "frame.c", "key + bytes % MASK_BYTES", "key"),
+    "a key that begins anew with each part": ("frames", "frame.c", "key + bytes % FRAME_KEY", "key"),
     "a carried byte that is forgotten": (
         "codecs",
         "pcm.c",
