@@ -112,8 +112,7 @@ static int set_up(lane *l, uint32_t slots)
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
-    const uint64_t longest = l->message_limit > LANE_VENDOR_MESSAGE ? l->message_limit : LANE_VENDOR_MESSAGE;
-    l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + longest);
+    l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + vendor_message_limit(l));
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
     if (l->epoll < 0 || l->bell < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
@@ -285,7 +284,8 @@ static void look_at(lane *l, const struct epoll_event *event)
         return;
     if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         output_flush(l, s);
-    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP) && input_wanted(s)) {
+    const int had_its_turn = s->listed; /* in this call already, or it comes first in the next */
+    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP) && input_wanted(s) && !had_its_turn) {
         if (input_left(s))
             input_go_on(l, s);
         else

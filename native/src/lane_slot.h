@@ -101,6 +101,7 @@ void output_pong(lane *l, lane_slot *s, const uint8_t *data, size_t bytes);
 int output_close(lane *l, lane_slot *s, int code, const uint8_t *reason, size_t bytes);
 
 /* lane_vendor.c */
+uint64_t vendor_message_limit(const lane *l);
 void vendor_pump(lane *l, lane_pump *p);
 const uint8_t *vendor_key(lane *l);
 void vendor_weigh(lane *l, uint64_t now);

@@ -7,13 +7,18 @@
 #include <sys/random.h>
 #include <time.h>
 
+uint64_t vendor_message_limit(const lane *l)
+{
+    return l->message_limit > LANE_VENDOR_MESSAGE ? l->message_limit : LANE_VENDOR_MESSAGE;
+}
+
 int64_t lane_dial(lane *l, int fd, const uint8_t *data, size_t bytes)
 {
     const int64_t slot = lane_add(l, fd);
     if (slot < 0)
         return slot;
     lane_slot *s = &l->slot[slot];
-    frame_reader_init(&s->reader, LANE_VENDOR_MESSAGE);
+    frame_reader_init(&s->reader, vendor_message_limit(l));
     s->reader.from_server = 1;
     s->dialled = 1;
     if (buffer_append(&s->held, data, bytes))

@@ -20,7 +20,8 @@
  *   a socket that takes no more stops the pump; at most one message waits for it
  *   everything a vendor says is handed up in order, control frames apart: pings are answered, pongs are reported
  *
- * Bounded: a message of a vendor by LANE_VENDOR_MESSAGE, one run by the burst that the pace allows.
+ * Bounded: a message of a vendor by LANE_VENDOR_MESSAGE, or the clients' limit where that is larger, one run by the
+ * burst that the pace allows.
  *
  * Known doubts: what the vendor's pace does not let go yet goes when more audio comes, not by a clock: the last of what
  * was behind waits for whoever flushes it. The share of a core is the thread's own: a machine that is busy otherwise

@@ -14,9 +14,8 @@ import msgspec
 import pytest
 import trio
 
-from engine.stt.websocket import WebSocketTransport
 from tests.server.autobahn import MESSAGE_LIMIT, Verdicts, try_client, try_server, websockets_server
-from tests.server.test_autobahn import echoing
+from tests.server.test_autobahn import echoing, transport
 
 pytestmark = pytest.mark.campaign
 
@@ -50,7 +49,13 @@ async def http(cases: tuple[str, ...]) -> Verdicts:
 
 
 async def client(cases: tuple[str, ...]) -> Verdicts:
-    return await try_client(WebSocketTransport(message_limit=MESSAGE_LIMIT), cases)
+    async with transport("trio-websocket") as connecting:
+        return await try_client(connecting, cases)
+
+
+async def client_in_the_lane(cases: tuple[str, ...]) -> Verdicts:
+    async with transport("lane") as connecting:
+        return await try_client(connecting, cases)
 
 
 async def websockets(cases: tuple[str, ...]) -> Verdicts:
@@ -61,6 +66,7 @@ async def websockets(cases: tuple[str, ...]) -> Verdicts:
 OURS: dict[str, Try] = {
     "our server, native lane": lane,
     "our server, HTTP server": http,
+    "our client, native lane": client_in_the_lane,
     "our client, trio-websocket": client,
 }
 PEERS: dict[str, Try] = {f"server of websockets {importlib.metadata.version('websockets')}": websockets}

@@ -307,15 +307,14 @@ def test_a_packet_costs_one_receive_and_no_copy(laned: Laned) -> None:
         clients.append(client)
     laned.all()
     counts = lib.lane_counted(laned.lane)
-    before = {
-        name: getattr(counts, name) for name in ("receives", "sends", "controls", "bytes_copied", "waits")
-    }
+    names = ("receives", "sends", "controls", "bytes_copied")
+    before = {name: getattr(counts, name) for name in names}
     for _ in range(50):
         for client in clients:
             client.sendall(frame(BINARY, bytes(640)))
-        laned.run()
+        laned.all()  # one call, unless this process is held up in it
     after = {name: getattr(counts, name) - number for name, number in before.items()}
-    assert after == {"receives": 400, "sends": 0, "controls": 0, "bytes_copied": 0, "waits": 50}
+    assert after == {"receives": 400, "sends": 0, "controls": 0, "bytes_copied": 0}
 
 
 STEPS = st.lists(
@@ -339,8 +338,19 @@ def test_however_it_is_held_and_cut_everything_comes_once_and_in_order(
     ring = Ring(2_000)
     reader = ring.cursor("reader", lossless=True)
     intake = laned.decode(slot, ring, piece=piece * 2)
+    client.setblocking(False)
+    unsent: list[bytes] = []
     heard = bytearray()
     texts: list[bytes] = []
+
+    def say() -> None:
+        """What the socket takes: while nobody reads, that is only so many pieces, however short."""
+        with suppress(BlockingIOError):
+            while unsent:
+                unsent[0] = unsent[0][client.send(unsent[0]) :]
+                if not unsent[0]:
+                    del unsent[0]
+                look()
 
     def look() -> bool:
         found = laned.all()
@@ -358,9 +368,8 @@ def test_however_it_is_held_and_cut_everything_comes_once_and_in_order(
         if kind in ("audio", "text", "ping"):
             opcode = {"audio": BINARY, "text": TEXT, "ping": PING}[kind]
             stream = frame(opcode, data)
-            for start in range(0, len(stream), cut):
-                client.sendall(stream[start : start + cut])
-                look()
+            unsent.extend(stream[start : start + cut] for start in range(0, len(stream), cut))
+            say()
         elif kind == "hear":
             hear(len(data))
         else:
@@ -369,8 +378,9 @@ def test_however_it_is_held_and_cut_everything_comes_once_and_in_order(
         look()
     lib.lane_read(laned.lane, slot, lib.LANE_ALL)
     hear(reader.available)
-    while look():
+    while look() or unsent:
         hear(reader.available)
+        say()
     hear(reader.available)
     assert texts == [data for kind, data in steps if kind == "text"]
     whole = len(audio) - len(audio) % 2

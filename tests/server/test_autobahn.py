@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+import trio
 
 from engine.listen.ports import ClientGone, ClientSocket
-from engine.server.lane import LaneSocket
+from engine.server.lane import Lane, LaneSocket
+from engine.server.vendor_lane import LaneTransport
+from engine.stt.transport import Transport
 from engine.stt.websocket import WebSocketTransport
 from engine.web import Visit
-from tests.server.autobahn import MESSAGE_LIMIT, Verdicts, try_client, try_server
+from tests.server.autobahn import AT_ONCE, MESSAGE_LIMIT, Verdicts, try_client, try_server
 from tests.server.serving import WebSocketApp, config, serving
 
 pytest.importorskip("kosoku")
@@ -55,5 +58,21 @@ async def test_a_server_finds_no_fault_in_the_cases_on_the_protocol(way: str) ->
         check(await try_server(url, PROTOCOL), 240)
 
 
-async def test_a_client_of_vendors_finds_no_fault_in_the_cases_on_the_protocol() -> None:
-    check(await try_client(WebSocketTransport(message_limit=MESSAGE_LIMIT), PROTOCOL), 240)
+@asynccontextmanager
+async def transport(way: str) -> AsyncIterator[Transport]:
+    """What connects to vendors: in the lane, or by trio-websocket."""
+    by_trio = WebSocketTransport(message_limit=MESSAGE_LIMIT)
+    if way == "trio-websocket":
+        yield by_trio
+        return
+    lane = Lane(1, MESSAGE_LIMIT, links=AT_ONCE)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        yield LaneTransport(lane, by_trio)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("way", ["lane", "trio-websocket"])
+async def test_a_client_of_vendors_finds_no_fault_in_the_cases_on_the_protocol(way: str) -> None:
+    async with transport(way) as connecting:
+        check(await try_client(connecting, PROTOCOL), 240)
