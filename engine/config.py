@@ -143,6 +143,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             description="Processes that share the port, one per core at most; each loads the local model.",
         ),
     ] = 1
+    lane_pause: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.02,
+            description="Longest pause of the lane, for packets to gather: none when idle, all of it when a quarter"
+            " of a core is busy.",
+        ),
+    ] = 0.003
     drain_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="From SIGTERM to the end of the process, at most.")
     ] = 30.0

@@ -37,7 +37,9 @@ def lane_for(config: Config) -> Lane:
     Raises OSError where the system has none for it.
     """
     sessions = config.limits.sessions
-    return Lane(sessions + SPARE_SLOTS, config.session.message_limit, links=2 * sessions)
+    return Lane(
+        sessions + SPARE_SLOTS, config.session.message_limit, links=2 * sessions, pause=config.lane_pause
+    )
 
 
 def open_lane(config: Config) -> Lane | None:

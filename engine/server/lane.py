@@ -8,7 +8,8 @@ reader wanted.
 Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one receive may hold, then its socket is not
 read; one message waits to be sent, `send` waits with it.
 Vendors' connections are in it, too (`vendor_lane.py`).
-Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`).
+Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`). When the
+server is idle it comes with each packet; with the load a pause before the next call grows, up to `pause`.
 Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
 may take the interpreter's switch interval (5 ms) while they compute. AAC and calls of several channels are received
 here but decoded by the session: AAC in a thread, with what other sessions have of it.
@@ -66,10 +67,10 @@ class Lane:
     """All connections in the lane.
 
     `slots`: the most clients there may be, `links`: the most connections to vendors; `message_limit`, of clients, in
-    bytes.
+    bytes; `pause`: seconds between two native calls when the server is busy.
     """
 
-    def __init__(self, slots: int, message_limit: int, *, links: int = 0) -> None:
+    def __init__(self, slots: int, message_limit: int, *, links: int = 0, pause: float = 0.0) -> None:
         error = ffi.new("int *")
         native = lib.lane_open(slots + links, message_limit, error)
         if native == ffi.NULL:
@@ -78,6 +79,8 @@ class Lane:
         self._native = ffi.gc(native, lib.lane_close)
         self._slots = slots
         self._links_limit = links
+        self._pause = pause
+        self._counts = lib.lane_counted(self._native)
         self._links: set[int] = set()
         self._sockets: dict[int, LaneSocket] = {}
 
@@ -119,8 +122,22 @@ class Lane:
             while True:
                 await trio.lowlevel.wait_readable(descriptor)
                 self._drain()
+                await self._drain_together()
         finally:
             trio.lowlevel.notify_closing(descriptor)
+
+    async def _drain_together(self) -> None:
+        """While the server is busy, let packets gather: a wake-up costs more than what is done for a packet."""
+        counts = self._counts
+        while counts.ready:
+            share = (counts.load - lib.LANE_IDLE) / (lib.LANE_BUSY - lib.LANE_IDLE)
+            if share <= 0 or not self._pause:
+                return
+            if counts.ready < lib.LANE_EVENTS:
+                await trio.sleep(self._pause * min(share, 1.0))
+            else:
+                await trio.lowlevel.checkpoint()
+            self._drain()
 
     def _drain(self) -> None:
         reports = lib.lane_reports(self._native)
@@ -137,7 +154,7 @@ class Lane:
 
     def statistics(self) -> LaneStatistics:
         """How many connections, and what was done for them."""
-        counts = lib.lane_counted(self._native)
+        counts = self._counts
         names = LaneStatistics.__struct_fields__[3:]
         totals = {name: getattr(counts, name) for name in names}
         return LaneStatistics(
@@ -174,7 +191,8 @@ class LaneSocket:
 
     async def receive(self) -> bytes | str:
         """The next message; after the last one raises `ClientGone`, also after our own `close`."""
-        await trio.lowlevel.checkpoint()
+        if self._queue:
+            await trio.lowlevel.checkpoint()
         while not self._queue:
             if self._failure is not None:
                 raise self._failure
@@ -277,7 +295,7 @@ class LaneSocket:
             if status == lib.LANE_NO_MEMORY:
                 raise MemoryError(f"no memory for a message of {len(data)} bytes")
             if status == lib.LANE_WROTE:
-                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint_if_cancelled()
                 return
             if status == lib.LANE_GONE:
                 break

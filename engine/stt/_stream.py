@@ -312,10 +312,12 @@ class Stream:
             self._fail(self.protocol.lost(lost))
             return
         self._pumping.take()
+        awaited = self._books.covered < self._wanted or self.protocol.traits.window is not None
         for event in self.protocol.received(message):
             self._on_event(event)
         self._pumping.take()  # what was acknowledged
-        self._notify()
+        if awaited:
+            self._notify()
 
     def _notify(self) -> None:
         self._changed.set()

@@ -302,6 +302,7 @@ int lane_run(lane *l)
     l->reported = 0;
     l->copied = 0;
     const int ready = epoll_wait(l->epoll, events, LANE_EVENTS, 0);
+    l->counts.ready = ready > 0 ? (uint64_t)ready : 0;
     const uint64_t began = lane_nanoseconds();
     const uint64_t until = began + LANE_NANOSECONDS;
     vendor_weigh(l, began);

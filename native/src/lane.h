@@ -108,6 +108,7 @@ typedef struct {
     uint64_t vendor_messages; /* of these, from vendors */
     uint64_t vendor_frames;   /* messages of audio that pumps sent, and their samples */
     uint64_t vendor_samples;
+    uint64_t ready;           /* of the last run alone: sockets that it looked at */
     uint64_t load;            /* thousandths of a core that the thread which runs the lane uses now */
 } lane_counts;
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trio
 
+from engine._native import ffi, lib
 from engine.audio.codecs import create_decoder
 from engine.audio.intake import Intake, open_intake
 from engine.audio.ring import Ring
@@ -38,8 +39,8 @@ class Connected:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Connected]:
-    lane = Lane(SLOTS, LIMIT)
+async def connected(pause: float = 0.0) -> AsyncIterator[Connected]:
+    lane = Lane(SLOTS, LIMIT, pause=pause)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         client = await trio.open_tcp_stream(*listener.socket.getsockname())
@@ -225,6 +226,21 @@ async def test_after_our_close_nothing_is_sent_and_the_reason_is_cut_to_what_fit
         await one.client.send(close_frame(1001))
         with trio.fail_after(10):
             await one.socket.finish(lambda: None)
+
+
+async def test_a_busy_lane_lets_packets_gather_and_rests_when_none_come() -> None:
+    async with connected(pause=0.001) as one:
+        counts = ffi.cast("lane_counts *", one.lane._counts)
+        await one.client.send(frame(TEXT, b"first"))
+        assert await one.receive() == "first"
+        for number in range(100):
+            counts.load = lib.LANE_BUSY
+            await one.client.send(frame(TEXT, f"{number}".encode()))
+            assert await one.receive() == f"{number}"
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        runs = one.lane.statistics().runs
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert one.lane.statistics().runs == runs, "it waits for the sockets again"
 
 
 async def test_what_is_done_is_counted() -> None:
