@@ -9,8 +9,8 @@ built (`bench.peer_uvicorn`). Then, with `--largest MS`, the number of streams u
 with a p99 from packet to segment within MS, and each at 70 % of that; where the lane's CPU goes (`bench.costs`); and
 what `listen doctor --capacity` says of this machine. The report is written by `bench.report`.
 
-Exit status 1 when a figure must not be believed: generator or vendor used more than 80 % of a core, or a server lost
-words or streams. Such figures are marked.
+Where a server lost words or streams, that number was too many for it, which is marked. Exit status 1 when a figure must
+not be believed: generator or vendor used more than 80 % of a core.
 """
 
 import argparse
@@ -32,7 +32,6 @@ from engine.cli.load_figures import LimitElsewhere, LoadFigures, largest, usage_
 from engine.cli.load_process import Running
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
-from engine.cli.status import Failure
 from engine.config import load_config
 
 RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
@@ -93,23 +92,27 @@ def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float, 
         most, elsewhere = largest(figures, MOST, limit_ms, first=first)[0], ""
     except LimitElsewhere as limit:
         most, elsewhere = limit.kept, str(limit)
-    except Failure as failure:
-        return Sustained(0, str(failure), None)
     count = int(most * LEISURE)
     return Sustained(most, elsewhere, measure(_of(plan, count), stack, vendor) if count else None)
 
 
 def _same_numbers(
     running: dict[str, Running], vendor: Running, counts: Sequence[int], arguments: argparse.Namespace
-) -> list[Measured]:
-    """All stacks in turn. Streams in rising number: what a server keeps from one load it needs for the next anyway."""
-    measured = []
+) -> tuple[list[Measured], list[str]]:
+    """All stacks in turn, in rising number of streams; and what was left out, because fewer were too many already."""
+    measured, left_out = list[Measured](), list[str]()
     for count in counts:
+        able = {
+            name: stack
+            for name, stack in running.items()
+            if not any(one.stack == name and one.overload for one in measured)
+        }
+        left_out += [f"{name} at {count} streams" for name in running.keys() - able.keys()]
         for number in range(arguments.rounds):
-            for name, stack in running.items():
+            for name, stack in able.items():
                 print(f"{count} streams, round {number + 1}: {name}", file=sys.stderr, flush=True)
                 measured.append(measure(plan_of(count, arguments.seconds), stack, vendor))
-    return measured
+    return measured, left_out
 
 
 def _largest_numbers(
@@ -118,7 +121,7 @@ def _largest_numbers(
     found = {}
     for name, stack in running.items():
         cheapest = min(one.cpu for one in measured if one.stack == name)
-        first = max(1, int(0.5e6 / cheapest)) if cheapest else 1
+        first = max(1, int(0.5e6 / cheapest)) if cheapest else 1  # half a core
         print(f"the most that {name} carries, from {first}", file=sys.stderr, flush=True)
         plan = plan_of(1, arguments.seconds)
         found[name] = sustained(plan, stack, vendor, arguments.largest, first)
@@ -169,22 +172,22 @@ def run(arguments: argparse.Namespace) -> Report:
     with stacks([*names, COSTS] if "lane" in names else names) as (vendor, started):
         running = {name: _warm(stack, vendor) for name, stack in started.items()}
         clocked = running.pop(COSTS, None)
-        measured = _same_numbers(running, vendor, counts, arguments)
+        measured, left_out = _same_numbers(running, vendor, counts, arguments)
         found = _largest_numbers(running, vendor, measured, arguments) if arguments.largest else {}
         costs = _costs(vendor, clocked, _carried(measured), arguments.seconds) if clocked else None
     capacity = None
     if "lane" in names:
         print("listen doctor --capacity", file=sys.stderr, flush=True)
         capacity = measure_capacity(load_config(), lambda line: print(line, file=sys.stderr, flush=True))
-    return Report(described, counts, names, measured, arguments.largest, found, costs, capacity)
+    return Report(described, counts, names, measured, left_out, arguments.largest, found, costs, capacity)
 
 
 def _carried(measured: Sequence[Measured]) -> int:
     """The largest of the numbers at which the lane lost nothing; the smallest where it always did."""
     lane = [one for one in measured if one.stack == "lane"]
-    doubtful = {one.figures.streams for one in lane if one.doubt}
+    too_many = {one.figures.streams for one in lane if one.doubt or one.overload}
     counts = {one.figures.streams for one in lane}
-    return max(counts - doubtful, default=min(counts))
+    return max(counts - too_many, default=min(counts))
 
 
 def main(given: Sequence[str] = ()) -> int:

@@ -45,6 +45,11 @@ class Measured(msgspec.Struct, frozen=True):
             self.figures.believe()
         except Failure as failure:
             return str(failure)
+        return ""
+
+    @property
+    def overload(self) -> str:
+        """What shows that so many streams were too many for the server; empty when they were not."""
         figures = self.figures
         if figures.failed or not figures.expected or figures.missing > LOST * figures.expected:
             return (
@@ -62,21 +67,38 @@ class Sustained(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything that was measured in one run. `costs`: what was counted, and the load it was counted under."""
+    """Everything that was measured in one run.
+
+    `left_out`: numbers that were not tried. `costs`: what was counted, and the load it was counted under.
+    """
 
     machine: list[str]
     counts: list[int]
     names: list[str]
     measured: list[Measured]
+    left_out: list[str]
     limit_ms: float | None
     sustained: dict[str, Sustained]
     costs: tuple[costs.Counted, LoadFigures] | None
     capacity: Capacity | None
 
+    def every(self) -> list[Measured]:
+        """All single figures."""
+        return [*self.measured, *(one.leisurely for one in self.sustained.values() if one.leisurely)]
+
     def doubts(self) -> list[str]:
         """Figures that must not be believed, and why."""
-        found = [*self.measured, *(one.leisurely for one in self.sustained.values() if one.leisurely)]
-        return [f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in found if one.doubt]
+        return [
+            f"{one.stack} at {one.figures.streams} streams: {one.doubt}" for one in self.every() if one.doubt
+        ]
+
+    def overloads(self) -> list[str]:
+        """Numbers of streams that were too many, and what showed it."""
+        return [
+            f"{one.stack} at {one.figures.streams} streams: {one.overload}"
+            for one in self.every()
+            if one.overload
+        ]
 
     def cpu(self, name: str, count: int) -> float | None:
         """Median µs of CPU a stream-second."""
@@ -111,6 +133,10 @@ def _text(report: Report) -> Iterator[str]:
         yield from costs.table(counted, figures, limit)
     if report.capacity is not None:
         yield from _capacity(report, report.capacity)
+    if report.overloads():
+        yield from ("", "## Too many streams", "", *(f"- {overload}" for overload in report.overloads()))
+        if report.left_out:
+            yield f"- not tried, because fewer were too many: {', '.join(report.left_out)}"
     if report.doubts():
         yield from ("", "## Doubtful", "", *(f"- {doubt}" for doubt in report.doubts()))
 
@@ -122,7 +148,7 @@ def _to_the_limit(report: Report) -> Iterator[str]:
             [one for one in report.measured if (one.stack, one.figures.streams) == (name, count)]
             for name in (OURS, LIMIT)
         ]
-        if all(both) and not any(one.doubt for of in both for one in of):
+        if all(both) and not any(one.doubt or one.overload for of in both for one in of):
             ratio = statistics.median(ours.cpu / limit.cpu for ours, limit in zip(*both, strict=True))
             yield f"At {count} streams the lane takes {ratio:.2f} times the CPU of the C limit."
             return
@@ -155,10 +181,11 @@ def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str
     client = _median([one.figures.to_client for one in rounds], "p99")
     memory = max(one.kib_per_stream for one in rounds)
     others = max(one.figures.others_core_share for one in rounds)
-    doubt = "doubtful" if any(one.doubt for one in rounds) else ""
+    too_many = "too many" if any(one.overload for one in rounds) else ""
+    mark = "doubtful" if any(one.doubt for one in rounds) else too_many
     return (
         f"| {count} | {rounds[0].stack} | {cpu:.0f} | {ratio} | {', '.join(segment)} | {vendor} | {client} "
-        f"| {memory:.0f} | {others:.2f} | {doubt} |"
+        f"| {memory:.0f} | {others:.2f} | {mark} |"
     )
 
 

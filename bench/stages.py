@@ -2,8 +2,8 @@
 
     python -m bench stages
 
-"ratio" is our time over the reference's: the median over the rounds, and the interval that holds it with 99 % sureness.
-`bench.guard` holds the same ratios to `budgets.toml`.
+The report is `bench/report/stages.md`. "ratio" is our time over the reference's: the median over the rounds, and the
+interval that holds it with 99 % sureness. `bench.guard` holds the same ratios to `budgets.toml`.
 """
 
 import json
@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ import trio
 from bench.bare import BareLoop
 from bench.decode import CASES, ours
 from bench.interleaved import Stage, Turns, take_turns, timed
+from bench.machine import machine
+from bench.plot import bars
 from bench.ring import PlainRing
 from bench.sockets import PACKETS_A_CHUNK, SOCKETS, LanedSockets, clients, opus_packets
 from bench.wire import BareReceiver, FrameLoops
@@ -36,6 +39,7 @@ from engine.wire.messages import Segment, encode_segments
 
 __all__ = ["stages", "table"]
 
+REPORT = Path(__file__).parent / "report"
 RATE = 16_000
 ROUNDS = 100
 TEXT = "Ever tried. Ever failed. No matter."
@@ -250,6 +254,17 @@ def table(stages: Sequence[Stage], turns: dict[str, Turns]) -> list[str]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, write the report with its plot, and print it."""
+    described = machine()
     with stages() as measured:
-        print("\n".join(table(measured, take_turns(measured, ROUNDS))))
+        turns = take_turns(measured, ROUNDS)
+        lines = table(measured, turns)
+    text = "\n".join(
+        ["# The stages of the live path", "", *described, "", "![ratios](stages.svg)", "", *lines, ""]
+    )
+    ratios: list[float | None] = [turns[stage.name].ratio for stage in measured]
+    plot = bars("CPU over the reference's", list(turns), {"ours": ratios}, log=True)
+    REPORT.mkdir(exist_ok=True)
+    (REPORT / "stages.md").write_text(text)
+    (REPORT / "stages.svg").write_text(plot)
+    print(text)

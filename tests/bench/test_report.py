@@ -73,6 +73,7 @@ def report(**changed: Any) -> Report:
         [50],
         [LIMIT, "lane", "uvicorn"],
         ROUNDS,
+        [],
         1000.0,
         sustained,
         (COUNTED, figures),
@@ -89,17 +90,26 @@ def test_the_ratio_to_the_limit_is_of_the_same_round() -> None:
     assert table[3].startswith("| 50 | lane | 3200 | 2.10 (2.00 to 2.20) |")
 
 
+def test_a_figure_that_must_not_be_believed_is_marked() -> None:
+    bad = recorded("lane", 1000, generator_core_share=0.9)
+    assert rows([bad], [50], ["lane"])[-1].endswith("| doubtful |")
+    (doubt,) = report(measured=[bad]).doubts()
+    assert doubt.startswith("lane at 50 streams: the generator itself used 90%")
+
+
 @pytest.mark.parametrize(
     "changed",
-    [{"generator_core_share": 0.9}, {"missing": 3}, {"failed": {"lost": 1}}, {"expected": 0}],
+    [{"missing": 3}, {"failed": {"lost": 1}}, {"expected": 0}],
     ids=lambda changed: next(iter(changed)),
 )
-def test_a_figure_that_must_not_be_believed_is_marked(changed: dict[str, Any]) -> None:
-    assert recorded("lane", 1000).doubt == ""
+def test_a_number_at_which_words_were_lost_was_too_many(changed: dict[str, Any], tmp_path: Path) -> None:
+    assert recorded("lane", 1000).overload == ""
     bad = recorded("lane", 1000, **changed)
-    assert bad.doubt
-    assert rows([bad], [50], ["lane"])[-1].endswith("| doubtful |")
-    assert report(measured=[bad], costs=None).doubts() == [f"lane at 50 streams: {bad.doubt}"]
+    assert rows([bad], [50], ["lane"])[-1].endswith("| too many |")
+    assert report(measured=[bad]).doubts() == []
+    text = write(report(measured=[bad], left_out=["lane at 200 streams"]), tmp_path)
+    assert f"## Too many streams\n\n- lane at 50 streams: {bad.overload}" in text
+    assert "- not tried, because fewer were too many: lane at 200 streams" in text
 
 
 def test_the_report_says_what_was_found_and_its_plots_are_beside_it(tmp_path: Path) -> None:
