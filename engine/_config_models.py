@@ -38,7 +38,9 @@ class Llm(msgspec.Struct, frozen=True, kw_only=True):
     ] = 2048
     structured_output: Annotated[
         Literal["json_schema", "json_object", "prompt"],
-        Meta(description="How the server is told the shape of an answer; `prompt`: in words only."),
+        Meta(
+            description="How the server is told the shape of an answer; but for `json_schema` in words as well."
+        ),
     ] = "json_schema"
     concurrency: Annotated[int, Meta(ge=1, le=1000, description="Requests at once; further ones wait.")] = 4
     queue_limit: Annotated[

@@ -22,6 +22,7 @@ from engine.conversation.llm import (
     LlmUnavailable,
     Message,
     TextDelta,
+    TextPart,
     Tool,
     ToolCall,
     Usage,
@@ -60,6 +61,8 @@ class OpenAiLlm:
         max_tokens: int | None = None,
     ) -> Completion:
         """See `Llm.complete`."""
+        if schema and self._settings.structured_output != "json_schema":
+            messages = _told(messages, schema)
         body = self._body(messages, tools, max_tokens) | self._format(schema)
         return self._counted(await self.server.post("chat", _PATH, body, _completion))
 
@@ -244,6 +247,15 @@ def _arguments(function: _Function) -> str:
 
 def _declined() -> LlmRefused:
     return LlmRefused("the model declines to answer this", "content_filter")
+
+
+def _told(messages: Sequence[Message], schema: AnswerSchema) -> list[Message]:
+    """The messages, the last saying in words what shape the answer shall have."""
+    shape = msgspec.json.encode(schema.schema).decode()
+    told = f"\n\nAnswer with nothing but one JSON object of this JSON Schema:\n{shape}"
+    *before, last = messages
+    content = last.content + told if isinstance(last.content, str) else (*last.content, TextPart(told))
+    return [*before, msgspec.structs.replace(last, content=content)]
 
 
 def _message(message: Message) -> dict[str, Any]:

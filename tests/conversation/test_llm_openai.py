@@ -176,7 +176,10 @@ async def test_servers_that_differ_are_understood(kind: Wrong, text: str, finish
 async def test_the_shape_of_an_answer_is_asked_for_as_configured(setting: Any, sent: object) -> None:
     async with asked(standin(), structured_output=setting) as model:
         await model.llm.complete(HELLO, schema=AnswerSchema("n", {"type": "object"}))
-        assert model.standin.requests[0].body.get("response_format") == sent
+        (request,) = model.standin.requests
+        assert request.body.get("response_format") == sent
+        assert ("JSON Schema" in request.text) == (setting != "json_schema")
+        assert request.text.startswith("Hello")
 
 
 async def test_calls_without_a_name_are_left_out() -> None:
