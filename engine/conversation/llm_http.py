@@ -104,7 +104,8 @@ class ModelServer:
     ) -> AsyncIterator["EventStream[T]"]:
         """The server-sent events that answer `body`, the data of each as `read` reads it.
 
-        The first has come on entering. Raises `LlmError`, there and from the iterator.
+        The first has come on entering. Raises `LlmError`, there and from the iterator. The whole block has
+        `total_timeout`: whoever takes longer over the events is cancelled, and `LlmUnavailable` raised.
         """
         content = msgspec.json.encode(body)
 
@@ -125,7 +126,7 @@ class ModelServer:
         if self._turns.statistics().tasks_waiting >= self._settings.queue_limit and not self._free():
             self.meter.finished(call, "busy", 0.0)
             raise LlmUnavailable(f"{self._settings.queue_limit} calls wait already (llm.queue_limit)", "busy")
-        begun, outcome = trio.current_time(), "ok"
+        begun, outcome = trio.current_time(), "cancelled"  # whatever else ends it is not the vendor's doing
         total = self._settings.total_timeout
         try:
             with trio.move_on_after(total) as scope:
@@ -133,6 +134,7 @@ class ModelServer:
                     yield
             if scope.cancelled_caught:
                 raise LlmUnavailable(f"no whole answer in {total:g} s (llm.total_timeout)", "timeout")
+            outcome = "ok"
         except LlmError as error:
             outcome = error.outcome
             self._failures += 1

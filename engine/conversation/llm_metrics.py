@@ -14,8 +14,8 @@ OUTCOMES = frozenset(
         "connect", "timeout", "rate_limit", "overloaded", "cut", "broken", "busy",
         # it will not
         "auth", "quota", "refused", "context_length", "content_filter",
-        # answers nobody could use
-        "unusable",
+        # answers nobody could use; calls given up by who made them
+        "unusable", "cancelled",
     )
 )  # fmt: skip
 DISTRUSTED = frozenset(

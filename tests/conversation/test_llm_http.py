@@ -249,6 +249,23 @@ async def test_calls_wait_for_a_turn_and_no_more_than_may_wait(
     assert trio.current_time() == 3
 
 
+async def test_a_block_that_takes_too_long_over_a_stream_is_ended(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    body = b"data: 1\n\ndata: 2\n\n"
+    server = server_of(Scripted((0, 200, {"content-type": "text/event-stream"}, body)), total_timeout=9)
+
+    async def linger() -> None:
+        async with server.events("stream", "/x", {}, str) as events:
+            assert await anext(events) == "1"
+            await trio.sleep_forever()
+
+    with pytest.raises(LlmUnavailable, match="total_timeout"):
+        await linger()
+    assert trio.current_time() == 9
+    assert server.statistics().in_flight == 0
+
+
 async def test_a_stall_in_mid_answer_is_noticed() -> None:
     async with asked(standin(wrong(Wrong.STALL)), gap_timeout=0.05) as model:
         assert (await model.llm.complete(HELLO)).text == "Hello"
@@ -264,6 +281,7 @@ async def test_cancelling_a_call_ends_its_connection() -> None:
         with trio.fail_after(5):
             await model.standin.until(lambda standin: not standin.statistics().connections)
         assert model.server.statistics().in_flight == 0
+        assert model.meter.calls == [("chat", "cancelled")]
 
 
 async def test_requests_are_what_the_protocol_says() -> None:
