@@ -8,20 +8,24 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from engine._config_sections import ApiKey
-
 OPENAI_URL = "https://api.openai.com/v1"
 
 
 class Llm(msgspec.Struct, frozen=True, kw_only=True):
     """A language model behind OpenAI's protocol: used when `api_key` or another `base_url` is given."""
 
-    api_key: ApiKey = ""
+    api_key: Annotated[
+        str,
+        Meta(
+            description="Its key, also read from OPENAI_API_KEY; a server of one's own may want none.",
+            extra={"secret": True},
+        ),
+    ] = ""
     base_url: Annotated[
         str,
         Meta(
             pattern="^https?://[^@?#]+$",
-            description="Where `/chat/completions` is: any server that speaks OpenAI's protocol.",
+            description="Where `/chat/completions` is, also read from OPENAI_BASE_URL.",
         ),
     ] = OPENAI_URL
     model: Annotated[str, Meta(min_length=1, description="The model to ask for.")] = "gpt-4o-mini"
@@ -85,7 +89,7 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     provider: Annotated[
         Literal["local", "openai", "off"],
         Meta(
-            description="`local`: MiniLM in this process, English (extra [local]). `openai`: a server of that protocol."
+            description="`local`: MiniLM in this process, English (extra [local]); `openai`: a server of its protocol."
         ),
     ] = "local"
     api_key: Annotated[

@@ -7,7 +7,7 @@ inner product is off by less than 0.001).
 Bounded: memory by the cache's limit and one block of `BLOCK` vectors per search; whoever has more vectors than the
 cache may hold is searched block by block from the database each time. An answer has at most `QUERY_LIMIT` hits.
 Cancellation: a cancelled write may still take effect; calling again does no harm.
-Cost: 768 bytes a vector of 384 numbers on disk, twice that in the cache. A search takes a read transaction, and 1 ms
+Cost: 768 bytes a vector of 384 numbers on disk, twice that in the cache. A search takes a read transaction, and 2 ms
 for 10,000 cached vectors; the first after a write reads them again (`python -m bench vectors` gives the figures).
 Known doubts: two searches of one user at the same moment, both after a write, read the vectors twice.
 """
