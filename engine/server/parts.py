@@ -110,7 +110,13 @@ class Parts:
         """Open the store and put the parts together, those of one worker of several with an `assignment`."""
         off_loop = worker_threads(OFF_LOOP_THREADS)
         busy = config.store.busy_timeout
-        store = await Store.open(config.data_dir, off_loop, url=config.database_url, busy_timeout=busy)
+        store = await Store.open(
+            config.data_dir,
+            off_loop,
+            url=config.database_url,
+            busy_timeout=busy,
+            vector_cache=config.embedding.cache_mib * 2**20,
+        )
         lane = open_lane(config)
         if vendors is None:
             line: Transport = WebSocketTransport()

@@ -39,12 +39,8 @@ class Store:
         self.tokens = Tokens(database, now)
         self.usage = Usage(database)
         self.leases = Leases(database, now)
-<<<<<<< Updated upstream
         self.jobs = Jobs(database, now)
-        self.vectors = Vectors(database)
-=======
         self.vectors = Vectors(database, vector_cache)
->>>>>>> Stashed changes
 
     @classmethod
     async def open(
@@ -52,33 +48,20 @@ class Store:
         data_dir: Path,
         off_loop: OffLoop,
         *,
-<<<<<<< Updated upstream
         url: str = "",
         busy_timeout: float = 5.0,
         now: WallClock = wall_clock,
-=======
-        busy_timeout: float = 5.0,
-        now: WallClock = wall_clock,
         vector_cache: int = CACHE_LIMIT,
->>>>>>> Stashed changes
     ) -> "Store":
         """Make the data directory if need be, open the database and bring the schema up to date.
 
-<<<<<<< Updated upstream
         `url`: of a PostgreSQL database; without one it is a file in the data directory. `busy_timeout` (s) is the
-        longest wait for a lock that another process holds. Raises `StoreError`, naming path or URL, when the
-        directory or the database cannot be used or is of a later release.
+        longest wait for a lock that another process holds; `vector_cache` (bytes) the memory for the vectors of
+        users who search. Raises `StoreError`, naming path or URL, when the directory or the database cannot be
+        used or is of a later release.
         """
         engine = await off_loop(open_engine, data_dir, busy_timeout, url)
-        return cls(data_dir, Database(engine, off_loop, busy_timeout), now)
-=======
-        `busy_timeout` (s) is the longest wait for a lock that another process holds; `vector_cache` (bytes) the
-        memory for the vectors of users who search. Raises `StoreError`, naming the path, when the directory or
-        the database cannot be used or is of a later release.
-        """
-        engine = await off_loop(open_engine, data_dir, busy_timeout)
-        return cls(data_dir, Database(engine, off_loop), now, vector_cache)
->>>>>>> Stashed changes
+        return cls(data_dir, Database(engine, off_loop, busy_timeout), now, vector_cache)
 
     async def close(self) -> None:
         """Close the database's connections."""
