@@ -99,7 +99,7 @@ async def test_a_head_may_come_byte_by_byte_and_audio_right_behind_it(tmp_path: 
 
 @pytest.mark.parametrize("path", ["/v4/listen?uid=ada", "/v4/web/listen", "/v1/conversations"])
 async def test_a_head_that_is_not_whole_in_time_is_answered_with_408(tmp_path: Path, path: str) -> None:
-    settings = replace(config(tmp_path), web=Web(keep_alive_timeout=0.3))
+    settings = replace(config(tmp_path), web=Web(keep_alive_timeout=1.0))
     async with running(settings, vendor()) as server:
         status, rest = await answer_to(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n".encode())
     assert status == "HTTP/1.1 408 Request Timeout"

@@ -14,7 +14,7 @@ from engine.server.http import HttpServer, bind
 
 def config(**session: Any) -> Config:
     """Short waits where a test has to see the end of one."""
-    return Config(session=Session(**{"close_timeout": 0.3, **session}), web=Web(keep_alive_timeout=0.3))
+    return Config(session=Session(**{"close_timeout": 0.3, **session}), web=Web(keep_alive_timeout=1.0))
 
 
 class Serving:

@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 
+from engine.config import Web
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.server.lane import Lane, LaneSocket
 from engine.server.vendor_lane import LaneTransport
@@ -41,7 +43,7 @@ async def echo(receive: Any, send: Any) -> None:
 @asynccontextmanager
 async def echoing(way: str) -> AsyncIterator[str]:
     """The URL of a server that echoes by this way in."""
-    settings = config(message_limit=MESSAGE_LIMIT, close_timeout=5.0)
+    settings = replace(config(message_limit=MESSAGE_LIMIT, close_timeout=5.0), web=Web())
     laned = echo_laned if way == "lane" else None
     async with serving(WebSocketApp(echo), settings, laned) as served:
         yield f"ws://127.0.0.1:{served.port}/v4/listen"
