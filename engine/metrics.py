@@ -66,7 +66,7 @@ TOTALS: Mapping[str, str] = MappingProxyType(
 REJECTIONS = frozenset(
     (
         # a limit or the state of the server
-        "capacity", "user_sessions", "connect_rate", "draining", "starting",
+        "capacity", "user_sessions", "connect_rate", "draining", "starting", "unplaced",
         # who the client is
         "auth", "auth_expired", "auth_timeout", "uid",
         # a parameter that cannot be served

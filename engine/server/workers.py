@@ -251,6 +251,7 @@ class _Supervisor:
         async with trio.open_nursery() as nursery:
             for worker in ready:
                 nursery.start_soon(self._tell, worker, Go(len(ready), len(self._workers)))
+        log.info("workers.told", ready=len(ready))
 
     async def _tell(self, worker: WorkerProcess, question: Go) -> None:
         path = socket_of(self._folder, worker.owner)

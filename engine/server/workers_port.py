@@ -26,7 +26,7 @@ class Address(msgspec.Struct, frozen=True):
 
 @contextmanager
 def port_kept(addresses: Sequence[Address]) -> Iterator[None]:
-    """Nobody of another user gets the port while the block runs, whichever workers come and go."""
+    """While the block runs the kernel gives the port to nobody who asks for any free one, though no worker listens."""
     sockets = [_bound(address) for address in addresses]
     try:
         yield
