@@ -6,7 +6,7 @@ import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from bench.costs import Costs, Counted
+from bench.costs import NATIVE, Costs, Counted
 
 
 def busy(seconds: float) -> None:
@@ -37,6 +37,23 @@ async def test_each_tasks_cpu_is_counted_under_its_name() -> None:
     assert 0.04e9 < spent.nanoseconds["small"] < 0.09e9
     assert 0.19e9 < spent.nanoseconds["large"] < 0.3e9
     assert sum(spent.nanoseconds.values()) <= spent.loop <= spent.process * 1.01
+
+
+async def test_a_call_with_a_clock_is_not_its_tasks() -> None:
+    costs = Costs()
+    clocked = costs.clock(busy)
+    trio.lowlevel.add_instrument(costs)
+
+    async def call() -> None:
+        clocked(0.05)
+        busy(0.02)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, name="caller")
+    trio.lowlevel.remove_instrument(costs)
+    counted = costs.counted()
+    assert 0.045e9 < counted.nanoseconds[NATIVE] < 0.08e9
+    assert 0.018e9 < counted.nanoseconds["caller"] < 0.04e9
 
 
 async def test_work_in_other_threads_is_the_processs_and_not_the_loops() -> None:
