@@ -115,13 +115,15 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
 
 
 @asynccontextmanager
-async def running(settings: Config, *vendors: Vendor) -> AsyncIterator[Running]:
-    """A server that drains when the block ends."""
+async def running(settings: Config, *vendors: Vendor, own: bool = False) -> AsyncIterator[Running]:
+    """A server that drains when the block ends; `own`: its vendors are those of the configuration."""
     stop = trio.Event()
     with captured() as log:
         async with trio.open_nursery() as nursery:
             with trio.fail_after(PATIENCE):
-                bound = await nursery.start(partial(serve, settings, vendors=vendors, shutdown=stop))
+                bound = await nursery.start(
+                    partial(serve, settings, vendors=None if own else vendors, shutdown=stop)
+                )
             async with api(bound.port) as asking:
                 yield Running(bound.port, asking._http, log, stop)
             stop.set()

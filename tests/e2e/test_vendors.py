@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from engine.audio.encoders import create_encoder
 from engine.stt.vendor import SAMPLE_RATE
-from engine.stt.websocket import WebSocketTransport
-from engine.testing import FaultPlan, StandIn, mark, script_of
+from engine.testing import FaultPlan, StandIn, VoskStandIn, mark, script_of
 from engine.transcript.words import Word
 from engine.wire.messages import ServiceStatus
 from tests.e2e.running import Running, Shown, config, hear_all, running, talking
-from tests.faults.setting import KEY, STANDINS, configured
+from tests.faults.setting import KEY, STANDINS, WORD, script, sections
 from tests.stt.streams import load
+from tests.ways import lane_setting
 
 PROVIDERS = {
     "dg-nova-3": "deepgram",
@@ -71,8 +72,8 @@ async def serving(data_dir: Path, **standins: StandIn) -> AsyncIterator[Running]
         for name, one in standins.items():
             port = await nursery.start(one.serve)
             addresses[name] = f"ws://127.0.0.1:{port}"
-        vendors = configured(addresses, WebSocketTransport())
-        async with running(config(data_dir), *vendors) as server:
+        settings = replace(config(data_dir), **sections(addresses))
+        async with running(settings, own=True) as server:
             yield server
         nursery.cancel_scope.cancel()
 
@@ -135,3 +136,26 @@ async def test_the_service_a_client_asks_for_is_used_and_one_without_a_key_is_to
     assert {segment.stt_provider for segment in shown.ordered} == {"deepgram"}
     notices = [e.status_text for e in shown.events if isinstance(e, ServiceStatus) and e.status == "notice"]
     assert notices == ["stt_service 'speechmatics' is not configured here; using 'dg-nova-3'"]
+
+
+async def test_audio_that_was_in_the_spill_file_is_followed_by_what_goes_out_by_itself(
+    tmp_path: Path,
+) -> None:
+    """Sent at once is far more than the ring holds; what comes after that comes as it is spoken."""
+    vosk = VoskStandIn(script)
+    total = 40 * SAMPLE_RATE
+    packets = create_encoder("pcm16", SAMPLE_RATE).encode(mark(np.resize(load("beckett"), total)))
+    live = len(packets) - 100
+    async with serving(tmp_path, vosk=vosk) as server, talking(server.url, "ada") as (client, shown):
+        await hear_all(client, shown, packets[:live])
+        began = trio.current_time()
+        for number, packet in enumerate(packets[live:]):
+            await trio.sleep_until(began + number * len(packet) / 2 / SAMPLE_RATE)
+            await client.send_audio(packet)
+        await client.flush()
+        await shown.until_status("flushed", count=2)
+        if lane_setting() == "on":
+            assert (await server.gauges())["lane_vendor_samples_total"] > 0
+    words = total // int(WORD * SAMPLE_RATE)
+    assert shown.text.split() == [script(number).text for number in range(words)]
+    assert [span[0] for span in vosk.received().spans()] == [0]

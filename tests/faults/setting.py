@@ -141,6 +141,11 @@ def configured(
     addresses: dict[str, str], transport: Transport, gate: str = "off", **stt: Any
 ) -> list[Vendor]:
     """The vendors at these WebSocket addresses, by the configuration's own way."""
+    return configured_vendors(Config(**sections(addresses, gate, **stt)), transport)
+
+
+def sections(addresses: dict[str, str], gate: str = "off", **stt: Any) -> dict[str, Any]:
+    """What a configuration says of the vendors at these addresses."""
 
     def url(name: str) -> str:
         return addresses.get(name, "ws://nowhere") + PATHS[name]
@@ -148,14 +153,13 @@ def configured(
     def key(name: str) -> str:
         return KEY if name in addresses else ""
 
-    config = Config(
-        stt=Stt(service_models=tuple(addresses), gate=gate, **stt),  # type: ignore[arg-type]
-        deepgram=Deepgram(url=url("dg-nova-3"), api_key=key("dg-nova-3")),
-        soniox=Soniox(url=url("soniox-stt-rt"), api_key=key("soniox-stt-rt")),
-        speechmatics=Speechmatics(url=url("speechmatics-rt"), api_key=key("speechmatics-rt")),
-        vosk=Vosk(url=url("vosk") if "vosk" in addresses else ""),
-    )
-    return configured_vendors(config, transport)
+    return {
+        "stt": Stt(service_models=tuple(addresses), gate=gate, **stt),  # type: ignore[arg-type]
+        "deepgram": Deepgram(url=url("dg-nova-3"), api_key=key("dg-nova-3")),
+        "soniox": Soniox(url=url("soniox-stt-rt"), api_key=key("soniox-stt-rt")),
+        "speechmatics": Speechmatics(url=url("speechmatics-rt"), api_key=key("speechmatics-rt")),
+        "vosk": Vosk(url=url("vosk") if "vosk" in addresses else ""),
+    }
 
 
 def switchboard(standins: dict[str, StandIn]) -> OpenStream:
