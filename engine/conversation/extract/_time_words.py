@@ -100,7 +100,8 @@ PATTERNS = {
             rf"(?P<near>the day after tomorrow|(?:the )?end of (?:the )?day(?: (?:today|tomorrow))?"
             rf"|first thing (?:tomorrow|in the morning)|later (?:today|tonight)"
             rf"|(?:close of business|cob|eod)(?: tomorrow| today)?"
-            rf"|(?:right )?after (?:this|the) (?:call|meeting)|right away|straight away|tomorrow|today|tonight"
+            rf"|(?:right )?after (?:this|the) (?:call|meeting)|right after this|right away"
+            rf"|straight away|tomorrow|today|tonight"
             rf"|this (?:morning|afternoon|evening)){_PART}(?: (?:the )?end of (?:the )?day)?"
         ),
         "weekday_day": rf"(?P<weekday>{_WEEKDAY}),? the (?P<day>{_ORDINAL})(?: of (?P<month>{_MONTH}))?",

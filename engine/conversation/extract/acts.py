@@ -49,13 +49,15 @@ _WHO = re.compile(
     )
 )
 _YOU_DO = re.compile(rf"you {ADVERB}{VERB}")
-_IMPERATIVE = re.compile(rf"(?:please )?{ADVERB}{VERB}")
+_IMPERATIVE = re.compile(
+    rf"(?:please )?{ADVERB}(?:all of you |everybody |everyone |you all |both of you )?{ADVERB}{VERB}"
+)
 _FORGET_THING = re.compile(r"(?:please )?(?:don't|do not) forget(?: about)? (?P<verb>the|your|my|our)")
 _WHAT_I_NEED = re.compile(r"what i(?: do| really| still)? (?:need|have) to (?P<verb>\w+) is")
 _STATEMENT = re.compile(
     r"\b(?:is|are|was|were|has|had|will|would|isn't|wasn't|looks?|seems?|works?|did|does)\b"
 )
-_GO_TASK = re.compile(r"(?:go and |go |come )(?P<verb>[a-z]+)")
+_GO_TASK = re.compile(r"(?:go and |go |come )(?P<verb>(?!ing)[a-z]+?)(?:p?ing)?\b")
 _HAVE_READY = re.compile(r"have\b.{2,60}\b(?:ready|done|finished|sent|to you|for you|by)\b")
 _LOOK_TASK = re.compile(
     r"(?:look (?:for|into|up|after|at)|see (?:if|whether|to it)|manage to|end up|come up with)\b"

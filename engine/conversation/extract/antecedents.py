@@ -7,7 +7,7 @@ from engine.conversation.extract._english import FUNCTION_WORDS, KIN, TASK_VERBS
 from engine.conversation.extract._time_words import ORDINALS
 
 _DETERMINERS = (
-    "the|a|an|my|your|his|her|our|their|this|that|these|those|some|another|two|three|four|five|six|ten"
+    "the|a|an|new|my|your|his|her|our|their|this|that|these|those|some|another|two|three|four|five|six|ten"
     "|twenty|fifty"
     r"|hundred|[0-9]+"
 )
@@ -43,7 +43,7 @@ def noun_phrases(text: str) -> list[str]:
         phrase
         for _, phrase in sorted(found)
         if _TIMES.isdisjoint(words := phrase.lower().split())
-        and not set(words[1:]) <= _DATES
+        and not (words[1:] and set(words[1:]) <= _DATES)
         and words[-1] not in _ADJECTIVES
     ]
 
@@ -56,7 +56,7 @@ def _is_verb(noun: str, word: str) -> bool:
 _THIRD_PERSON = words("third_person_verbs")
 _DATES = frozenset(" ".join(ORDINALS).split())
 _ADJECTIVES = words("adjectives")
-_AMOUNTS = frozenset("ten twenty thirty forty fifty hundred".split())  # noqa: SIM905
+_AMOUNTS = frozenset(("ten", "twenty", "thirty", "forty", "fifty", "hundred"))
 _TIMES = words("time_nouns")
 
 
@@ -65,6 +65,8 @@ def antecedent(pronoun: str, before: Sequence[str], names: Iterable[str] = ()) -
     small = pronoun.lower()
     for text in reversed(before):
         phrases = [phrase for phrase in noun_phrases(text) if _fits(small, phrase)]
+        if small in _PLURAL | {"some"} and not phrases:
+            phrases = [phrase for phrase in _bare_plurals(text) if _fits(small, phrase)]
         if small in _PEOPLE:
             phrases += [name for name in names if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
         if phrases:
@@ -73,8 +75,40 @@ def antecedent(pronoun: str, before: Sequence[str], names: Iterable[str] = ()) -
                 for phrase in phrases
                 if not re.search(rf"\b(?:{_ATTACHED}) {re.escape(phrase)}", text, re.IGNORECASE)
             ]
-            return (main or phrases)[-1]
+            return _with_attachment((main or phrases)[-1], text)
     return ""
+
+
+def _with_attachment(phrase: str, text: str) -> str:
+    """The phrase and what "of", "for", "from" or "about" adds to it: "the key for the storage room"."""
+    rest = text[text.lower().rindex(phrase.lower()) + len(phrase) :]
+    match = _ATTACHMENT.match(rest)
+    if match is None:
+        return phrase
+    added = []
+    for word in match["noun"].split():
+        if word.lower() in FUNCTION_WORDS or word.lower() in _ENDS or word.lower() in _TIMES:
+            break
+        added.append(word)
+    if not added or added[0].lower() in _DATES:
+        return phrase
+    return f"{phrase}{match[0][: match.start('noun') - match.start()]}{' '.join(added)}"
+
+
+_ATTACHMENT = re.compile(
+    r" (?:of|for|from|about) (?:(?:the|a|my|your|our|his|her|their) )?(?P<noun>[\w'’-]+(?: [\w'’-]+)?)"
+)
+_PLURAL_NOUN = re.compile(r"(?:(?<=[.?!,] )|^|(?<= ))(?P<noun>(?:[\w'’-]+ )?[\w'’-]{3,}[^s\W]s)\b")
+
+
+def _bare_plurals(text: str) -> list[str]:
+    """Plurals that need no determiner: "new shoes", "permission slips"."""
+    found = []
+    for match in _PLURAL_NOUN.finditer(text):
+        words = [word for word in match["noun"].split() if word.lower() not in FUNCTION_WORDS | TASK_VERBS]
+        if words and not {word.lower() for word in words} & (_TIMES | _THIRD_PERSON | _ENDS | _ADJECTIVES):
+            found.append(" ".join(words))
+    return found
 
 
 def _fits(pronoun: str, phrase: str) -> bool:
@@ -83,6 +117,8 @@ def _fits(pronoun: str, phrase: str) -> bool:
     plural = (head.endswith("s") and not head.endswith("ss")) or head == "people"
     if pronoun in _PEOPLE:
         return (person and not plural) or (phrase.istitle() and " " not in phrase)
+    if pronoun == "some":
+        return not person
     if pronoun == "one":
         return not person and not plural and phrase.lower().startswith(("a ", "an ", "another "))
     if pronoun in _PLURAL:

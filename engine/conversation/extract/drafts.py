@@ -15,7 +15,7 @@ _SAME = 0.5
 _PARTICLES = frozenset(
     ("up", "out", "in", "off", "back", "down", "over", "to", "with", "for", "about", "of", "care", "at")
 )
-_BEFORE_THAT = re.compile(r"\b(?:before that|by then|that day)\b")
+_BEFORE_THAT = re.compile(r"\b(?:before that|by then|that day|for that)\b")
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -59,12 +59,13 @@ class Draft(msgspec.Struct, kw_only=True):
         """Whether its verb alone is no task and nothing follows it."""
         return self.verb in NEED_COMPLEMENT and not content_words(" ".join(self.phrase.split()[1:]))
 
-    def same_as(self, other: "Draft") -> bool:
-        """Whether both may be the same thing to do."""
+    def same_as(self, other: "Draft", *, strictly: bool = False) -> bool:
+        """Whether both may be the same thing to do; `strictly` when much was said between them."""
         mine, theirs = self.content, other.content
         if not mine or not theirs:
             return False
-        return 2 * len(mine & theirs) / (len(mine) + len(theirs)) >= _SAME or mine <= theirs or theirs <= mine
+        alike = 2 * len(mine & theirs) / (len(mine) + len(theirs)) >= _SAME
+        return alike and len(mine & theirs) > 1 if strictly else alike or mine <= theirs or theirs <= mine
 
 
 def content_words(text: str) -> set[str]:
@@ -123,7 +124,7 @@ _PREPOSITION = re.compile(
 _TAIL = re.compile(
     r"(?:[ ,]+(?:then|too|okay|ok|right|please|though|myself|again|as well|and|or|the|like"
     r"|so|i|latest|honestly|no later than|by|before|before that|around|sometime|maybe|this time"
-    r"|at the latest))+[ ,.]*$",
+    r"|at the latest|so that|as soon|by the way))+[ ,.]*$",
     re.IGNORECASE,
 )
 
@@ -131,10 +132,15 @@ _TAIL = re.compile(
 def trim(phrase: str) -> str:
     """Without what is left hanging where a day was taken out."""
     phrase = " ".join(phrase.split())
-    phrase = _NEW_SENTENCE.sub("", _TAIL.sub("", phrase))
+    phrase = _TAIL.sub("", _NEW_SENTENCE.sub("", _SUBORDINATE.sub("", phrase)))
     return re.sub(r"^(\w+ (?:\w+ )?)myself ", r"\1", phrase)
 
 
+_SUBORDINATE = re.compile(
+    r"(?<=\w\w)(?: (?:because|while|otherwise|unless|although|though|whereas|now) "
+    r"|(?<! all)(?<! of) the ones? |(?: before| after| until) (?:somebody|someone|everybody|people|anyone) ).*$",
+    re.IGNORECASE,
+)
 _NEW_SENTENCE = re.compile(
     r"(?<=\w)(?<! that)(?<! what)(?<! how)(?<! if)(?<! whether)(?<! of)(?<! to)(?<! for)(?<! with)(?<! in)"
     r"(?<! and)(?<! about)"

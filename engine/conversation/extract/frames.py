@@ -14,6 +14,7 @@ class Kind(Enum):
     OFFER = "the speaker does it if asked"
     NEED = "someone else gives it to the speaker"
     DELIVERY = "the speaker gives it"
+    QUESTION = "somebody asks whether it was done"
 
 
 ADVERB = rf"(?:(?:{'|'.join(sorted(ADVERBS))}) )*"
@@ -47,6 +48,7 @@ _PATTERNS: tuple[tuple[Kind, bool, str], ...] = (
     (Kind.REQUEST, True, rf"you(?:'ll|'ve| will)?{_ALSO} (?:need to|have to|got to|gotta|must)~"),
     (Kind.REQUEST, False, r"you(?:'d| would) (?:need to|have to)~"),
     (Kind.REQUEST, False, r"(?:maybe )?you (?:should|could|can|might want to|better|ought to)~"),
+    (Kind.QUESTION, False, r"(?:did|have) you(?: already| ever)?~"),
     (Kind.REQUEST, False, r"(?:why don't you|how about you)~"),
     (Kind.OFFER, False, r"i (?:can|could)~"),
     (Kind.OFFER, False, r"(?:should|shall) (?:i|we)~"),

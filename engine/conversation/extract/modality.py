@@ -17,6 +17,8 @@ def bound(clauses: Sequence[Clause]) -> list[bool]:
         condition = clause.link in ("if", "unless", "whether") and not POLITE_IF.match(_condition(clauses, i))
         if condition or _SUPPOSES.match(text):
             _unbind(clauses, binding, i)
+        if text.endswith("so that") or (text.endswith(" so") and not clause.stop):
+            binding[i + 1 : i + 2] = [False] * len(binding[i + 1 : i + 2])
         if _DOUBTS.search(text) and i + 1 < len(clauses) and clauses[i + 1].sentence == clause.sentence:
             binding[i + 1] = False
         if i and _REPORTED_AFTER.match(text) and clauses[i - 1].sentence == clause.sentence:

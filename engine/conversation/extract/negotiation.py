@@ -36,7 +36,18 @@ _PROMISES = re.compile(
     r"|that) (?:with|to) me"
     r"|i(?:'ve)? got (?:it|this|that one)|i(?:'ll| can) take (?:it|that|this|care of it)(?: one)?(?=[.,!]|$))"
 )
-_DUE = re.compile(r"\b(?:due|deadline|needs?|wants?|closes|by|until|before|expires?|runs? out|lapses|ends)\b")
+_DUE = re.compile(
+    r"\b(?:due|deadline|needs?|wants?|closes|expires?|runs? out|lapses|ends)\b"
+    r"|^(?:(?:so|and|like|but|yes|it's|it has to be|that's|i need (?:it|that|them|those)) )*"
+    r"(?:by|before|until|no later than)\b"
+)
+_COMES = re.compile(
+    r"\b(?:coming|come|comes|visit|party|dinner|meeting|opening|birthday|wedding|session|barbecue|picnic)\b"
+)
+_DONE = re.compile(
+    r"\b(?:i(?:'ve)? (?:already )?(?:did|done) (?:it|that)"
+    r"|i already did|(?:it's|that's) (?:already )?done|already did)\b"
+)
 _REPORT_BACK = re.compile(
     r"(?:let (?:you|me|us) know|get back to (?:you|me)|keep (?:you|me) posted|tell you|have (?:it|that) )\b",
     re.IGNORECASE,
@@ -86,7 +97,8 @@ class Negotiation:
             self._redate(utterance, text, times)
         self._deadline(utterance, parts, times, {act.clause for act in acts})
         self._last_day = times[-1] if times else self._last_day
-        appointments = [when for when in times if when.clock is not None and not when.dayless]
+        comes = _COMES.search(text) is not None
+        appointments = [when for when in times if (when.clock is not None or comes) and not when.dayless]
         self._appointment = appointments[-1] if appointments else self._appointment
         self._heard.append(utterance)
 
@@ -122,7 +134,7 @@ class Negotiation:
 
     def _doer(self, utterance: Utterance, act: Act) -> tuple[str, bool]:
         """Who is to do it, and whether that is a guess."""
-        if act.kind not in _ASKED:
+        if act.kind not in (*_ASKED, Kind.QUESTION):
             return utterance.speaker, False
         named = addressed(utterance, act.clause, self._labels)
         others = [label for label in self._speakers if label != utterance.speaker]
@@ -148,8 +160,14 @@ class Negotiation:
             self._name(draft, act, 1)
         if draft.needs_more and draft.when is None:
             return
+        if (
+            len(draft.content) == 1
+            and " " not in draft.phrase
+            and (noun := self._noun("it", draft, act, REACH))
+        ):
+            draft.phrase = f"{draft.phrase} ({noun})"
         for other in reversed(self.drafts):
-            if other.dropped or draft.at - other.at > 2 * REACH or not draft.same_as(other):
+            if other.dropped or not draft.same_as(other, strictly=draft.at - other.at > 2 * REACH):
                 continue
             if other.doer == draft.doer or other.guessed or draft.guessed or other.kind is Kind.OFFER:
                 self._merge(other, draft)
@@ -161,6 +179,9 @@ class Negotiation:
         other.when = draft.when or other.when
         if draft.kind not in _ASKED or not draft.guessed:
             other.doer = draft.doer
+        if draft.kind is Kind.OFFER and other.kind in _ASKED and other.by.speaker != draft.by.speaker:
+            other.strong = other.accepted = True  # they offer what was asked for
+            other.guessed = False
         if draft.kind is Kind.COMMITMENT and other.kind is not draft.kind:
             other.kind, other.by, other.guessed, other.accepted = draft.kind, draft.by, False, True
             if len(draft.content) == len(other.content):
@@ -204,13 +225,15 @@ class Negotiation:
         pronoun = object_pronoun(draft.phrase)
         if pronoun is None:
             return False
-        if pronoun[0].lower() == "one":
-            reach = 1
-        texts = [heard.text for heard in self._heard[-reach:]] + [draft.by.text[: act.start]]
-        noun = antecedent(pronoun[0], texts, [name for name in self._speakers.values() if name])
+        noun = self._noun(pronoun[0], draft, act, 1 if pronoun[0].lower() == "one" else reach)
         if noun:
             draft.phrase = f"{draft.phrase[: pronoun.start()]}{noun}{draft.phrase[pronoun.end() :]}"
         return bool(noun)
+
+    def _noun(self, pronoun: str, draft: Draft, act: Act, reach: int) -> str:
+        """What a pronoun in the draft stands for, looked for in the last `reach` utterances."""
+        texts = [heard.text for heard in self._heard[-reach:]] + [draft.by.text[: act.start]]
+        return antecedent(pronoun, texts, [name for name in self._speakers.values() if name])
 
     # What answers
 
@@ -230,7 +253,7 @@ class Negotiation:
             return
         asked = latest.kind in _ASKED
         mine = latest.doer == utterance.speaker or latest.guessed
-        if asked and _DONE_NOW.match(text) and latest.when is None:
+        if _DONE.search(text) or (asked and _DONE_NOW.match(text) and latest.when is None):
             latest.dropped = True
         elif REFUSES.match(text):
             latest.dropped = latest.dropped or (latest.kind is Kind.OFFER or (asked and mine and not acts))
@@ -255,7 +278,7 @@ class Negotiation:
             if draft.by is utterance and draft.doer == utterance.speaker:
                 return draft
         for draft in live:
-            asked = draft.kind in _ASKED and draft.by.speaker != utterance.speaker
+            asked = draft.kind in (*_ASKED, Kind.QUESTION) and draft.by.speaker != utterance.speaker
             if asked and (draft.doer == utterance.speaker or draft.guessed):
                 return draft
         return next((draft for draft in live if draft.doer == utterance.speaker), None)
@@ -281,7 +304,10 @@ class Negotiation:
             or (len(times) == 1 and _BAD_DAY.search(text))
         ):
             return
-        for draft in self._live(utterance, 3)[:1]:
+        for draft in self._live(utterance, 2)[:1]:
+            meeting = times[-1].clock is not None and draft.when is not None and draft.when.clock is None
+            if meeting and not times[-1].dayless:
+                continue  # an appointment of its own
             if utterance.speaker in (draft.doer, draft.by.speaker) or draft.kind is Kind.OFFER:
                 draft.when = refined(draft.when, times[-1])
                 draft.at = utterance.index

@@ -176,7 +176,7 @@ def _begins(words: list[str], i: int) -> bool:
         )
     if _question(words, i):
         return True
-    if _speaks(words, i):
+    if _speaks(words, i) or (word in ("who", "what", "where") and before in ("it", "that", "this", "them")):
         return True
     if _subject(words, i):
         return not _question(words, i - 1) and before not in ("what", "how", "sure")

@@ -183,6 +183,8 @@ def _after(match: re.Match[str], now: datetime) -> When | None:
     count = 0.5 if said == "half an" else number(said)
     if count is None:
         return None
+    if unit == "minute" and said in ("a", "an"):
+        return None  # "in a minute" is soon
     if unit in ("hour", "minute"):
         moment = now + timedelta(**{f"{unit}s": count})
         return When(
