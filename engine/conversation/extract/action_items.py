@@ -21,7 +21,8 @@ def action_items(transcript: Transcript, said: Sequence[Utterance]) -> tuple[Act
     owner = {utterance.speaker for utterance in said if utterance.is_user}
     found: list[ActionItem] = []
     for draft in negotiation.drafts:
-        description = "" if draft.dropped or not draft.strong else describe(draft, names)
+        unclaimed = draft.guessed and draft.when is None
+        description = "" if draft.dropped or unclaimed or not draft.strong else describe(draft, names)
         if description:
             found.append(
                 ActionItem(

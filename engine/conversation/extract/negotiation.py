@@ -262,7 +262,8 @@ class Negotiation:
                 latest.doer, latest.guessed, latest.accepted = utterance.speaker, False, True
                 latest.strong = latest.strong or not (acts or _POLITE_YES.match(text))
             elif latest.kind is Kind.OFFER:
-                latest.strong = latest.accepted = True
+                latest.accepted = True
+                latest.strong = latest.strong or not acts  # an order in the answer stands for the offer
 
     def _withdraw(self, utterance: Utterance) -> None:
         for draft in self._live(utterance, 2)[:1]:
