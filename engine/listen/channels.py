@@ -138,10 +138,6 @@ class CallAudio:
         """See `Pipeline.since_speech`: of whoever spoke last."""
         return min((s for c in self._channels if (s := c.since_speech()) is not None), default=None)
 
-    def age(self, position: int) -> float:
-        """See `Pipeline.age`."""
-        return max(channel.age(position) for channel in self._channels)
-
     def passage(self, position: int) -> Passage:
         """See `Pipeline.passage`: of the channel whose words are being told."""
         return self._heard.passage(position)

@@ -184,8 +184,8 @@ class Record:
         self._decode.observe(passage.decode / 1e9)
         self._waiting.observe(passage.queue / 1e9)
         self._vendor.observe(passage.vendor / 1e9)
-        self._publish(self._to_segments(words, vendor), passage)
-        self._latency.observe(self._audio.age(words[-1].end))
+        kept_at = self._publish(self._to_segments(words, vendor), passage)
+        self._latency.observe((passage.latency + kept_at - passage.told_at) / 1e9)
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         segments = words_to_segments(
@@ -197,8 +197,8 @@ class Record:
             return segments
         return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
 
-    def _publish(self, new: tuple[Segment, ...], passage: Passage) -> None:
-        """Merge into the conversation, keep, then send."""
+    def _publish(self, new: tuple[Segment, ...], passage: Passage) -> int:
+        """Merge into the conversation, keep, then send. Returns when they were kept (CLOCK_MONOTONIC, ns)."""
         conversation = self._current()
         merged = merge(conversation.tail, new, sent=conversation.revisions)
         before = len(conversation.revisions)
@@ -213,3 +213,4 @@ class Record:
             self._outbox.segments([replace(segment, timing=timing) for segment in merged.changed])
         else:
             self._outbox.segments(merged.changed)
+        return kept_at

@@ -27,6 +27,11 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
     vendor: int
     told_at: int
 
+    @property
+    def latency(self) -> int:
+        """From the arrival of the last word to the result."""
+        return self.queue + self.vendor
+
     def timing(self, kept_at: int) -> Timing:
         """In µs, for a segment in the journal since `kept_at`; nothing is sent yet."""
         merge = kept_at - self.told_at

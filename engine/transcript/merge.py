@@ -80,18 +80,22 @@ def words_to_segments(
     A word without a speaker belongs to the one who spoke before it (or first, at the start); if no word has
     one, all are `SPEAKER_00`.
     """
-    return tuple(
-        Segment(
-            id=new_id(),
-            text=join([word.text for word in run]),
-            speaker=speaker_label(speaker),
-            start=samples_to_seconds(min([word.start for word in run])) + offset_seconds,
-            end=samples_to_seconds(max([max(word.start, word.end) for word in run])) + offset_seconds,
-            speech_profile_processed=speech_profile_processed,
-            stt_provider=provider,
+    segments = []
+    for speaker, run in _runs([word for word in words if word.text.strip()]):
+        starts = [word.start for word in run]
+        latest = max(max(starts), max([word.end for word in run]))
+        segments.append(
+            Segment(
+                id=new_id(),
+                text=join([word.text for word in run]),
+                speaker=speaker_label(speaker),
+                start=samples_to_seconds(min(starts)) + offset_seconds,
+                end=samples_to_seconds(latest) + offset_seconds,
+                speech_profile_processed=speech_profile_processed,
+                stt_provider=provider,
+            )
         )
-        for speaker, run in _runs([word for word in words if word.text.strip()])
-    )
+    return tuple(segments)
 
 
 def _runs(words: Sequence[Word]) -> list[tuple[int, list[Word]]]:
