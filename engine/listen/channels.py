@@ -112,11 +112,9 @@ class CallAudio:
             for channel in self._channels:
                 nursery.start_soon(channel.flush)
 
-    async def flush_when_idle(self, seconds: float) -> None:
+    def flush_when_idle(self, seconds: float) -> float:
         """See `Pipeline.flush_when_idle`."""
-        async with trio.open_nursery() as nursery:
-            for channel in self._channels:
-                nursery.start_soon(channel.flush_when_idle, seconds)
+        return min(channel.flush_when_idle(seconds) for channel in self._channels)
 
     async def transcribe(self, listener: Listener) -> None:
         """Raises `SttExhausted` as soon as one channel has nobody to transcribe it."""

@@ -137,7 +137,7 @@ class Pipeline:
         self._stopped = False
         self._speech_end = 0
         self._finished = trio.Event()
-        self._audio_came = trio.Event()
+        self._flushed_at = 0
         self._vendor_samples: dict[str, int] = {}
         self._packet_times = PacketTimes(receive=0, decode=0)
         self._told_at = 0
@@ -164,7 +164,6 @@ class Pipeline:
         self._packet_times = PacketTimes(receive=0, decode=decoded - began)
         self._at_the_door = False
         self._audio_at = trio.current_time()
-        self._audio_came.set()
         return bad
 
     async def _decode(self, piece: Payload) -> Decoded:
@@ -182,12 +181,12 @@ class Pipeline:
         """
         margin = self._backlog.margin if self._vendors else 0
         self._intake = open_intake(self._decoder, self._ring, margin=margin, keepalive=keepalive, alarm=alarm)
+        self._ring.want(self.received + 1)  # to know when the client begins
         return self._intake
 
     def fed(self) -> None:
         """Audio was decoded into the intake. Not called for each packet: when what was wanted is there."""
         self._catch_up()
-        self._audio_came.set()
 
     async def make_room(self, samples: int) -> None:
         """Return when `samples` samples can be decoded into the intake; see `Backlog.make_room`."""
@@ -306,18 +305,19 @@ class Pipeline:
         if self._vendors:
             await self._backlog.wait_covered(self._backlog.flush())
 
-    async def flush_when_idle(self, seconds: float) -> None:
-        """Have what is left transcribed whenever no audio came for `seconds`: a muted client sends no silence."""
-        while True:
-            heard = self.last_audio_at
-            if heard is None or self._backlog.waiting == 0:
-                self._audio_came = trio.Event()
-                self._ring.want(self.received + 1)
-                await self._audio_came.wait()
-            elif trio.current_time() < heard + seconds:
-                await trio.sleep_until(heard + seconds)
-            else:
-                await self.flush()
+    def flush_when_idle(self, seconds: float) -> float:
+        """Have what is left transcribed if no audio came for `seconds`: a muted client sends no silence.
+
+        Returns when to ask again.
+        """
+        now, heard = trio.current_time(), self.last_audio_at
+        if heard is None or not self._vendors or self._backlog.waiting == 0:
+            return now + seconds
+        if now < heard + seconds:
+            return heard + seconds
+        if self._flushed_at < self.received:
+            self._flushed_at = self._backlog.flush()
+        return now + seconds
 
     async def transcribe(self, listener: Listener) -> None:
         """Have vendors transcribe until all audio up to `finish` is covered, telling `listener`.

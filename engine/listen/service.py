@@ -22,6 +22,7 @@ from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, rin
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import ClientSocket, Conversations, WallClock
 from engine.listen.session import Session, SessionStatistics
+from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
 from engine.listen.usage import UsageMeter
 from engine.log import get_logger
@@ -62,6 +63,7 @@ class ListenService:
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
+        self._timers = Timers()
         self._sessions: dict[str, Session] = {}
         self._changed = trio.Event()  # of how many sessions there are
 
@@ -129,6 +131,7 @@ class ListenService:
                 config=self._config,
                 wall_clock=self._wall_clock,
                 metrics=self._metrics,
+                timers=self._timers,
             )
             self._sessions[session_id] = session
             self._notify()

@@ -32,6 +32,7 @@ from engine.listen.ports import (
     WallClock,
 )
 from engine.listen.record import Record
+from engine.listen.timers import Timers
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
@@ -102,6 +103,7 @@ class Session:
         config: Config,
         wall_clock: WallClock,
         metrics: Metrics,
+        timers: Timers,
     ) -> None:
         self.id = session_id
         self.uid = uid
@@ -112,6 +114,7 @@ class Session:
         self._conversations = conversations
         self._config = config.session
         self._metrics = metrics
+        self._timers = timers
         self._outbox = Outbox(socket, self._config.client_write_timeout, metrics.stage("send"))
         self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
@@ -130,13 +133,13 @@ class Session:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive)
-                nursery.start_soon(self._ping)
-                nursery.start_soon(self._watch_inactivity)
+                nursery.start_soon(
+                    self._timers.keep, self._ping, self._watch_inactivity, self._flush_when_idle
+                )
                 async with trio.open_nursery() as sending:
                     sending.start_soon(self._send)
                     await self._greet()
                     nursery.start_soon(self._serve_flushes)
-                    nursery.start_soon(self._pipeline.flush_when_idle, self._config.idle_flush)
                     await self._transcribe()
                     self._outbox.finish()
                 await self._close()
@@ -230,20 +233,21 @@ class Session:
         self._advance(SessionEvent.END_ASKED)
         self._receiving.cancel()
 
-    async def _ping(self) -> None:
-        while True:
-            self._outbox.ping()
-            await trio.sleep(self._config.ping_interval)
+    def _ping(self) -> float:
+        self._outbox.ping()
+        return trio.current_time() + self._config.ping_interval
 
-    async def _watch_inactivity(self) -> None:
+    def _watch_inactivity(self) -> float | None:
         """End the session when nothing at all came from the client for the configured time."""
-        while True:
-            limit, now = self._config.inactivity_timeout, trio.current_time()
-            heard = max(self._last_message, self._pipeline.last_audio_at or 0.0)
-            if heard + limit <= now:
-                self.end(CloseCode.GOING_AWAY, f"no message for {limit:g} s")
-                return
-            await trio.sleep_until(min(heard, now) + limit)
+        limit, now = self._config.inactivity_timeout, trio.current_time()
+        heard = max(self._last_message, self._pipeline.last_audio_at or 0.0)
+        if heard + limit <= now:
+            self.end(CloseCode.GOING_AWAY, f"no message for {limit:g} s")
+            return None
+        return min(heard, now) + limit
+
+    def _flush_when_idle(self) -> float:
+        return self._pipeline.flush_when_idle(self._config.idle_flush)
 
     async def _serve_flushes(self) -> None:
         """Answer the client's `flush` messages; several that come together are one."""
