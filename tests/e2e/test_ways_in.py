@@ -3,11 +3,13 @@
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
 
 from engine.config import Web
+from engine.metrics import STAGES
 from engine.testing import ScriptedVendor, counted_words
 from tests.e2e.running import PATIENCE, Running, config, running
 from tests.server.raw import (
@@ -203,3 +205,18 @@ async def test_a_drain_closes_a_session_with_1001_and_its_last_words(tmp_path: P
             words += message[1]
         assert message[1][:2] == struct.pack("!H", 1001)
         assert b"w1." in words
+
+
+async def test_segments_say_where_their_time_went_to_who_asks(tmp_path: Path) -> None:
+    path = f"{LISTEN}&timing=true"
+    async with running(config(tmp_path), vendor()) as server, websocket(server.port, path) as client:
+        await client.send(frame(BINARY, bytes(32_000)), FLUSH)
+        while (text := (await client.read_frame())[1])[:1] != b"[":
+            pass
+        for segment in msgspec.json.decode(text):
+            assert tuple(segment["timing"]) == tuple(STAGES)
+            assert min(segment["timing"].values()) >= 0
+        await until_status(client, "flushed")
+        assert (await server.gauges())["segment_latency_seconds_count"] > 0
+        await client.send(close_frame(1000))
+        await until_close(client)
