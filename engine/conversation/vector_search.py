@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.conversation.embedding import Embedder
-from engine.store.vectors import QUERY_LIMIT, VectorFilter, VectorHit, VectorKind, VectorRow
+from engine.store.vector_records import VectorFilter, VectorHit, VectorKind, VectorRow
+from engine.store.vectors import QUERY_LIMIT
 
 __all__ = ["MEMORY_LIKENESS", "Vectors", "already_kept", "search_by_meaning"]
 

@@ -13,12 +13,13 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
 )
+
+from engine.store._half_vector import HalfVector
 
 metadata = MetaData()
 
@@ -135,7 +136,7 @@ leases = Table(
     Index("leases_by_owner", "owner"),
 )
 
-# Half-precision numbers, little-endian, of a vector of length 1. `kind` is what `id` is the id of.
+# Vectors have length 1. `kind` is what `id` is the id of.
 vectors = Table(
     "vectors",
     metadata,
@@ -144,7 +145,7 @@ vectors = Table(
     Column("id", String, primary_key=True),
     Column("model", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("vector", LargeBinary, nullable=False),
+    Column("vector", HalfVector, nullable=False),
 )
 
 # The people, topics and entities (`what`) by which a vector may be asked for, in small letters.

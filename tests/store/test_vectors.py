@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.store import Store, VectorFilter, VectorHit, VectorRow, Vectors
-from engine.store import vectors as module
+from engine.store import _vector_scan as module
 
+from .conftest import on_sqlite
 from .making import NOW
 
 MODEL = "m"
@@ -140,9 +141,10 @@ async def test_bounds_are_named(store: Store) -> None:
         await found(store, people=tuple(map(str, range(1001))))
 
 
-# The cache.
+# The cache, which PostgreSQL does not need: it searches where the vectors are.
 
 
+@on_sqlite
 async def test_a_second_search_reads_no_vectors_and_a_write_anywhere_is_seen(
     store: Store, tmp_path: Path, clock: Callable[[], int], database_url: str
 ) -> None:
@@ -161,6 +163,7 @@ async def test_a_second_search_reads_no_vectors_and_a_write_anywhere_is_seen(
     assert await found(store) == ["c"]
 
 
+@on_sqlite
 async def test_memory_stays_within_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK", 4)
     rng = np.random.default_rng(1)
@@ -183,12 +186,23 @@ async def test_memory_stays_within_its_limit(store: Store, monkeypatch: pytest.M
     assert none.statistics().size == 0
 
 
+@on_sqlite
 async def test_those_searched_longest_ago_leave_first(store: Store) -> None:
     await store.vectors.upsert_vectors([row("a", uid=f"u{n}") for n in range(3)])
     small = Vectors(store._database, cache_limit=2 * (8 + 8 + 120))
     for uid in ("u0", "u1", "u0", "u2", "u0", "u1"):
         await small.query_vectors(uid, "conversation", MODEL, vector(1, 0), 1)
     assert (small.statistics().hits, small.statistics().misses) == (2, 4)
+
+
+async def test_postgresql_searches_by_itself_and_nothing_is_kept_in_memory(
+    store: Store, database_url: str
+) -> None:
+    await store.vectors.upsert_vector(row("a"))
+    assert await found(store) == ["a"]
+    statistics = store.vectors.statistics()
+    assert statistics.misses == (0 if database_url else 1)
+    assert (statistics.size == 0) == bool(database_url)
 
 
 # Against a slow and obvious model.
