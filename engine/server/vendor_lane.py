@@ -232,11 +232,12 @@ async def _body(stream: trio.SocketStream, protocol: WSConnection, data: bytes |
     """The body of a refusal, as far as it is not too long."""
     body = b""
     while len(body) < BODY_LIMIT:
+        data = data or await stream.receive_some(RECEIVE)
         protocol.receive_data(bytes(data) if data else None)
         for event in protocol.events():
             if isinstance(event, events.RejectData):
                 body += event.data
                 if event.body_finished:
                     return body
-        data = await stream.receive_some(RECEIVE)
+        data = b""
     return body

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import trio
@@ -12,8 +14,13 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 from engine.audio.gate import EnergyGate
 from engine.audio.pump import Pump
 from engine.audio.ring import Ring
+from engine.listen.backlog import Backlog
+from engine.listen.spill import Spill
 from engine.server.lane import Lane
 from engine.server.vendor_lane import LaneTransport
+from engine.stt.deepgram import DeepgramProtocol
+from engine.stt.protocol import Endpoint
+from engine.stt.stream import StreamingVendor, StreamLimits
 from engine.stt.transport import (
     ConnectFailed,
     Connection,
@@ -22,8 +29,10 @@ from engine.stt.transport import (
     Refused,
     Request,
 )
+from engine.stt.vendor import Final, StreamOptions, SttEvent
 from engine.stt.websocket import WebSocketTransport
-from engine.testing import VoskStandIn
+from engine.testing import DeepgramStandIn, VoskStandIn, mark
+from tests.listen.test_backlog import inline
 from tests.server.raw import BINARY, CLOSE, PONG, TEXT
 from tests.stt.test_websocket import Serve, says, upgrade
 
@@ -108,9 +117,16 @@ async def test_a_port_nobody_listens_on_is_no_connection() -> None:
     assert "cannot be reached" in await Reached(Lane(0, 1 << 20, links=1), port).fails()
 
 
-async def test_a_refusal_has_its_status_headers_and_body() -> None:
-    answer = b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nslow down"
-    async with against(says(answer[:50], answer[50:])) as reached:
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_refusal_has_its_status_headers_and_body(together: bool) -> None:
+    head, body = b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\n", b"slow down"
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        for piece in [head + body] if together else [head, body[:4], body[4:]]:
+            await stream.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with against(serve) as reached:
         with pytest.raises(Refused) as refused:
             await reached.transport.connect(reached.request).__aenter__()
     assert (refused.value.status, refused.value.body) == (429, b"slow down")
@@ -289,3 +305,51 @@ async def test_a_vendor_that_does_not_read_stops_the_pump() -> None:
         sends = reached.lane.statistics().sends
         pump.push()
         assert reached.lane.statistics().sends == sends
+
+
+class ShortLived(DeepgramProtocol):
+    """Its streams last a second."""
+
+    traits = msgspec.structs.replace(DeepgramProtocol.traits, max_duration=1.0)
+
+
+async def test_a_stream_that_gets_too_old_is_followed_by_another_without_a_gap(tmp_path: Path) -> None:
+    standin = DeepgramStandIn(key="key")
+    lane, ring = Lane(0, 1 << 20, links=4), Ring(16_000 * 16)
+    backlog = Backlog(ring, Spill(tmp_path, 16_000, inline), 16_000)
+    total = 16_000 * 4
+    pcm = mark(np.zeros(total, np.int16))
+
+    async def speak() -> None:
+        began = trio.current_time()
+        for at in range(0, total, 320):
+            await trio.sleep_until(began + at / 16_000)
+            ring.write(pcm[at : at + 320])
+            backlog.grown()
+        backlog.finish()
+
+    def emit(event: SttEvent) -> None:
+        if isinstance(event, Final):
+            backlog.cover(event.end)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.run)
+        port = await nursery.start(standin.serve)
+        endpoint = Endpoint(f"ws://127.0.0.1:{port}/v1/listen", "key", "nova-3")
+        vendor = StreamingVendor(
+            name="dg-nova-3",
+            provider="deepgram",
+            speaks=lambda language: True,
+            protocol=lambda options: ShortLived(options, endpoint),
+            transport=LaneTransport(lane, WebSocketTransport()),
+            limits=StreamLimits(),
+        )
+        nursery.start_soon(speak)
+        with trio.fail_after(30):
+            await vendor.transcribe(backlog, emit, StreamOptions(session_id="s"))
+        nursery.cancel_scope.cancel()
+    assert len(standin.connections) >= 3
+    assert backlog.covered == total
+    ((first, _),) = standin.received().spans()
+    assert (first, standin.statistics().samples) == (0, total)
+    assert lane.statistics().vendor_samples > total // 2
