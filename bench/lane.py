@@ -1,10 +1,10 @@
 """What the native lane saves: the same sessions by both ways in, interleaved in one run.
 
-    python -m bench.lane [--streams 20,50] [--seconds 4] [--rounds 3]
+    python -m bench.lane [--streams 20,50] [--seconds 4] [--rounds 3] [--codec opus_fs320] [--rate 16000]
 
 Two servers of one process each, alike but for `lane`, with a vendor in the same process that gives one word a second
 and takes 20 ms chunks of what it hears: everything is on (session, ring, journal, conversations) but the writes to a
-vendor. Paced Opus streams go to one and then to the other, round after round. The figure is CPU of the whole server,
+vendor. Paced streams go to one and then to the other, round after round. The figure is CPU of the whole server,
 µs a stream-second; "of quart" is the median of the ratios within a round. What else runs on the machine makes both
 dearer: use the ratios.
 """
@@ -67,15 +67,17 @@ def _server(lane: str) -> Iterator[tuple[str, int]]:
             process.wait()
 
 
-def _plan(streams: int, seconds: float, packets: Sequence[bytes], period: float) -> LoadPlan:
+def _plan(codec: str, rate: int) -> LoadPlan:
+    """Two streams for a second; who measures has more of them for longer."""
+    packets, period = prepare(read(RECORDING, rate=rate, channels=1), codec)
     return LoadPlan(
         url="",
-        streams=streams,
-        seconds=seconds,
+        streams=2,
+        seconds=1.0,
         packets=packets,
         period=period,
-        codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000},
+        codec=codec,
+        query={"language": "en", "codec": codec, "sample_rate": rate},
         uid="bench",
         ramp=1.0,
     )
@@ -93,15 +95,17 @@ def main(given: Sequence[str] = ()) -> int:
     parser.add_argument("--streams", default="20,50")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--codec", default="opus_fs320")
+    parser.add_argument("--rate", type=int, default=16_000)
     arguments = parser.parse_args(given)
-    packets, period = prepare(read(RECORDING, rate=16_000, channels=1), "opus_fs320")
+    short = _plan(arguments.codec, arguments.rate)
     print("| streams | lane, µs a stream-second | quart | lane of quart |\n|---:|---:|---:|---:|")
     with ExitStack() as running:
         servers = {way: running.enter_context(_server(way)) for way in WAYS}
         for way in WAYS:
-            _cpu(_plan(2, 1.0, packets, period), *servers[way])
+            _cpu(short, *servers[way])
         for streams in map(int, arguments.streams.split(",")):
-            plan = _plan(streams, arguments.seconds, packets, period)
+            plan = msgspec.structs.replace(short, streams=streams, seconds=arguments.seconds)
             rounds = [[_cpu(plan, *servers[way]) for way in WAYS] for _ in range(arguments.rounds)]
             lane, quart = (statistics.median(one[n] for one in rounds) for n in range(2))
             ratio = statistics.median(one[0] / one[1] for one in rounds)
