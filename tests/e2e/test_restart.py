@@ -81,7 +81,6 @@ async def test_a_conversation_is_completed_by_its_silence_with_the_segments_that
         assert await server.terminate() == 0
 
 
-@pytest.mark.both_ways
 async def test_killed_in_mid_speech_the_next_process_completes_what_every_client_had_received(
     tmp_path: Path,
 ) -> None:
