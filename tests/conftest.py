@@ -6,9 +6,14 @@ A test marked `both_ways` runs over the native lane and over the HTTP server.
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import database
 from tests.ways import SETTING, WAYS
+
+# How long an example takes is the machine's business, not the code's.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -179,13 +179,16 @@ def _cut(text: str, characters: int) -> str:
 
 def _without_loops(words: list[str]) -> list[str]:
     """`words` with a phrase said three times or more in a row (a single word: four times) said once."""
-    kept: list[str] = []
-    position = 0
-    while position < len(words):
-        size, length = _loop_at(words, position)
-        kept += words[position : position + size]
-        position += length
-    return kept
+    while True:
+        kept: list[str] = []
+        position = 0
+        while position < len(words):
+            size, length = _loop_at(words, position)
+            kept += words[position : position + size]
+            position += length
+        if len(kept) == len(words):
+            return kept
+        words = kept  # what is left may itself be said over and over
 
 
 def _loop_at(words: list[str], start: int) -> tuple[int, int]:

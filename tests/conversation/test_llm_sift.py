@@ -47,7 +47,8 @@ def test_any_text_stays_within_its_limits(said: str, characters: int, words: int
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6), st.integers(4, 30), st.integers(0, 5))
 def test_a_phrase_said_over_and_over_is_said_once(phrase: list[str], times: int, rest: int) -> None:
     said = phrase * times + phrase[: rest % len(phrase)]
-    assert len(sift().text(" ".join(said), characters=1000).split()) <= len(phrase)
+    # A run of one word that the end cuts below four is left as it is.
+    assert len(sift().text(" ".join(said), characters=1000).split()) <= len(phrase) + 3
 
 
 @pytest.mark.parametrize(
