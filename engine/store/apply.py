@@ -83,9 +83,9 @@ class _Statements:
         self.close = {status: Prepared(_closing(status), dialect) for status in STATUS_RANK}
 
 
-_statements = lru_cache(maxsize=8)(
-    _Statements
-)  # an engine has one dialect; more than one engine is for tests
+@lru_cache(maxsize=8)
+def _statements(dialect: Dialect) -> _Statements:
+    return _Statements(dialect)
 
 
 def _insertion(dialect: str) -> Any:
