@@ -199,7 +199,7 @@ class LaneSocket:
             if self._room is not None:
                 await self._grant()
             elif self._gone is not None:
-                raise ClientGone(self._gone)
+                raise self._over(self._gone)
             else:
                 self._read()
                 await self._wait_news()
@@ -235,6 +235,10 @@ class LaneSocket:
         self._room = None
         if not self._removed:
             lib.lane_granted(self._native, self._slot)
+
+    def _over(self, code: int) -> Exception:
+        """What is raised once nobody is there."""
+        return ClientGone(code)
 
     async def _wait_news(self) -> None:
         self._news = trio.Event()
@@ -305,7 +309,7 @@ class LaneSocket:
             if status == lib.LANE_QUEUED:
                 return
         await trio.lowlevel.checkpoint()
-        raise ClientGone(CloseCode.ABNORMAL if self._gone is None else self._gone)
+        raise self._over(CloseCode.ABNORMAL if self._gone is None else self._gone)
 
     def offer(self, text: str) -> bool:
         """See `PromptSocket`. What the socket does not take at once goes out later, before the next message."""

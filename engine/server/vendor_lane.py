@@ -17,7 +17,6 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from engine._native import ffi, lib
 from engine.audio.pump import Pump
-from engine.listen.ports import ClientGone
 from engine.server.lane import Lane, LaneSocket
 from engine.stt.transport import ConnectFailed, Connection, ConnectionLost, Refused, Request, Transport
 
@@ -31,7 +30,7 @@ NORMAL = 1000
 
 
 class VendorSocket(LaneSocket):
-    """One connection to a vendor, in the lane. Is a `PumpingConnection`, but for the exception it raises."""
+    """A `PumpingConnection`: a connection to a vendor, in the lane."""
 
     def __init__(self, lane: Lane, native: Any, slot: int) -> None:
         super().__init__(lane, native, slot)
@@ -61,6 +60,9 @@ class VendorSocket(LaneSocket):
         else:
             self._pump.on_told()
 
+    def _over(self, code: int) -> Exception:
+        return ConnectionLost(code, self.reason)
+
     async def pump(self, pump: Pump) -> None:
         """See `PumpingConnection.pump`."""
         over = trio.Event()
@@ -88,12 +90,12 @@ class VendorSocket(LaneSocket):
             pump.on_told()
 
     async def ping(self) -> None:
-        """Send a ping and wait for a pong."""
+        """See `Connection.ping`."""
         self._ponged = trio.Event()
         await self._send(lib.FRAME_OP_PING, b"")
         await self._ponged.wait()
         if self._gone is not None:
-            raise ClientGone(self._gone)
+            raise self._over(self._gone)
 
     def remove(self) -> None:
         """See `LaneSocket.remove`."""
@@ -101,41 +103,6 @@ class VendorSocket(LaneSocket):
             self._pump.stop()
         super().remove()
         self._ponged.set()
-
-
-class VendorLink:
-    """A `PumpingConnection` over a socket in the lane."""
-
-    def __init__(self, socket: VendorSocket) -> None:
-        self._socket = socket
-
-    async def send(self, message: bytes | str) -> None:
-        """See `Connection.send`."""
-        try:
-            await self._socket.send(message)
-        except ClientGone as gone:
-            raise self._lost(gone) from None
-
-    async def receive(self) -> bytes | str:
-        """See `Connection.receive`."""
-        try:
-            return await self._socket.receive()
-        except ClientGone as gone:
-            raise self._lost(gone) from None
-
-    async def ping(self) -> None:
-        """See `Connection.ping`."""
-        try:
-            await self._socket.ping()
-        except ClientGone as gone:
-            raise self._lost(gone) from None
-
-    async def pump(self, pump: Pump) -> None:
-        """See `PumpingConnection.pump`."""
-        await self._socket.pump(pump)
-
-    def _lost(self, gone: ClientGone) -> ConnectionLost:
-        return ConnectionLost(gone.code, self._socket.reason)
 
 
 class LaneTransport:
@@ -159,7 +126,7 @@ class LaneTransport:
             if socket is None:
                 raise ConnectFailed("the lane was full when the vendor had answered")
             try:
-                yield VendorLink(socket)
+                yield socket
             except Exception:
                 socket.remove()
                 raise
