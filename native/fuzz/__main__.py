@@ -28,12 +28,19 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     seconds = int(arguments[0]) if arguments else USUAL_SECONDS
-    running = {target: _start(target, seconds) for target in TARGETS}
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        programs = {target: compile_target(target, ["clang"], WORK, coverage=True) for target in TARGETS}
+    except subprocess.CalledProcessError as error:
+        print(f"clang cannot build the targets with libFuzzer:\n{error.stderr}", file=sys.stderr)
+        return 2
+    running = {target: _start(target, program, seconds) for target, program in programs.items()}
     failed = [target for target, process in running.items() if process.wait()]
     for target in TARGETS:
         lines = _report(target).read_text().splitlines()
         print(f"{target}: " + next((line for line in reversed(lines) if "cov:" in line), "nothing was run"))
-        print("\n".join(lines[-40:]) if target in failed else lines[-1])
+        if target in failed:
+            print("\n".join(lines[-40:]))
     return 1 if failed else 0
 
 
@@ -41,10 +48,9 @@ def _report(target: str) -> Path:
     return WORK / f"{target}.log"
 
 
-def _start(target: str, seconds: int) -> subprocess.Popen[bytes]:
+def _start(target: str, program: Path, seconds: int) -> subprocess.Popen[bytes]:
     found = WORK / f"{target}-corpus"
-    found.mkdir(parents=True, exist_ok=True)
-    program = compile_target(target, ["clang"], WORK, coverage=True)
+    found.mkdir(exist_ok=True)
     libraries = {f"FUZZ_LIB{name.upper()}": info.path or "" for name, info in library_versions().items()}
     options = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-print_final_stats=1"]
     with _report(target).open("wb") as report:

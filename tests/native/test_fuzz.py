@@ -81,10 +81,23 @@ def test_a_bug_would_be_found(bug: str, gcc: list[str], tmp_path: Path) -> None:
     assert "input of" in errors
 
 
+def make_fuzz(path: str) -> subprocess.CompletedProcess[str]:
+    """What `make fuzz` runs, with this PATH."""
+    environ = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "native.fuzz", "1"]
+    return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
+
+
 def test_without_clang_make_fuzz_says_so() -> None:
-    environ = {**os.environ, "PATH": "/nowhere", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "native.fuzz"], env=environ, cwd=ROOT, capture_output=True, text=True
-    )
+    done = make_fuzz("/nowhere")
     assert done.returncode == 2
     assert "needs clang" in done.stderr
+
+
+def test_a_clang_without_libfuzzer_is_quoted(tmp_path: Path) -> None:
+    clang = tmp_path / "clang"
+    clang.write_text("#!/bin/sh\necho 'no such sanitizer' >&2\nexit 1\n")
+    clang.chmod(0o755)
+    done = make_fuzz(str(tmp_path))
+    assert done.returncode == 2
+    assert "clang cannot build the targets with libFuzzer:\nno such sanitizer" in done.stderr
