@@ -7,13 +7,16 @@ from engine._config_models import Embedding, Llm
 from engine.conversation.embedding import Embedder
 from engine.conversation.embedding_minilm import MiniLm
 from engine.conversation.embedding_openai import OpenAiEmbedder
+from engine.conversation.extract import EmbeddedExtractor
 from engine.conversation.llm import Llm as LlmPort
+from engine.conversation.llm_extract import LlmExtractor
 from engine.conversation.llm_http import open_model_server
 from engine.conversation.llm_metrics import LlmMeter
 from engine.conversation.llm_openai import OpenAiLlm, is_configured
-from engine.off_loop import worker_threads
+from engine.conversation.structured import Extractor
+from engine.off_loop import OffLoop, worker_threads
 
-__all__ = ["open_embedder", "open_llm"]
+__all__ = ["extractor_for", "open_embedder", "open_llm"]
 
 
 @asynccontextmanager
@@ -24,6 +27,13 @@ async def open_llm(settings: Llm, meter: LlmMeter) -> AsyncIterator[LlmPort | No
         return
     async with open_model_server(settings, meter=meter) as server:
         yield OpenAiLlm(server, settings)
+
+
+def extractor_for(llm: LlmPort | None, settings: Llm, off_loop: OffLoop, meter: LlmMeter) -> Extractor:
+    """The extractor that asks `llm`; without one, that which needs neither key nor model."""
+    if llm is None:
+        return EmbeddedExtractor(off_loop)
+    return LlmExtractor(llm, asks=settings.asks, answer_tokens=settings.answer_tokens, meter=meter)
 
 
 @asynccontextmanager

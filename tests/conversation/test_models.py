@@ -6,13 +6,28 @@ from engine.config import Embedding, Llm
 from engine.conversation.embedding_minilm import MiniLm
 from engine.conversation.llm import Message
 from engine.conversation.llm_metrics import NoMeter
-from engine.conversation.models import open_embedder, open_llm
+from engine.conversation.models import extractor_for, open_embedder, open_llm
+from engine.off_loop import worker_threads
 from engine.testing import OpenAiStandIn
+from tests.conversation.talk import NOTES, takes_notes, transcript
 
 
 async def test_without_key_and_server_there_is_no_language_model() -> None:
     async with open_llm(Llm(), NoMeter()) as llm:
         assert llm is None
+
+
+async def test_conversations_are_extracted_by_the_model_there_is_or_by_none(nursery: trio.Nursery) -> None:
+    standin = OpenAiStandIn(takes_notes)
+    port = await nursery.start(standin.serve)
+    settings = Llm(base_url=f"http://127.0.0.1:{port}/v1")
+    async with open_llm(settings, NoMeter()) as llm:
+        asked = extractor_for(llm, settings, worker_threads(1), NoMeter())
+        assert (await asked.extract(transcript())).structured.title == NOTES["title"]
+    unasked = extractor_for(None, settings, worker_threads(1), NoMeter())
+    assert (await unasked.extract(transcript())).structured.title
+    assert len(standin.requests) == 1
+    nursery.cancel_scope.cancel()
 
 
 async def test_embeddings_are_local_off_or_from_a_server() -> None:
