@@ -104,3 +104,70 @@ PRONOUNS = words("pronouns")
 NEED_COMPLEMENT = words("need_complement")
 
 KIN = words("kin")
+
+FOR_WHOM = re.compile(r"\b(?:me|us|your|my|our)\b")
+PROMISED_BY = re.compile(
+    r"\b(?:by|before|until|within)(?: the)? ?$|\b(?:finish|deliver|ship|complete|release|send)\b"
+)
+"""A day after this is a deadline, not when one meets."""
+
+# In answers.
+
+DONE_NOW = re.compile(
+    r"^(?:here you go|here(?:'s| is| it is)|yes,? it's|one moment|(?:of course|sure)[,.]? (?:so|here)\b)"
+)
+"""Done on the spot."""
+
+PROMISES = re.compile(
+    r"\b(?:i will(?= i will|[.,!]|$)|will do|i won't forget|consider it done"
+    r"|i'll (?:take care of|handle|see to|sort out|own) (?:it|that|this)|i'm on it|leave (?:it"
+    r"|that) (?:with|to) me"
+    r"|i(?:'ve)? got (?:it|this|that one)|i(?:'ll| can) take (?:it|that|this|care of it)(?: one)?(?=[.,!]|$))"
+)
+"""Takes up what was asked, without saying what."""
+
+DUE = re.compile(
+    r"\b(?:due|deadline|needs?|wants?|closes|expires?|runs? out|lapses|ends)\b"
+    r"|^(?:(?:so|and|like|but|yes|it's|it has to be|that's|i need (?:it|that|them|those)) )*"
+    r"(?:by|before|until|no later than)\b"
+)
+"""Dates what was just said."""
+
+COMES = re.compile(
+    r"\b(?:coming|come|comes|visit|party|dinner|meeting|opening|birthday|wedding|session|barbecue|picnic)\b"
+)
+"""Somebody comes at the day that is named."""
+
+DONE = re.compile(
+    r"\b(?:i(?:'ve)? (?:already )?(?:did|done) (?:it|that)"
+    r"|i already did|(?:it's|that's) (?:already )?done|already did)\b"
+)
+"""It needs no doing any more."""
+
+REPORT_BACK = re.compile(
+    r"(?:let (?:you|me|us) know|get back to (?:you|me)|keep (?:you|me) posted|tell you|have (?:it|that) )\b",
+    re.IGNORECASE,
+)
+"""Ends a task, is none of its own."""
+
+POLITE_YES = re.compile(
+    r"(?:yeah|yes|true|right|great|perfect|lovely|thanks)\b(?!,? (?:i will|sure|ok|good idea|please|will do))"
+)
+"""May only mean that one listens."""
+
+DEFINITE = re.compile(r"\b(?:me|us|our|my|your|the|it|that|them|those|this)\b", re.IGNORECASE)
+"""Points at something both know."""
+
+HANDS_OVER = frozenset(
+    ("bring", "buy", "email", "forward", "get", "give", "lend", "mail", "order", "send", "share", "text")
+)
+"""Verbs that may answer each other: what one asks to be sent the other brings."""
+
+SAYS_MORE = re.compile(r"\b(?:i'll|i will|i'm going|we'll|he|she|they|i'm)\b")
+"""More than an answer."""
+
+MEANS = re.compile(r"[\W]*(?:i mean|no,? wait)\b")
+"""What came before was not meant."""
+
+BAD_DAY = re.compile(r"\b(?:no|not|can't|bad|busy|don't|doesn't|won't)\b|\bi have\b|\bi'm in\b")
+"""Not on that day."""

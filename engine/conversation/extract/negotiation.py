@@ -13,7 +13,26 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from engine.conversation.extract._english import ACCEPTS, GENERIC_VERBS, REFUSES, WITHDRAWN
+from engine.conversation.extract._english import (
+    ACCEPTS,
+    BAD_DAY,
+    COMES,
+    DEFINITE,
+    DONE,
+    DONE_NOW,
+    DUE,
+    FOR_WHOM,
+    GENERIC_VERBS,
+    HANDS_OVER,
+    MEANS,
+    POLITE_YES,
+    PROMISED_BY,
+    PROMISES,
+    REFUSES,
+    REPORT_BACK,
+    SAYS_MORE,
+    WITHDRAWN,
+)
 from engine.conversation.extract.acts import Act
 from engine.conversation.extract.antecedents import antecedent
 from engine.conversation.extract.drafts import Draft, object_pronoun, phrase_of, refined, when_of
@@ -27,41 +46,6 @@ REACH = 4
 
 _ANSWER_WORDS = 8
 _ASKED = (Kind.REQUEST, Kind.NEED)
-_DONE_NOW = re.compile(
-    r"^(?:here you go|here(?:'s| is| it is)|yes,? it's|one moment|(?:of course|sure)[,.]? (?:so|here)\b)"
-)
-_PROMISES = re.compile(
-    r"\b(?:i will(?= i will|[.,!]|$)|will do|i won't forget|consider it done"
-    r"|i'll (?:take care of|handle|see to|sort out|own) (?:it|that|this)|i'm on it|leave (?:it"
-    r"|that) (?:with|to) me"
-    r"|i(?:'ve)? got (?:it|this|that one)|i(?:'ll| can) take (?:it|that|this|care of it)(?: one)?(?=[.,!]|$))"
-)
-_DUE = re.compile(
-    r"\b(?:due|deadline|needs?|wants?|closes|expires?|runs? out|lapses|ends)\b"
-    r"|^(?:(?:so|and|like|but|yes|it's|it has to be|that's|i need (?:it|that|them|those)) )*"
-    r"(?:by|before|until|no later than)\b"
-)
-_COMES = re.compile(
-    r"\b(?:coming|come|comes|visit|party|dinner|meeting|opening|birthday|wedding|session|barbecue|picnic)\b"
-)
-_DONE = re.compile(
-    r"\b(?:i(?:'ve)? (?:already )?(?:did|done) (?:it|that)"
-    r"|i already did|(?:it's|that's) (?:already )?done|already did)\b"
-)
-_REPORT_BACK = re.compile(
-    r"(?:let (?:you|me|us) know|get back to (?:you|me)|keep (?:you|me) posted|tell you|have (?:it|that) )\b",
-    re.IGNORECASE,
-)
-_POLITE_YES = re.compile(
-    r"(?:yeah|yes|true|right|great|perfect|lovely|thanks)\b(?!,? (?:i will|sure|ok|good idea|please|will do))"
-)
-_DEFINITE = re.compile(r"\b(?:me|us|our|my|your|the|it|that|them|those|this)\b", re.IGNORECASE)
-_HANDS_OVER = frozenset(
-    ("bring", "buy", "email", "forward", "get", "give", "lend", "mail", "order", "send", "share", "text")
-)
-_SAYS_MORE = re.compile(r"\b(?:i'll|i will|i'm going|we'll|he|she|they|i'm)\b")
-_MEANS = re.compile(r"[\W]*(?:i mean|no,? wait)\b")
-_BAD_DAY = re.compile(r"\b(?:no|not|can't|bad|busy|don't|doesn't|won't)\b|\bi have\b|\bi'm in\b")
 
 
 class Negotiation:
@@ -89,15 +73,15 @@ class Negotiation:
         for i, act in enumerate(acts):
             self._place(self._draft(utterance, parts, act, times), act)
             until = acts[i + 1].start if i + 1 < len(acts) else len(text)
-            if WITHDRAWN.search(text[act.end : until]) or _MEANS.match(text, act.end):
+            if WITHDRAWN.search(text[act.end : until]) or MEANS.match(text, act.end):
                 self._withdraw(utterance)
-        if _PROMISES.search(text):
+        if PROMISES.search(text):
             self._take_up(self._target(utterance), utterance, times[0] if times else None)
         if not acts:
             self._redate(utterance, text, times)
         self._deadline(utterance, parts, times, {act.clause for act in acts})
         self._last_day = times[-1] if times else self._last_day
-        comes = _COMES.search(text) is not None
+        comes = COMES.search(text) is not None
         appointments = [when for when in times if (when.clock is not None or comes) and not when.dayless]
         self._appointment = appointments[-1] if appointments else self._appointment
         self._heard.append(utterance)
@@ -108,22 +92,10 @@ class Negotiation:
         when = when_of(parts, act, times, self._last_day)
         if when is None and self._appointment is not None and act.phrase.lower().startswith("bring "):
             when = replace(self._appointment, clock=None)
-        part = parts[act.clause]
-        dated = when is not None and (part.start <= when.start < part.end or not act.plural)
-        question = part.stop.startswith("?")
-        strong = (act.strong and (dated or not act.plural)) or (
-            dated and not question and (act.kind is not Kind.REQUEST or act.strong or act.dated or act.bare)
-        )
-        if act.kind is Kind.DELIVERY:
-            strong = dated
-        if act.bare and not dated and len(self._speakers) > 1:
-            strong = strong and _DEFINITE.search(act.phrase) is not None
-        if act.generic and not dated and not re.search(r"\b(?:me|us|your|my|our)\b", act.phrase):
-            strong = addressed(utterance, act.clause, self._labels) is not None
         doer, guessed = self._doer(utterance, act)
         return Draft(
             kind=act.kind,
-            strong=strong,
+            strong=self._counts(utterance, act, when),
             phrase=phrase_of(act, times),
             by=utterance,
             doer=doer,
@@ -131,6 +103,24 @@ class Negotiation:
             when=when,
             guessed=guessed,
         )
+
+    def _counts(self, utterance: Utterance, act: Act, when: When | None) -> bool:
+        """Whether an act is one by itself, before anybody takes it up."""
+        part = utterance.parts[act.clause]
+        if act.plural:  # "we'll meet on Friday" is an event, "we'll deliver by Friday" a promise
+            inside = when is not None and part.start <= when.start < part.end
+            promised = when is not None and PROMISED_BY.search(
+                utterance.text[part.start : when.start].lower()
+            )
+            return inside and bool(promised or re.search(r"\byou\b", act.phrase))
+        if act.kind in (Kind.DELIVERY, Kind.QUESTION):
+            return act.kind is Kind.DELIVERY and when is not None
+        if when is None and act.generic and not FOR_WHOM.search(act.phrase):
+            return addressed(utterance, act.clause, self._labels) is not None
+        if when is None and act.bare and len(self._speakers) > 1:
+            return act.strong and DEFINITE.search(act.phrase) is not None
+        stated = when is not None and not part.stop.startswith("?")
+        return act.strong or (stated and (act.kind is not Kind.REQUEST or act.dated or act.bare))
 
     def _doer(self, utterance: Utterance, act: Act) -> tuple[str, bool]:
         """Who is to do it, and whether that is a guess."""
@@ -147,7 +137,7 @@ class Negotiation:
         """Keep a draft, or let it add to an earlier one."""
         earlier = self.drafts[-1] if self.drafts else None
         same_breath = earlier is not None and earlier.by is draft.by and earlier.doer == draft.doer
-        if earlier is not None and same_breath and _REPORT_BACK.match(draft.phrase):
+        if earlier is not None and same_breath and REPORT_BACK.match(draft.phrase):
             earlier.when = draft.when or earlier.when
             earlier.phrase = (
                 f"{earlier.phrase} and {draft.phrase}" if not draft.says_nothing else earlier.phrase
@@ -160,11 +150,8 @@ class Negotiation:
             self._name(draft, act, 1)
         if draft.needs_more and draft.when is None:
             return
-        if (
-            len(draft.content) == 1
-            and " " not in draft.phrase
-            and (noun := self._noun("it", draft, act, REACH))
-        ):
+        alone = len(draft.content) == 1 and " " not in draft.phrase
+        if alone and (noun := self._noun("it", draft, act, REACH)):
             draft.phrase = f"{draft.phrase} ({noun})"
         for other in reversed(self.drafts):
             if other.dropped or not draft.same_as(other, strictly=draft.at - other.at > 2 * REACH):
@@ -203,8 +190,8 @@ class Negotiation:
         if (
             target is not None
             and target.kind in _ASKED
-            and draft.verb in _HANDS_OVER
-            and target.verb in _HANDS_OVER
+            and draft.verb in HANDS_OVER
+            and target.verb in HANDS_OVER
         ):
             self._take_up(target, draft.by if draft.kind not in _ASKED else None, draft.when)
             return False
@@ -253,14 +240,14 @@ class Negotiation:
             return
         asked = latest.kind in _ASKED
         mine = latest.doer == utterance.speaker or latest.guessed
-        if _DONE.search(text) or (asked and _DONE_NOW.match(text) and latest.when is None):
+        if DONE.search(text) or (asked and DONE_NOW.match(text) and latest.when is None):
             latest.dropped = True
         elif REFUSES.match(text):
             latest.dropped = latest.dropped or (latest.kind is Kind.OFFER or (asked and mine and not acts))
         elif ACCEPTS.match(text):
             if asked and mine:
                 latest.doer, latest.guessed, latest.accepted = utterance.speaker, False, True
-                latest.strong = latest.strong or not (acts or _POLITE_YES.match(text))
+                latest.strong = latest.strong or not (acts or POLITE_YES.match(text))
             elif latest.kind is Kind.OFFER:
                 latest.accepted = True
                 latest.strong = latest.strong or not acts  # an order in the answer stands for the offer
@@ -301,8 +288,8 @@ class Negotiation:
         if (
             not times
             or len(text.split()) > _ANSWER_WORDS
-            or _SAYS_MORE.search(text)
-            or (len(times) == 1 and _BAD_DAY.search(text))
+            or SAYS_MORE.search(text)
+            or (len(times) == 1 and BAD_DAY.search(text))
         ):
             return
         for draft in self._live(utterance, 2)[:1]:
@@ -319,7 +306,7 @@ class Negotiation:
         """ "It's due on Monday" dates what was just said."""
         for number, part in enumerate(parts):
             here = [when for when in times if part.start <= when.start < part.end]
-            if number in taken or not here or not _DUE.search(part.text.lower()):
+            if number in taken or not here or not DUE.search(part.text.lower()):
                 continue
             for draft in self._live(utterance, 2)[:1]:
                 if utterance.speaker not in (draft.by.speaker, draft.doer):

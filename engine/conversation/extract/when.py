@@ -11,7 +11,6 @@ Libraries were tried first, on the sentences in the tests of this module: datepa
 become dates), dateparser at 14 ms a sentence. This reads 24 in 0.5 ms each.
 """
 
-import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -29,6 +28,7 @@ from engine.conversation.extract._time_words import (
     number,
     ordinal,
 )
+from engine.conversation.extract.days import month_end, next_weekday
 
 END_OF_DAY = time(23, 59)
 FRIDAY = 4
@@ -80,17 +80,6 @@ def find_times(text: str, now: datetime) -> list[When]:
             if when is not None:
                 found.append(when)
     return _joined(sorted(found, key=lambda when: when.start), small, now)
-
-
-def next_weekday(day: date, weekday: int) -> date:
-    """The first such weekday after `day`."""
-    return day + timedelta(days=(weekday - day.weekday() - 1) % 7 + 1)
-
-
-def month_end(year: int, month: int) -> date:
-    """The last day; `month` may run past 12."""
-    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
-    return date(year, month, calendar.monthrange(year, month)[1])
 
 
 def _lower(text: str) -> str:
