@@ -7,7 +7,18 @@ others; it is named at the end and makes the exit status 1.
 import subprocess
 import sys
 
-USUAL = ("stages", "decode", "ring", "resample", "local_stt", "gate", "store", "vectors", "session")
+USUAL = (
+    "stages",
+    "decode",
+    "ring",
+    "resample",
+    "local_stt",
+    "gate",
+    "store",
+    "vectors",
+    "session",
+    "extraction",
+)
 LONG = ("endtoend", "lane", "guard")
 """Whole servers under load, and what is run by itself: only by name."""
 

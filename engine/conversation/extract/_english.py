@@ -105,6 +105,8 @@ NEED_COMPLEMENT = words("need_complement")
 
 KIN = words("kin")
 
+NO_VERBS = words("no_verbs")
+
 FOR_WHOM = re.compile(r"\b(?:me|us|your|my|our)\b")
 PROMISED_BY = re.compile(
     r"\b(?:by|before|until|within)(?: the)? ?$|\b(?:finish|deliver|ship|complete|release|send)\b"

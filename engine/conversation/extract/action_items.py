@@ -15,7 +15,8 @@ def action_items(transcript: Transcript, said: Sequence[Utterance]) -> tuple[Act
     names: dict[str, str] = {}
     for utterance in said:
         names[utterance.speaker] = names.get(utterance.speaker) or utterance.name
-    negotiation = Negotiation(names)
+    today = transcript.started_at.astimezone(transcript.time_zone).date()
+    negotiation = Negotiation(names, today)
     for utterance in said:
         negotiation.hear(utterance)
     owner = {utterance.speaker for utterance in said if utterance.is_user}

@@ -15,6 +15,7 @@ from engine.conversation.extract._english import (
     FUNCTION_WORDS,
     IDIOMS,
     LOOSE_IMPERATIVES,
+    NO_VERBS,
     NOT_TASKS,
     ON_THE_SPOT,
     TASK_VERBS,
@@ -129,7 +130,8 @@ def _other_act(clause: Clause, number: int, text: str, begin: int) -> Act | None
         rest = clause.text[match.end() :]
         return msgspec.structs.replace(act, phrase=f"{_base(match['verb'])}{rest}")
     if (match := _FORGET_THING.match(text, begin)) is not None:
-        return _act(clause, number, Kind.REQUEST, True, match.start("verb"), False)
+        act = _act(clause, number, Kind.REQUEST, True, match.start("verb"), False)
+        return msgspec.structs.replace(act, phrase=f"remember {act.phrase}")
     if (
         (match := _YOU_DO.match(text, begin)) is not None
         and match["verb"] in TASK_VERBS
@@ -197,6 +199,8 @@ def _is_task(text: str, verb_at: int, kind: Kind) -> bool:
     if match is None:
         return False
     verb, rest = match[0], text[verb_at:]
+    if verb in NO_VERBS and kind is not Kind.NEED:
+        return False
     if kind is Kind.NEED:
         return _DEFINITE.search(rest) is not None
     if kind is Kind.DELIVERY:
@@ -220,7 +224,7 @@ def _is_task(text: str, verb_at: int, kind: Kind) -> bool:
     )
 
 
-_DEFINITE = re.compile(r"need (?:all )?(?:your|the|those|these|that|it|them)\b|from you\b|\bby\b")
+_DEFINITE = re.compile(r"need (?:all )?(?:your|the|those|these|that|it|them)\b|from you\b|^need .*\bby\b")
 
 
 def content_of(rest: str) -> bool:

@@ -50,7 +50,11 @@ def noun_phrases(text: str) -> list[str]:
 
 def _is_verb(noun: str, word: str) -> bool:
     """Whether a word after a noun looks like a verb of it."""
-    return word.endswith("ed") or word in _THIRD_PERSON or (noun.endswith("s") and word in TASK_VERBS)
+    return (
+        word.endswith("ed")
+        or word in _THIRD_PERSON
+        or (noun.endswith("s") and not noun.endswith("ss") and word in TASK_VERBS)
+    )
 
 
 _THIRD_PERSON = words("third_person_verbs")
@@ -75,7 +79,9 @@ def antecedent(pronoun: str, before: Sequence[str], names: Iterable[str] = ()) -
                 for phrase in phrases
                 if not re.search(rf"\b(?:{_ATTACHED}) {re.escape(phrase)}", text, re.IGNORECASE)
             ]
-            return _with_attachment((main or phrases)[-1], text)
+            phrase = _with_attachment((main or phrases)[-1], text)
+            first = phrase.split()[0]
+            return phrase[:1].lower() + phrase[1:] if first.lower() in FUNCTION_WORDS else phrase
     return ""
 
 
@@ -87,7 +93,7 @@ def _with_attachment(phrase: str, text: str) -> str:
         return phrase
     added = []
     for word in match["noun"].split():
-        if word.lower() in FUNCTION_WORDS or word.lower() in _ENDS or word.lower() in _TIMES:
+        if word.lower() in FUNCTION_WORDS | _ENDS | _TIMES | _ADJECTIVES:
             break
         added.append(word)
     if not added or added[0].lower() in _DATES:

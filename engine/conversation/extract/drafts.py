@@ -110,11 +110,16 @@ def phrase_of(act: Act, times: Sequence[When]) -> str:
     phrase, base = act.phrase, act.end - len(act.phrase)
     for when in reversed(times):
         if base <= when.start < act.end:
-            before = _PREPOSITION.sub("", phrase[: max(when.start - base, 0)])
+            before = phrase[: max(when.start - base, 0)]
+            particle = _NO_IN.match(phrase, when.start - base) and before.rstrip().endswith((" in", " over"))
+            before = before if particle else _PREPOSITION.sub("", before)
             phrase = f"{before.rstrip()} {phrase[when.end - base :].lstrip()}"
     return trim(phrase)
 
 
+_NO_IN = re.compile(
+    r"(?:to(?:day|morrow|night)|this|next|by|on|first|later|right|mon|tue|wed|thu|fri|sat|sun)", re.IGNORECASE
+)
 _PREPOSITION = re.compile(
     r"(?: (?:by|on|at|for|until|till|before|around|about|from|starting|sometime|like|in|over|during|of))+[ ]*$",
     re.IGNORECASE,

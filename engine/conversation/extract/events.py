@@ -10,6 +10,7 @@ import msgspec
 from engine.conversation.extract._english import ACCEPTS, FILLERS, FUNCTION_WORDS, TASK_VERBS
 from engine.conversation.extract._lexicon import EVENT_NOUNS
 from engine.conversation.extract.acts import act_of
+from engine.conversation.extract.drafts import content_words
 from engine.conversation.extract.modality import bound
 from engine.conversation.extract.utterances import WORD, Utterance
 from engine.conversation.extract.when import When
@@ -137,7 +138,12 @@ def _proposal(
     noun = event_title(part.text) or ("" if elsewhere else event_title(sentence))
     if when.clock is None and (not noun or act_of(part, number) is not None):
         return None
-    if not noun and arranged:
+    asks_only = (
+        when.clock is not None
+        and part.stop.startswith("?")
+        and not content_words(part.text[: when.start - part.start])
+    )
+    if not noun and (arranged or asks_only):
         texts = [earlier.text for earlier in before] + [utterance.text[: part.start]]
         noun = next((found for text in reversed(texts) if (found := event_title(text))), "")
         noun = noun or (last.title if last is not None else "Appointment")

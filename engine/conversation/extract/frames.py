@@ -55,7 +55,7 @@ _PATTERNS: tuple[tuple[Kind, bool, str], ...] = (
     (Kind.OFFER, False, r"(?:do you |would you )?(?:want|like) me to~"),
     (Kind.OFFER, False, r"(?:i'm|i'd be) happy to~"),
     (Kind.DELIVERY, True, r"you(?:'ll| will)? (?P<verb>get|have|receive)"),
-    (Kind.NEED, False, rf"(?:i|we)(?:'ll| will|'m going to| am going to)?{_ALSO} (?P<verb>need)(?! to\b)"),
+    (Kind.NEED, False, rf"i(?:'ll| will|'m going to| am going to)?{_ALSO} (?P<verb>need)(?! to\b)"),
 )
 
 _TRY = r"(?:try (?:and|to) |be sure to |go ahead and )?"

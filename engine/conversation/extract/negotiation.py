@@ -10,6 +10,7 @@ Known doubt: who "you" is among three or more is a guess when nobody is named: w
 
 import re
 from collections.abc import Sequence
+from datetime import date
 
 from msgspec.structs import replace
 
@@ -51,8 +52,9 @@ _ASKED = (Kind.REQUEST, Kind.NEED)
 class Negotiation:
     """Follows one conversation."""
 
-    def __init__(self, speakers: dict[str, str]) -> None:
-        """`speakers`: their labels with their names ("" when unknown), in order."""
+    def __init__(self, speakers: dict[str, str], today: date) -> None:
+        """`speakers`: their labels with their names ("" when unknown), in order; `today`: the local day."""
+        self._today = today
         self.drafts: list[Draft] = []
         self._speakers = speakers
         self._labels = {called(name): label for label, name in speakers.items() if name}
@@ -82,7 +84,8 @@ class Negotiation:
         self._deadline(utterance, parts, times, {act.clause for act in acts})
         self._last_day = times[-1] if times else self._last_day
         comes = COMES.search(text) is not None
-        appointments = [when for when in times if (when.clock is not None or comes) and not when.dayless]
+        later = [when for when in times if when.day != self._today and not when.dayless]
+        appointments = [when for when in later if when.clock is not None or comes]
         self._appointment = appointments[-1] if appointments else self._appointment
         self._heard.append(utterance)
 
@@ -114,7 +117,7 @@ class Negotiation:
             )
             return inside and bool(promised or re.search(r"\byou\b", act.phrase))
         if act.kind in (Kind.DELIVERY, Kind.QUESTION):
-            return act.kind is Kind.DELIVERY and when is not None
+            return act.kind is Kind.DELIVERY and when is not None and part.start <= when.start < part.end
         if when is None and act.generic and not FOR_WHOM.search(act.phrase):
             return addressed(utterance, act.clause, self._labels) is not None
         if when is None and act.bare and len(self._speakers) > 1:
@@ -150,7 +153,8 @@ class Negotiation:
             self._name(draft, act, 1)
         if draft.needs_more and draft.when is None:
             return
-        alone = len(draft.content) == 1 and " " not in draft.phrase
+        alone = len(draft.content) == 1 and draft.phrase.split()[1:] in ([], ["you"], ["me"])
+        alone = alone and (" " not in draft.phrase or draft.verb in HANDS_OVER)
         if alone and (noun := self._noun("it", draft, act, REACH)):
             draft.phrase = f"{draft.phrase} ({noun})"
         for other in reversed(self.drafts):
