@@ -1,5 +1,6 @@
 """Asks a model for a JSON object until one comes that can be used, a bounded number of times."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -7,7 +8,6 @@ import msgspec
 
 from engine.conversation.llm import AnswerSchema, Llm, LlmAnswerError, Message
 from engine.conversation.llm_json import NotJson, find_json
-from engine.conversation.llm_metrics import LlmMeter
 
 __all__ = ["Unusable", "ask"]
 
@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 class Unusable(Exception):
-    """An answer is an object, but cannot be used as a whole. The text tells the model why; `reason` the meter."""
+    """An answer is an object, but cannot be used as a whole. The text tells the model why; `reason` is counted."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -39,13 +39,14 @@ async def ask(
     read: Callable[[dict[str, Any]], T],
     *,
     asks: int,
-    meter: LlmMeter,
+    doubts: Counter[str],
     max_tokens: int | None = None,
 ) -> T:
     """What `read` makes of the model's answer; when it raises `Unusable` the model is told why and asked again.
 
-    `read` repairs or drops what is wrong in parts. Raises `LlmAnswerError` after `asks` answers that were of no
-    use, and what `llm` raises.
+    `read` repairs or drops what is wrong in parts. What had to be done to answers as a whole is added to `doubts`,
+    by the reasons of `engine.conversation.llm_metrics.DISTRUSTED`. Raises `LlmAnswerError` after `asks` answers
+    that were of no use, and what `llm` raises.
     """
     told: Sequence[Message] = messages
     reason = ""
@@ -54,13 +55,13 @@ async def ask(
         try:
             found = find_json(answer.text)
             for repair in found.repairs:
-                meter.distrusted(repair)
+                doubts[repair] += 1
             return read(found.value)
         except NotJson as error:
             reason, advice = error.reason, _ADVICE[error.reason]
         except Unusable as error:
             reason, advice = error.reason, str(error)
-        meter.distrusted(reason)
+        doubts[reason] += 1
         told = [*messages, *_again(answer.text, advice, schema)]
     raise LlmAnswerError(f"{schema.name}: no usable answer in {asks} asks (the last: {reason})", "unusable")
 

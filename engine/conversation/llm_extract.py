@@ -45,22 +45,26 @@ class LlmExtractor:
         if not any(segment.text.strip() for segment in transcript.segments):
             return Extraction(structured=Structured())
         reader = Reader(transcript)
+        try:
+            found = await self._within_context(transcript, reader)
+        finally:
+            doubts = +reader.sift.doubts
+            for reason, count in doubts.items():
+                self._meter.distrusted(reason, count)
+        told = ", ".join(f"{reason} {count}" for reason, count in sorted(doubts.items()))
+        notices = (f"Of the model's answers this was repaired or dropped: {told}.",) if doubts else ()
+        return msgspec.structs.replace(found, notices=notices)
+
+    async def _within_context(self, transcript: Transcript, reader: Reader) -> Extraction:
         budget = self._budget(transcript)
         smallest = max(budget >> HALVINGS, SMALLEST_WINDOW)
         while True:
             try:
-                found = await self._within(transcript, reader, budget)
-                break
+                return await self._within(transcript, reader, budget)
             except LlmContextExceeded:
                 budget //= 2
                 if budget < smallest:
                     raise
-        doubts = +reader.sift.doubts
-        for reason, count in doubts.items():
-            self._meter.distrusted(reason, count)
-        told = ", ".join(f"{reason} {count}" for reason, count in sorted(doubts.items()))
-        notices = (f"Of the model's answers this was repaired or dropped: {told}.",) if doubts else ()
-        return msgspec.structs.replace(found, notices=notices)
 
     def _budget(self, transcript: Transcript) -> int:
         """Tokens of transcript in one question."""
@@ -90,7 +94,7 @@ class LlmExtractor:
                     NOTES,
                     partial(reader.notes, whole=len(windows) == 1),
                     asks=self._asks,
-                    meter=self._meter,
+                    doubts=reader.sift.doubts,
                     max_tokens=self._answer_tokens,
                 )
             )
@@ -147,7 +151,7 @@ class LlmExtractor:
             SUMMARY,
             lambda answer: reader.summary(answer, len(items)),
             asks=self._asks,
-            meter=self._meter,
+            doubts=reader.sift.doubts,
             max_tokens=self._answer_tokens,
         )
 

@@ -1,5 +1,6 @@
 """Asking a model until an answer can be used, with a model that says what it is told to."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -8,7 +9,6 @@ import pytest
 
 from engine.conversation.llm import AnswerSchema, Completion, LlmAnswerError, Message, TextDelta, Tool
 from engine.conversation.llm_ask import SHOWN, Unusable, ask
-from tests.conversation.models import CountingMeter
 
 QUESTION = [Message("system", "Be brief."), Message("user", "How many?")]
 SCHEMA = AnswerSchema("number", {"type": "object"})
@@ -48,20 +48,21 @@ def number(answer: dict[str, Any]) -> int:
     return int(answer["n"])
 
 
-async def asked(model: Says, meter: CountingMeter, asks: int = 3) -> int:
-    return await ask(model, QUESTION, SCHEMA, number, asks=asks, meter=meter, max_tokens=50)
+async def asked(model: Says, doubts: Counter[str], asks: int = 3) -> int:
+    return await ask(model, QUESTION, SCHEMA, number, asks=asks, doubts=doubts, max_tokens=50)
 
 
 async def test_the_first_answer_that_can_be_used_is_taken() -> None:
-    model, meter = Says("five", '```json\n{"n": "5"}\n```', 'So: {"n": 5}', '{"n": 6}'), CountingMeter()
-    assert await asked(model, meter) == 5
-    assert meter.doubts == {"not_json": 1, "fence": 1, "missing": 1, "prose": 1}
+    doubts: Counter[str] = Counter()
+    model = Says("five", '```json\n{"n": "5"}\n```', 'So: {"n": 5}', '{"n": 6}')
+    assert await asked(model, doubts) == 5
+    assert doubts == {"not_json": 1, "fence": 1, "missing": 1, "prose": 1}
     assert model.answers == ['{"n": 6}']
 
 
 async def test_the_model_is_told_what_was_wrong_with_its_last_answer_alone() -> None:
     model = Says("x" * 5000, '{"n": null}', '{"n": 1}')
-    assert await asked(model, CountingMeter()) == 1
+    assert await asked(model, Counter()) == 1
     first, second, third = model.asked
     assert first == QUESTION
     assert second[:2] == third[:2] == QUESTION
@@ -76,5 +77,5 @@ async def test_after_so_many_answers_it_gives_up_and_says_why() -> None:
     with pytest.raises(
         LlmAnswerError, match=r"number: no usable answer in 2 asks \(the last: empty\)"
     ) as caught:
-        await asked(Says("[]", " "), CountingMeter(), asks=2)
+        await asked(Says("[]", " "), Counter(), asks=2)
     assert caught.value.outcome == "unusable"

@@ -195,6 +195,11 @@ async def test_a_wrong_category_is_other() -> None:
     assert found.notices == ("Of the model's answers this was repaired or dropped: wrong_enum 2.",)
 
 
+async def test_an_answer_that_was_cut_off_is_told() -> None:
+    found = await extracted(says(NOTES, wrong(Wrong.LENGTH)))
+    assert "truncated 1" in found.notices[0]
+
+
 async def test_an_absurd_date_costs_an_item_its_date_and_an_event_itself() -> None:
     found = await extracted(says(NOTES, wrong(Wrong.ABSURD_DATES)))
     assert len(found.structured.action_items) == 3
