@@ -3,13 +3,14 @@
 Operations: each session has `keep` call its functions, each when it asked to be called, until it is cancelled.
 Invariants: the tasks are the sessions' own: one of those in `keep` sleeps for all, and hands over when it leaves.
 What a function raises is raised in the session that brought it, and its other functions are not called again.
-Bounded by the sessions' functions. A function is called at the time it asked for or up to `TICK` later.
+Bounded by the sessions' functions; of those of a session that has left a number stays until it would have been due,
+and nothing that belongs to the session. A function is called at the time it asked for or up to `TICK` later.
 Cost: a microsecond or two a call, and one wake-up of the loop for all calls in a tick.
 """
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from itertools import count
 
@@ -34,19 +35,26 @@ class TimersStatistics(msgspec.Struct, frozen=True):
 
 
 class _Keeper:
-    """A session in `keep`."""
+    """A session in `keep`: `calls` are its functions, none once it has left."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context  # log lines name the session whose timer it is
-        self.there = True
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self.calls = calls
         self.error: Exception | None = None
+        self._context = copy_context()  # log lines name the session whose timer it is
+
+    def call(self, which: int) -> float | None:
+        return self._context.run(self.calls[which])
+
+    def leave(self) -> None:
+        self.calls = ()
+        self._context = Context()
 
 
 class Timers:
     """The timers of one service."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, int, Call, _Keeper]] = []
+        self._due: list[tuple[float, int, int, _Keeper]] = []
         self._numbers = count()
         self._sleeping = False
         self._others = trio.lowlevel.ParkingLot()
@@ -55,9 +63,9 @@ class Timers:
 
     async def keep(self, *calls: Call) -> None:
         """Call each of `calls` now, and again whenever it asks, until cancelled. Raises what one of them raised."""
-        keeper = _Keeper(copy_context())
-        for call in calls:
-            self._add(trio.current_time(), call, keeper)
+        keeper = _Keeper(calls)
+        for which in range(len(calls)):
+            self._add(trio.current_time(), which, keeper)
         self._sooner.set()
         try:
             while keeper.error is None:
@@ -66,7 +74,7 @@ class Timers:
                 else:
                     await self._sleep_for_all(keeper)
         finally:
-            keeper.there = False
+            keeper.leave()
         raise keeper.error
 
     def statistics(self) -> TimersStatistics:
@@ -85,8 +93,8 @@ class Timers:
             self._sleeping = False
             self._others.unpark()
 
-    def _add(self, due: float, call: Call, keeper: _Keeper) -> None:
-        heapq.heappush(self._due, (due, next(self._numbers), call, keeper))
+    def _add(self, due: float, which: int, keeper: _Keeper) -> None:
+        heapq.heappush(self._due, (due, next(self._numbers), which, keeper))
 
     def _next(self) -> float:
         """The tick at which somebody is due."""
@@ -97,16 +105,16 @@ class Timers:
 
     def _make_calls(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
-            _, _, call, keeper = heapq.heappop(self._due)
-            if not keeper.there:
+            _, _, which, keeper = heapq.heappop(self._due)
+            if not keeper.calls:
                 continue
             self._made += 1
             try:
-                due = keeper.context.run(call)
+                due = keeper.call(which)
             except Exception as error:  # noqa: BLE001 - it is raised again in `keep`
                 keeper.error = error
-                keeper.there = False
+                keeper.leave()
                 self._others.unpark_all()
             else:
                 if due is not None:
-                    self._add(max(due, now), call, keeper)
+                    self._add(max(due, now), which, keeper)

@@ -1,5 +1,7 @@
 """Timers of many sessions, slept for by one of their tasks."""
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -105,3 +107,20 @@ async def test_a_timer_that_is_due_sooner_is_not_missed(autojump_clock: MockCloc
         await trio.sleep(1.2)
         nursery.cancel_scope.cancel()
     assert soon.at == [1.0, 1.5, 2.0]
+
+
+async def test_nothing_of_a_session_that_has_left_is_kept(autojump_clock: MockClock) -> None:
+    timers = Timers()
+    gone: list[weakref.ref[Calls]] = []
+
+    async def session() -> None:
+        call = Calls(3600.0)
+        gone.append(weakref.ref(call))
+        await timers.keep(call)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session)
+        await trio.sleep(1.0)
+        nursery.cancel_scope.cancel()
+    gc.collect()
+    assert [call() for call in gone] == [None]
