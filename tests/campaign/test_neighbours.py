@@ -29,8 +29,8 @@ pytestmark = pytest.mark.campaign
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("neighbours.md")
 CLIENTS = int(os.environ.get("NEIGHBOURS_CLIENTS", "500"))
-RUNS = 9
-WINDOW = 5.0
+RUNS = 7
+WINDOW = 4.0
 SETTLE = 0.5
 """Seconds that are measured, and those before them that are not."""
 UNCHANGED = 1.1
