@@ -9,10 +9,12 @@ import re
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.conversation.extract._english import (
     FILLERS,
     FUNCTION_WORDS,
+    GENERIC_VERBS,
     IDIOMS,
     LOOSE_IMPERATIVES,
     NO_VERBS,
@@ -44,6 +46,9 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PROGRESSIVE = re.compile(r"i(?:'m| am|'ll be| will be)~(?P<verb>[a-z]+ing)\b".replace("~", f" {ADVERB}"))
+_APPOINTMENTS = LOOSE_IMPERATIVES | {"visit", "study", "teach", "travel", "learn"}
+"""What one is doing on a day is in the calendar, not on a list."""
+
 _WHO = re.compile(
     r"who(?:'s going to|'ll| will| can| could| wants to| is going to| would|'s| is)?~(?P<verb>[a-z]+)".replace(
         "~", f" {ADVERB}"
@@ -62,10 +67,6 @@ _GO_TASK = re.compile(r"(?:go and |go |come )(?P<verb>(?!ing)[a-z]+?)(?:p?ing)?\
 _HAVE_READY = re.compile(r"have\b.{2,60}\b(?:ready|done|finished|sent|to you|for you|by)\b")
 _LOOK_TASK = re.compile(
     r"(?:look (?:for|into|up|after|at)|see (?:if|whether|to it)|manage to|end up|come up with)\b"
-)
-_BE_TASK = re.compile(r"be (?:there|at|ready)\b")
-_SHOW_NOW = re.compile(
-    r"(?:tell|ask|show|give|let|read|take|put|say|start|finish|speak|talk|try|get|make|work)\b"
 )
 _AT_ONCE = re.compile(
     r"\b(?:right now|for me now|for a (?:second|moment|minute)|one moment|back one slide|the salt"
@@ -90,12 +91,10 @@ def act_of(clause: Clause, number: int, names: frozenset[str] = frozenset()) -> 
         match = frame.match(text, begin)
         if match and kind is Kind.REQUEST and _CHOICE.match(text, begin):
             return None
+        if match and kind is Kind.COMMITMENT and _ROUTINE.search(text):
+            return None
         if match and _is_task(text, match.start("verb"), kind):
-            plural = bool(match.groupdict().get("we"))
-            act = _act(
-                clause, number, kind, strong and not _only_said(match, text), match.start("verb"), plural
-            )
-            return msgspec.structs.replace(act, generic=match[0].startswith("you"))
+            return _framed(clause, number, kind, strong, match)
     return _other_act(clause, number, text, begin)
 
 
@@ -108,14 +107,19 @@ def _assigned(names: frozenset[str]) -> re.Pattern[str]:
     )
 
 
-def _only_said(match: re.Match[str], text: str) -> bool:
-    """Advice about oneself ("I should") and what is begun with "let me" say less than a promise does."""
-    said = match[0]
-    if said.startswith("let me"):
-        return _SHOW_NOW.match(text, match.start("verb")) is not None and not text.startswith(
-            ("talk to", "ask", "get back"), match.start("verb")
-        )
-    return said.startswith("i should")
+def _framed(clause: Clause, number: int, kind: Kind, strong: bool, match: re.Match[str]) -> Act:
+    """The act of a turn of phrase; a commitment to something that is not known as a task is a weak one."""
+    verb = match["verb"]
+    known = kind is not Kind.COMMITMENT or verb in TASK_VERBS | GENERIC_VERBS | NOT_TASKS
+    sure = strong and known and not _only_said(match)
+    act = _act(clause, number, kind, sure, match.start("verb"), bool(match.groupdict().get("we")))
+    with_day = match[0].startswith("i can") or match[0].endswith("know")
+    return replace(act, generic=match[0].startswith("you"), dated=with_day)
+
+
+def _only_said(match: re.Match[str]) -> bool:
+    """Advice to oneself ("I should") and what is done at once ("let me look") need a day to be more than that."""
+    return match[0].startswith(("let me", "i should"))
 
 
 def _other_act(clause: Clause, number: int, text: str, begin: int) -> Act | None:
@@ -124,21 +128,23 @@ def _other_act(clause: Clause, number: int, text: str, begin: int) -> Act | None
     if (match := _WHAT_I_NEED.match(text, begin)) is not None:
         phrase = f"{match['verb']}{clause.text[match.end() :]}"
         act = _act(clause, number, Kind.COMMITMENT, True, match.start("verb"), False)
-        return msgspec.structs.replace(act, phrase=phrase)
-    if (match := _PROGRESSIVE.match(text, begin)) is not None and _base(match["verb"]) in TASK_VERBS:
+        return replace(act, phrase=phrase)
+    if (match := _PROGRESSIVE.match(text, begin)) is not None and _base(
+        match["verb"]
+    ) in TASK_VERBS - _APPOINTMENTS:
         act = _act(clause, number, Kind.COMMITMENT, False, match.start("verb"), False)
         rest = clause.text[match.end() :]
-        return msgspec.structs.replace(act, phrase=f"{_base(match['verb'])}{rest}")
+        return replace(act, phrase=f"{_base(match['verb'])}{rest}")
     if (match := _FORGET_THING.match(text, begin)) is not None:
         act = _act(clause, number, Kind.REQUEST, True, match.start("verb"), False)
-        return msgspec.structs.replace(act, phrase=f"remember {act.phrase}")
+        return replace(act, phrase=f"remember {act.phrase}")
     if (
         (match := _YOU_DO.match(text, begin)) is not None
         and match["verb"] in TASK_VERBS
         and clause.link in ("", "and")
     ):
         act = _act(clause, number, Kind.REQUEST, False, match.start("verb"), False)
-        return msgspec.structs.replace(act, generic=True, dated=True)
+        return replace(act, generic=True, dated=True)
     match = _IMPERATIVE.match(text, begin)
     if match is not None and match["verb"] in TASK_VERBS | {"do", "don't"} and clause.link != "if":
         return _imperative(clause, number, text, match)
@@ -159,9 +165,13 @@ def _imperative(clause: Clause, number: int, text: str, match: re.Match[str]) ->
     )
     if match["verb"] == "do" and rest[0] not in ("it", "that", "this", "the", "your"):
         return None
-    return msgspec.structs.replace(act, bare=True)
+    return replace(act, bare=True)
 
 
+_ROUTINE = re.compile(
+    r"\b(?:every (?:single )?(?:day|week|morning|night|year|month|time|weekend)|always|usually|often"
+    r"|sometimes|all the time)\b"
+)
 _CHOICE = re.compile(r"(?:will|would|can|could) you .* or ")
 _FOR_US = re.compile(r"\b(?:me|us|my|our)\b|^please\b")
 
@@ -224,7 +234,7 @@ def _is_task(text: str, verb_at: int, kind: Kind) -> bool:
     )
 
 
-_DEFINITE = re.compile(r"need (?:all )?(?:your|the|those|these|that|it|them)\b|from you\b|^need .*\bby\b")
+_DEFINITE = re.compile(r"need (?:all )?(?:your|the|those|these|that|it|them)\b|from you\b")
 
 
 def content_of(rest: str) -> bool:

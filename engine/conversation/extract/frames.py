@@ -36,7 +36,7 @@ _PATTERNS: tuple[tuple[Kind, bool, str], ...] = (
     (Kind.COMMITMENT, True, r"(?:please )?(?:somebody )?remind me to~"),
     (Kind.REQUEST, True, r"your (?:homework|task|job|assignment)(?: for [a-z ]+)? is to~"),
     (Kind.REQUEST, False, r"(?:somebody|someone|one of (?:us|you)) (?:has to|needs to|should|must|could)~"),
-    (Kind.REQUEST, True, r"(?:please )?(?P<verb>let) (?:me|us) know"),
+    (Kind.REQUEST, False, r"(?:please )?(?P<verb>let) (?:me|us) know"),
     (Kind.REQUEST, True, r"(?:can|could|would|will) (?:you|one of you|somebody|someone)(?: mind)?~"),
     (Kind.REQUEST, True, r"(?:please )?(?:don't|do not|never) forget to~"),
     (Kind.REQUEST, True, r"(?:please )?(?:remember to|make sure to|make sure you|make sure that you)~"),

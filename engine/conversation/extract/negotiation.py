@@ -123,7 +123,8 @@ class Negotiation:
         if when is None and act.bare and len(self._speakers) > 1:
             return act.strong and DEFINITE.search(act.phrase) is not None
         stated = when is not None and not part.stop.startswith("?")
-        return act.strong or (stated and (act.kind is not Kind.REQUEST or act.dated or act.bare))
+        asks = act.kind in (Kind.REQUEST, Kind.OFFER)
+        return act.strong or (stated and (act.dated or act.bare or not asks))
 
     def _doer(self, utterance: Utterance, act: Act) -> tuple[str, bool]:
         """Who is to do it, and whether that is a guess."""
@@ -142,6 +143,7 @@ class Negotiation:
         same_breath = earlier is not None and earlier.by is draft.by and earlier.doer == draft.doer
         if earlier is not None and same_breath and REPORT_BACK.match(draft.phrase):
             earlier.when = draft.when or earlier.when
+            earlier.strong = True
             earlier.phrase = (
                 f"{earlier.phrase} and {draft.phrase}" if not draft.says_nothing else earlier.phrase
             )
