@@ -7,7 +7,7 @@ they decode to one vendor on this machine, which answers once a second a stream.
 limit), `listen serve` with everything on, by the native lane and by Quart, and FastAPI on uvicorn as the Omi backend is
 built (`bench.peer_uvicorn`). Then, with `--largest MS`, the number of streams up to `MOST` that each server carries
 with a p99 from packet to segment within MS, and each at 70 % of that; where the lane's CPU goes (`bench.costs`); and
-what `listen doctor --capacity` says of this machine. The report is written by `bench.report`.
+what `listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
 
 Where a server lost words or streams, that number was too many for it, which is marked. Exit status 1 when a figure must
 not be believed: generator or vendor used more than 80 % of a core.
@@ -17,7 +17,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from bench.costs import Counted
 from bench.load.stacks import COSTS, STACKS, stacks
 from bench.machine import machine
 from bench.report import Measured, Report, Sustained, write
-from engine.cli.capacity_run import measure_capacity
+from engine.cli.capacity_run import LIMIT_MS, measure_capacity
 from engine.cli.load import prepare
 from engine.cli.load_figures import LimitElsewhere, LoadFigures, largest, usage_of
 from engine.cli.load_process import Running
@@ -178,7 +178,8 @@ def run(arguments: argparse.Namespace) -> Report:
     capacity = None
     if "lane" in names:
         print("listen doctor --capacity", file=sys.stderr, flush=True)
-        capacity = measure_capacity(load_config(), lambda line: print(line, file=sys.stderr, flush=True))
+        limit_ms = arguments.largest or LIMIT_MS
+        capacity = measure_capacity(load_config(), partial(print, file=sys.stderr, flush=True), limit_ms)
     return Report(described, counts, names, measured, left_out, arguments.largest, found, costs, capacity)
 
 
