@@ -41,6 +41,9 @@ MAPS_PER_SESSION = 2
 """A ring is mapped twice."""
 MAPS_BESIDE = 3000
 DISK_WANTED = 1_000_000_000
+PROCESS_BYTES = 135_000_000
+MODEL_BYTES = 105_000_000
+"""Of each worker's own memory: the engine with its kernels, and the local model tiny.en; measured with smaps."""
 BYTES_PER_SECOND = 32_000
 """Of a ring: 16 kHz, 16 bit."""
 
@@ -66,7 +69,8 @@ def examine(
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
-    checks += [_open_files(config.limits.sessions), _maps(config.limits.sessions), _memory(config)]
+    each = -(-config.limits.sessions // config.workers)
+    checks += [_open_files(each), _maps(each), _memory(config), _workers(config)]
     checks += [_lane(config), capacity_check(read_capacity(config.data_dir))]
     checks += [_port(config.host, config.port)]
     return checks
@@ -205,18 +209,31 @@ def _maps(sessions: int) -> Check:
 
 
 def _memory(config: Config) -> Check:
-    """Rings fill once and stay full: that is what sessions cost most."""
-    need = config.limits.sessions * config.session.ring_seconds * BYTES_PER_SECOND
-    detail = f"{config.limits.sessions} sessions may need {_size(need)} for their rings"
+    """Rings fill once and stay full: that is what sessions cost most. Workers share nothing that is written to."""
+    model = MODEL_BYTES if "local-whisper" in config.stt.service_models else 0
+    processes = config.workers * (PROCESS_BYTES + model)
+    need = config.limits.sessions * config.session.ring_seconds * BYTES_PER_SECOND + processes
+    workers = "the server" if config.workers == 1 else f"{config.workers} workers"
+    with_model = " with the local model" if model else ""
+    detail = f"{config.limits.sessions} sessions and {workers}{with_model} may need {_size(need)}"
     source = Path("/proc/meminfo")
     if not source.exists():
         return Check("memory", OK, detail)
     fields = dict(line.split(":", 1) for line in source.read_text().splitlines())
     free = int(fields["MemAvailable"].split()[0]) * 1024
     if free < need:
-        advice = "lower limits.sessions or session.ring_seconds"
+        advice = "lower limits.sessions, session.ring_seconds or workers"
         return Check("memory", WARN, f"{detail}; {_size(free)} is available", advice)
     return Check("memory", OK, f"{detail}; {_size(free)} is available")
+
+
+def _workers(config: Config) -> Check:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    detail = f"{config.workers} of {cores} cores"
+    if config.workers > cores:
+        advice = "lower workers to the number of cores: more of them only take turns"
+        return Check("workers", WARN, detail, advice)
+    return Check("workers", OK, detail)
 
 
 def _lane(config: Config) -> Check:

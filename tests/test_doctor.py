@@ -44,6 +44,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "open files",
         "memory maps",
         "memory",
+        "workers",
         "lane",
         "capacity",
         "port",
@@ -106,6 +107,14 @@ def test_a_lane_that_cannot_be_opened_is_a_warning(environ: dict[str, str]) -> N
     assert found.status == "warn"
     assert "Too many open files" in found.detail
     assert found.advice
+
+
+def test_workers_cost_memory_each_and_more_than_there_are_cores_is_a_warning(environ: dict[str, str]) -> None:
+    one = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1"})
+    assert "1 sessions and the server with the local model may need 240" in one["memory"].detail
+    many = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1", "LISTEN_WORKERS": "256"})
+    assert "256 workers with the local model may need 61.4 GB" in many["memory"].detail
+    assert (one["workers"].status, many["workers"].status) == ("ok", "warn")
 
 
 def test_an_address_that_is_not_this_machines_fails(environ: dict[str, str]) -> None:
