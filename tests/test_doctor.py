@@ -111,7 +111,7 @@ def test_a_lane_that_cannot_be_opened_is_a_warning(environ: dict[str, str]) -> N
 
 def test_workers_cost_memory_each_and_more_than_there_are_cores_is_a_warning(environ: dict[str, str]) -> None:
     one = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1"})
-    assert "1 sessions and the server with the local model may need 240" in one["memory"].detail
+    assert "1 sessions and the server with the local model may need 241 MB" in one["memory"].detail
     many = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1", "LISTEN_WORKERS": "256"})
     assert "256 workers with the local model may need 61.4 GB" in many["memory"].detail
     assert (one["workers"].status, many["workers"].status) == ("ok", "warn")

@@ -1,7 +1,7 @@
 """What is kept of conversations: in a journal at once, in the database soon, whatever does not work meanwhile.
 
-Operations: `open` a session's journal, `keep` a record in it, `close` it; `record` what no session's journal takes;
-`flush`; `patiently` asks the database.
+Operations: `open` a session's journal, `keep` a record in it, `add_usage` and `note_usage`, `close` it; `record` what
+no session's journal takes; `flush`; `patiently` asks the database.
 Invariants: a record is in a journal, or at least in the writer's memory, before `keep` returns.
 Bounded by the sessions there are: one journal each.
 """
@@ -16,7 +16,7 @@ from engine.conversation.ports import Journal, Writer
 from engine.listen.ports import Participant
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable, JournalFull, WriterFull
-from engine.store.records import JournalRecord
+from engine.store.records import JournalRecord, UsageAdded, UsageRow, UsageSoFar
 
 log = get_logger(__name__)
 
@@ -30,6 +30,7 @@ class Keeping:
         self._writer = writer
         self._retry_interval = retry_interval
         self._journals: dict[str, Journal] = {}
+        self._portions: dict[str, int] = {}
 
     async def open(self, participant: Participant) -> None:
         """Make the session's journal. Raises `JournalFull`."""
@@ -37,6 +38,7 @@ class Keeping:
 
     def close(self, participant: Participant) -> None:
         """The session is over: its journal is removed once the database has all of it."""
+        self._portions.pop(participant.id, None)
         journal = self._journals.pop(participant.id, None)
         if journal is not None:
             journal.end()
@@ -44,6 +46,20 @@ class Keeping:
     def keep(self, by: Participant, record: JournalRecord) -> None:
         """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
         self._append(self._journals[by.id], record)
+
+    def add_usage(self, by: Participant, row: UsageRow) -> None:
+        """A portion of usage is over."""
+        number = self._portions.get(by.id, 0)
+        self._portions[by.id] = number + 1
+        self.keep(by, UsageAdded(f"{by.id}:{number}", row))
+
+    def note_usage(self, by: Participant, row: UsageRow) -> None:
+        """What the next portion has come to, for whoever replays the journal if it never is over."""
+        record = UsageSoFar(f"{by.id}:{self._portions.get(by.id, 0)}", row)
+        try:
+            self._journals[by.id].append(record)
+        except JournalFull as error:
+            log.error("journal.full", error=str(error))
 
     def _append(self, journal: Journal, record: JournalRecord) -> None:
         try:

@@ -143,7 +143,14 @@ class Lifecycle:
 
     def used(self, by: Participant, usage: SessionUsage) -> None:
         """See `Conversations`."""
-        row = UsageRow(
+        self._keeping.add_usage(by, self._usage_row(by, usage))
+
+    def using(self, by: Participant, usage: SessionUsage) -> None:
+        """See `Conversations`."""
+        self._keeping.note_usage(by, self._usage_row(by, usage))
+
+    def _usage_row(self, by: Participant, usage: SessionUsage) -> UsageRow:
+        return UsageRow(
             uid=by.uid,
             hour=self._hour(),
             audio_seconds=usage.audio_samples / SAMPLE_RATE,
@@ -153,7 +160,6 @@ class Lifecycle:
             sessions=usage.sessions,
             vendor_seconds={name: n / SAMPLE_RATE for name, n in usage.vendor_samples.items()},
         )
-        self._keeping.keep(by, UsageAdded(str(uuid4()), row))
 
     def left(self, participant: Participant) -> None:
         """See `Conversations`."""

@@ -179,6 +179,10 @@ class Conversations(Protocol):
         """Add to the user's usage, through the session's journal."""
         ...
 
+    def using(self, by: Participant, usage: SessionUsage) -> None:
+        """What came since the last `used`: counted like it if the process dies before the next."""
+        ...
+
 
 class JoinRequest(Protocol):
     """What `join` needs to know of the session."""

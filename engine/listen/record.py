@@ -10,7 +10,7 @@ Bounded: it keeps no segments, only silences as long as the conversation timeout
 import math
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
 
 import msgspec
@@ -78,6 +78,11 @@ class Record:
         self._began_at: int | None = None
         self._breaks: deque[_Break] = deque()
         self._next_interim = -math.inf
+        self._on_kept: Callable[[], None] | None = None
+
+    def when_kept(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever words have been kept, before they are sent."""
+        self._on_kept = callback
 
     def begin(self) -> None:
         """The client's first audio or transcript is here: its timeline begins now."""
@@ -205,6 +210,8 @@ class Record:
         speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * MICROSECONDS)
         conversation.publish(self._participant, merged, speech_at)
         self.segments += len(conversation.revisions) - before
+        if self._on_kept is not None:
+            self._on_kept()
         kept_at = monotonic_ns()
         self._merge.observe((kept_at - passage.told_at) / 1e9)
         self._outbox.deleted(merged.deleted)

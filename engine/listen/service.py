@@ -200,6 +200,7 @@ class ListenService:
         """The session beside its counting; whatever ends it, the last portion is counted."""
         meter = _Meter(session, pipeline, self._conversations, self._metrics)
         log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
+        session.when_kept(meter.note)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(meter.run, self._config.usage.interval)
@@ -235,6 +236,11 @@ class _Meter:
         while True:
             await trio.sleep(interval)
             self.read()
+
+    def note(self) -> None:
+        """Words were kept: so is what they cost, though it is counted only when a portion is over."""
+        usage = self._usage.peek(self._pipeline.statistics(), self._session.segments)
+        self._conversations.using(self._session, usage)
 
     def read(self) -> None:
         """Count what came since the last reading."""

@@ -12,7 +12,7 @@ short.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
@@ -157,6 +157,10 @@ class Session:
     def segments(self) -> int:
         """Segments it has added, less those that merging swallowed."""
         return self._record.segments
+
+    def when_kept(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever words of the session have been kept, before they are sent."""
+        self._record.when_kept(callback)
 
     def end(self, code: int, reason: str) -> None:
         """Send the client away once what it said is transcribed. The first call decides the code."""

@@ -12,6 +12,15 @@ class UsageMeter:
 
     def read(self, pipeline: PipelineStatistics, segments: int) -> SessionUsage:
         """The portion since the last reading. `segments` may shrink when merging swallows one."""
+        portion, self._last = self._portion(pipeline, segments)
+        return portion
+
+    def peek(self, pipeline: PipelineStatistics, segments: int) -> SessionUsage:
+        """What `read` would give."""
+        return self._portion(pipeline, segments)[0]
+
+    def _portion(self, pipeline: PipelineStatistics, segments: int) -> tuple[SessionUsage, SessionUsage]:
+        """Since the last reading, and in all."""
         total = SessionUsage(
             sessions=1,
             audio_samples=pipeline.ledger.decoded + pipeline.ledger.concealed,
@@ -20,8 +29,8 @@ class UsageMeter:
             segments=segments,
             vendor_samples=pipeline.vendor_samples,
         )
-        last, self._last = self._last, total
-        return SessionUsage(
+        last = self._last
+        portion = SessionUsage(
             sessions=total.sessions - last.sessions,
             audio_samples=total.audio_samples - last.audio_samples,
             speech_samples=total.speech_samples - last.speech_samples,
@@ -32,3 +41,4 @@ class UsageMeter:
                 for name, samples in total.vendor_samples.items()
             },
         )
+        return portion, total

@@ -15,6 +15,7 @@ from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.store.batch import Batch
 from engine.store.errors import DatabaseUnavailable
+from engine.store.records import UsageAdded, UsageSoFar
 from engine.store.replay import JournalReader
 
 log = get_logger(__name__)
@@ -45,11 +46,22 @@ class Applier:
         accepted = [await self._apply(part) for part in batch.parts(self._batch_limit)]
         return all(accepted)
 
-    async def apply_journal(self, reader: JournalReader, off_loop: OffLoop) -> bool:
-        """Write what is left in `reader`. False: some of it was refused for good. Raises `OSError`."""
+    async def apply_journal(self, reader: JournalReader, off_loop: OffLoop, *, died: bool = False) -> bool:
+        """Write what is left in `reader`. False: some of it was refused for good. Raises `OSError`.
+
+        `died`: nobody will write to it any more, so that the portion of usage that was not over counts as it is.
+        """
         accepted = True
+        open_portion: UsageSoFar | None = None
         while records := await off_loop(reader.read, self._batch_limit):
+            for record in records:
+                if isinstance(record, UsageSoFar):
+                    open_portion = record
+                elif isinstance(record, UsageAdded) and open_portion and record.id == open_portion.id:
+                    open_portion = None
             accepted &= await self.apply(Batch.of(records))
+        if died and open_portion is not None:
+            accepted &= await self.apply(Batch.of([UsageAdded(open_portion.id, open_portion.row)]))
         return accepted
 
     async def _apply(self, batch: Batch) -> bool:

@@ -21,6 +21,7 @@ from engine.store.records import (
     SegmentsChanged,
     SegmentsDeleted,
     UsageAdded,
+    UsageSoFar,
 )
 from engine.wire.messages import Segment
 
@@ -69,7 +70,9 @@ class Batch:
         return self._length
 
     def add(self, record: JournalRecord) -> None:
-        """Fold one record in."""
+        """Fold one record in. `UsageSoFar` is for who replays a dead process's journal, not for the database."""
+        if isinstance(record, UsageSoFar):
+            return
         if isinstance(record, UsageAdded):
             self._length += (record.row.uid, record.id) not in self.usage
             self.usage.setdefault((record.row.uid, record.id), record)

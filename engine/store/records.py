@@ -127,6 +127,16 @@ class UsageAdded(msgspec.Struct, frozen=True, tag="usage"):
     row: UsageRow
 
 
+class UsageSoFar(msgspec.Struct, frozen=True, tag="so_far"):
+    """What a portion of usage has come to that is not over; its `UsageAdded`, under the same id, will replace it.
+
+    It counts only when that never came, because the process died: then the last one of a journal does.
+    """
+
+    id: str
+    row: UsageRow
+
+
 JournalRecord = (
     ConversationOpened
     | ConversationRestarted
@@ -134,9 +144,10 @@ JournalRecord = (
     | SegmentsDeleted
     | ConversationClosed
     | UsageAdded
+    | UsageSoFar
 )
 
 
 def owner(record: JournalRecord) -> str:
     """The uid that a record is about."""
-    return record.row.uid if isinstance(record, ConversationOpened | UsageAdded) else record.uid
+    return record.row.uid if isinstance(record, ConversationOpened | UsageAdded | UsageSoFar) else record.uid

@@ -31,7 +31,7 @@ async def recover(folder: Path, applier: Applier, off_loop: OffLoop) -> Recovery
     try:
         while (found := await off_loop(next, dead, None)) is not None:
             path, reader = found
-            accepted = await applier.apply_journal(reader, off_loop)
+            accepted = await applier.apply_journal(reader, off_loop, died=True)
             journals += 1
             records += reader.records
             torn += reader.ending is Ending.TORN

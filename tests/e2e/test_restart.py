@@ -129,9 +129,14 @@ async def test_a_second_start_after_a_kill_counts_nothing_twice(tmp_path: Path) 
             }
             await server.kill()
     ((_, ledger),) = ledgers.items()
-    # The second session's last second may not have been written down when it was killed; the first is whole.
-    assert ledger.samples_in / SAMPLE_RATE <= usage["audio_seconds"] <= ledger.samples_in / SAMPLE_RATE + 2.0
-    assert usage["audio_seconds"] == pytest.approx(usage["vendor_seconds"]["scripted"])
+    # Of the second session all is counted up to its last words; the first is whole.
+    kept = segments_of(conversation)
+    assert usage["words"] == sum(len(segment.text.split()) for segment in kept)
+    assert usage["segments"] == len(kept)
+    assert usage["sessions"] == 2
+    first = ledger.samples_in / SAMPLE_RATE
+    assert first + 2.0 - 2 * WORD <= usage["audio_seconds"] <= first + 2.0 + 1e-6
+    assert usage["speech_seconds"] <= usage["vendor_seconds"]["scripted"] <= usage["audio_seconds"] + 1e-6
 
 
 @pytest.mark.both_ways

@@ -27,6 +27,7 @@ from engine.store import (
     WriterFull,
 )
 from engine.store.journal import HEADER, MAGIC, VERSION
+from engine.store.records import UsageSoFar
 from engine.store.writer import CLOCK_MARGIN, FORGET_INTERVAL
 
 from .making import NOW, Clock, changed, conversation, opened, segment, usage_row
@@ -349,6 +350,41 @@ async def test_recovering_twice_counts_usage_once(tmp_path: Path, autojump_clock
         async with running(tmp_path) as (store, writer):
             assert (await writer.recover()).records == 1
             assert [row.words for row in await store.usage.read()] == [3]
+
+
+async def test_a_portion_of_usage_that_was_not_over_counts_when_its_process_died(
+    tmp_path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with running(tmp_path) as (store, writer):
+        journal = await writer.open_journal("s1")
+        for record in (
+            UsageSoFar("s1:0", usage_row(words=1)),
+            UsageAdded("s1:0", usage_row(words=2)),
+            UsageSoFar("s1:1", usage_row(words=10)),
+            UsageSoFar("s1:1", usage_row(words=20)),
+        ):
+            journal.append(record)
+        await writer.recover()
+        assert await store.usage.read() == [], "its process lives"
+    async with running(tmp_path, batch_limit=1) as (store, writer):
+        await writer.recover()
+        assert [row.words for row in await store.usage.read()] == [22]
+
+
+async def test_a_portion_of_usage_that_is_over_counts_as_it_was_then(
+    tmp_path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    async with running(tmp_path) as (store, writer):
+        journal = await writer.open_journal("s1")
+        journal.append(UsageSoFar("s1:0", usage_row(words=1)))
+        added = UsageAdded("s1:0", usage_row(words=2))
+        journal.append(added)
+        writer.submit(journal, [added])
+        await writer.flush()
+        assert [row.words for row in await store.usage.read()] == [2]
+    async with running(tmp_path) as (store, writer):
+        assert (await writer.recover()).records == 2
+        assert [row.words for row in await store.usage.read()] == [2]
 
 
 async def test_a_torn_journal_is_recovered_and_removed_a_damaged_one_is_kept_aside(
