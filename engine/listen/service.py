@@ -211,7 +211,7 @@ class ListenService:
             raise
         finally:
             pipeline.stop()
-            meter.read()
+            meter.read(over=True)
             self._conversations.left(session)
             _log_end(session)
 
@@ -242,8 +242,10 @@ class _Meter:
         usage = self._usage.peek(self._pipeline.statistics(), self._session.segments)
         self._conversations.using(self._session, usage)
 
-    def read(self) -> None:
-        """Count what came since the last reading."""
+    def read(self, *, over: bool = False) -> None:
+        """Count what came since the last reading; before there is a journal for it, nothing until all is `over`."""
+        if not (self._session.joined or over):
+            return
         statistics = self._pipeline.statistics()
         usage = self._usage.read(statistics, self._session.segments)
         codec = self._session.parameters.codec
