@@ -3,6 +3,7 @@
 import re
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,18 @@ def test_another_language_gets_title_and_overview_and_is_told_what_it_does_not_g
     assert found.structured.action_items == ()
     assert len(found.notices) == 1
     assert "'de-AT'" in found.notices[0]
+
+
+@pytest.mark.parametrize("name", ["", ".", "Mr.", "(", "Ben|", "İ"])
+def test_a_strange_name_is_only_a_name(name: str) -> None:
+    transcript = spoken("A: I'll call him tomorrow.", "B: Then send it to me.")
+    strange = msgspec.structs.replace(transcript, owner_name=name, people={"B": name})
+    assert len(extract(strange).structured.action_items) >= 1
+
+
+def test_a_long_conversation_costs_in_proportion() -> None:
+    lines = [f"{'AB'[i % 2]}: I'll send report number {i} to office {i} tomorrow." for i in range(600)]
+    assert len(extract(spoken(*lines)).structured.action_items) > 100
 
 
 def test_it_can_be_kept_as_json() -> None:

@@ -1,7 +1,7 @@
 """Category, topics, names, feelings and title."""
 
 from engine.conversation.extract._lexicon import CATEGORY_WORDS, EMOJI
-from engine.conversation.extract.subjects import category, feelings, names, title, topics
+from engine.conversation.extract.subjects import category, feelings, headline, names, title, topics
 from engine.conversation.extract.utterances import utterances
 from engine.conversation.structured import CATEGORIES, MAX_TITLE_WORDS
 from tests.conversation.dialogues import spoken
@@ -60,3 +60,11 @@ def test_a_title_names_topics_and_a_single_known_partner() -> None:
     assert title((), said) == ""
     long = tuple(f"very long topic number {i}" for i in range(3))
     assert len(title(long, said).split()) <= MAX_TITLE_WORDS
+
+
+def test_without_topics_the_title_is_the_beginning_of_the_overview() -> None:
+    assert (
+        headline("I'll send report number 7 to office 9 tomorrow.")
+        == "I'll send report number 7 to office 9 tomorrow"
+    )
+    assert headline("Hm. Okay.") == ""

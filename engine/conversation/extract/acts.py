@@ -69,8 +69,8 @@ _LOOK_TASK = re.compile(
     r"(?:look (?:for|into|up|after|at)|see (?:if|whether|to it)|manage to|end up|come up with)\b"
 )
 _AT_ONCE = re.compile(
-    r"\b(?:right now|for me now|for a (?:second|moment|minute)|one moment|back one slide|the salt"
-    r"|page \w+|your (?:hands?|phones?|books?|eyes|mouth|seats?)|this down)\b|\bnow$"
+    r"\b(?:right now|for a (?:second|moment|minute)|one moment|page \w+|this down"
+    r"|your (?:hands?|phones?|books?|eyes|mouth|seats?))\b|\bnow$"
 )
 
 

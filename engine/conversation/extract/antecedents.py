@@ -87,8 +87,8 @@ def antecedent(pronoun: str, before: Sequence[str], names: Iterable[str] = ()) -
 
 def _with_attachment(phrase: str, text: str) -> str:
     """The phrase and what "of", "for", "from" or "about" adds to it: "the key for the storage room"."""
-    rest = text[text.lower().rindex(phrase.lower()) + len(phrase) :]
-    match = _ATTACHMENT.match(rest)
+    at = text.lower().rfind(phrase.lower())
+    match = _ATTACHMENT.match(text[at + len(phrase) :]) if at >= 0 else None
     if match is None:
         return phrase
     added = []

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -41,7 +42,7 @@ class Draft(msgspec.Struct, kw_only=True):
         return self.phrase.split()[0].lower() if self.phrase else ""
 
     @property
-    def content(self) -> set[str]:
+    def content(self) -> frozenset[str]:
         """Its words that mean something, without endings."""
         return content_words(self.phrase)
 
@@ -50,7 +51,7 @@ class Draft(msgspec.Struct, kw_only=True):
         """Whether it only points at what was said before: "do it", "have that to you", "will finish"."""
         objects = content_words(" ".join(self.phrase.split()[1:]))
         if self.phrase.lower().startswith("take care of"):
-            objects.discard("care")
+            objects -= {"care"}
         words = self.phrase.lower().split()
         return not objects and (self.verb in GENERIC_VERBS or any(word in PRONOUNS for word in words[1:]))
 
@@ -62,16 +63,19 @@ class Draft(msgspec.Struct, kw_only=True):
     def same_as(self, other: "Draft", *, strictly: bool = False) -> bool:
         """Whether both may be the same thing to do; `strictly` when much was said between them."""
         mine, theirs = self.content, other.content
-        if not mine or not theirs:
+        numbers = [{word for word in words if word.isdigit()} for words in (mine, theirs)]
+        if not mine or not theirs or (all(numbers) and numbers[0] != numbers[1]):
             return False
-        alike = 2 * len(mine & theirs) / (len(mine) + len(theirs)) >= _SAME
-        return alike and len(mine & theirs) > 1 if strictly else alike or mine <= theirs or theirs <= mine
+        common = mine & theirs
+        alike = 2 * len(common) / (len(mine) + len(theirs)) >= _SAME and bool(common - {stem(self.verb)})
+        return alike and len(common) > 1 if strictly else alike or mine <= theirs or theirs <= mine
 
 
-def content_words(text: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def content_words(text: str) -> frozenset[str]:
     """Stems of the words that are neither function words nor pronouns."""
     words = (word.lower().replace("’", "'") for word in WORD.findall(text))
-    return {stem(word) for word in words if word not in FUNCTION_WORDS and word not in PRONOUNS}
+    return frozenset(stem(word) for word in words if word not in FUNCTION_WORDS and word not in PRONOUNS)
 
 
 def stem(word: str) -> str:

@@ -4,7 +4,7 @@ from engine.conversation.extract._lexicon import EMOJI
 from engine.conversation.extract.action_items import action_items
 from engine.conversation.extract.events import events
 from engine.conversation.extract.memories import memories
-from engine.conversation.extract.subjects import category, feelings, names, title, topics
+from engine.conversation.extract.subjects import category, feelings, headline, names, title, topics
 from engine.conversation.extract.summary import overview
 from engine.conversation.extract.utterances import utterances
 from engine.conversation.structured import Extraction, Structured, Transcript
@@ -24,14 +24,15 @@ def extract(transcript: Transcript) -> Extraction:
         return Extraction(structured=Structured())
     about = topics(said, english=True)
     kind = category(said)
+    summary = overview(said)
     people, entities = names(said, transcript.owner_name)
     days = sorted(
         {when.day for utterance in said for when in utterance.times if when.day and not when.dayless}
     )
     return Extraction(
         structured=Structured(
-            title=title(about, said),
-            overview=overview(said),
+            title=title(about, said) or headline(summary),
+            overview=summary,
             emoji=EMOJI[kind],
             category=kind,
             action_items=action_items(transcript, said),

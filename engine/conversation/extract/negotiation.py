@@ -1,11 +1,11 @@
 """Action items as a conversation makes them: somebody asks, somebody agrees, a day is named, something is taken back.
 
 Operations: `hear` the utterances in order, then read `drafts`.
-Invariants: a draft once dropped stays dropped; what follows changes only drafts touched within the last `REACH`
-utterances.
+Invariants: a draft once dropped stays dropped; answers change only drafts touched within the last `REACH` utterances.
 Bounded by the transcript: at most one draft for each act in it.
-Cost: linear; an act is compared with the drafts within reach.
-Known doubt: who "you" is among three or more is a guess when nobody is named: who spoke before, unless another answers.
+Cost: linear; an act is compared with the last `COMPARED` drafts.
+Known doubts: days are reckoned from the start of the conversation, also when it runs past midnight; who "you" is among
+three or more is a guess when nobody is named: who spoke before, unless another answers.
 """
 
 import re
@@ -45,7 +45,12 @@ from engine.conversation.extract.when import When
 REACH = 4
 """How many utterances later a draft may still be accepted, dated or taken back."""
 
+COMPARED = 40
+"""Drafts in which a new one may be found to have been said before."""
+
 _ANSWER_WORDS = 8
+"""Words of an utterance that only answers."""
+
 _ASKED = (Kind.REQUEST, Kind.NEED)
 
 
@@ -57,7 +62,7 @@ class Negotiation:
         self._today = today
         self.drafts: list[Draft] = []
         self._speakers = speakers
-        self._labels = {called(name): label for label, name in speakers.items() if name}
+        self._labels = {called(name): label for label, name in speakers.items() if called(name)}
         self._names = frozenset(self._labels)
         self._heard: list[Utterance] = []
         self._last_day: When | None = None
@@ -159,7 +164,7 @@ class Negotiation:
         alone = alone and (" " not in draft.phrase or draft.verb in HANDS_OVER)
         if alone and (noun := self._noun("it", draft, act, REACH)):
             draft.phrase = f"{draft.phrase} ({noun})"
-        for other in reversed(self.drafts):
+        for other in reversed(self.drafts[-COMPARED:]):
             if other.dropped or not draft.same_as(other, strictly=draft.at - other.at > 2 * REACH):
                 continue
             if other.doer == draft.doer or other.guessed or draft.guessed or other.kind is Kind.OFFER:

@@ -68,6 +68,8 @@ def addressed(utterance: Utterance, number: int, labels: Mapping[str, str]) -> s
 
 
 def called(name: str) -> str:
-    """How somebody is called: the first name, or the last after a title."""
+    """How somebody is called: the first name, or the last after a title; empty for no name."""
     words = name.lower().replace(".", "").split()
+    if not words:
+        return ""
     return words[-1] if words[0] in ("mr", "mrs", "ms", "dr", "professor", "uncle", "aunt") else words[0]

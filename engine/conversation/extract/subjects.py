@@ -8,6 +8,7 @@ from engine.conversation.extract._english import FUNCTION_WORDS, KIN, NOT_TASKS,
 from engine.conversation.extract._lexicon import CATEGORY_WORDS, EMOTION_WORDS
 from engine.conversation.extract._time_words import MONTHS, NUMBERS, ORDINALS, WEEKDAYS
 from engine.conversation.extract.antecedents import noun_phrases
+from engine.conversation.extract.drafts import content_words
 from engine.conversation.extract.utterances import WORD, Utterance
 from engine.conversation.structured import MAX_TITLE_WORDS
 
@@ -167,3 +168,9 @@ def title(about: Sequence[str], said: Sequence[Utterance]) -> str:
         if len(text.split()) <= MAX_TITLE_WORDS:
             return text
     return " ".join(about[0].split()[:MAX_TITLE_WORDS]).capitalize()
+
+
+def headline(overview: str) -> str:
+    """A title of the first words of the overview, for when nothing is spoken of twice; empty when it means nothing."""
+    words = overview.split()[:MAX_TITLE_WORDS]
+    return " ".join(words).rstrip(".,;:!?") if content_words(" ".join(words)) else ""
