@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -71,7 +70,6 @@ class Draft(msgspec.Struct, kw_only=True):
         return alike and len(common) > 1 if strictly else alike or mine <= theirs or theirs <= mine
 
 
-@lru_cache(maxsize=1024)
 def content_words(text: str) -> frozenset[str]:
     """Stems of the words that are neither function words nor pronouns."""
     words = (word.lower().replace("’", "'") for word in WORD.findall(text))

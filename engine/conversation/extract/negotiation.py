@@ -45,7 +45,7 @@ from engine.conversation.extract.when import When
 REACH = 4
 """How many utterances later a draft may still be accepted, dated or taken back."""
 
-COMPARED = 40
+COMPARED = 20
 """Drafts in which a new one may be found to have been said before."""
 
 _ANSWER_WORDS = 8
