@@ -21,7 +21,8 @@ _BEFORE_THAT = re.compile(r"\b(?:before that|by then|that day|for that)\b")
 class Draft(msgspec.Struct, kw_only=True):
     """`phrase` begins with the verb and has no days in it; `doer` is a speaker's label, None while nobody took it.
 
-    `at` is the last utterance that touched it, `accepted` whether its doer agreed.
+    `at` is the last utterance that touched it, `accepted` whether its doer agreed. `read_content` are
+    the content words of `read_phrase`, kept because drafts are compared often.
     """
 
     kind: Kind
@@ -34,6 +35,8 @@ class Draft(msgspec.Struct, kw_only=True):
     dropped: bool = False
     accepted: bool = False
     guessed: bool = False
+    read_phrase: str = ""
+    read_content: frozenset[str] = frozenset()
 
     @property
     def verb(self) -> str:
@@ -43,7 +46,9 @@ class Draft(msgspec.Struct, kw_only=True):
     @property
     def content(self) -> frozenset[str]:
         """Its words that mean something, without endings."""
-        return content_words(self.phrase)
+        if self.read_phrase != self.phrase:
+            self.read_phrase, self.read_content = self.phrase, content_words(self.phrase)
+        return self.read_content
 
     @property
     def says_nothing(self) -> bool:
