@@ -51,9 +51,10 @@ def test_a_strange_name_is_only_a_name(name: str) -> None:
     assert len(extract(strange).structured.action_items) >= 1
 
 
-def test_a_long_conversation_costs_in_proportion() -> None:
+def test_a_long_conversation_is_read_to_its_end() -> None:
     lines = [f"{'AB'[i % 2]}: I'll send report number {i} to office {i} tomorrow." for i in range(600)]
-    assert len(extract(spoken(*lines)).structured.action_items) > 100
+    items = extract(spoken(*lines)).structured.action_items
+    assert items[-1].description == "Send report number 599 to office 599"
 
 
 def test_it_can_be_kept_as_json() -> None:
