@@ -39,10 +39,11 @@ def closing(code: int, reason: bytes = b"") -> bytes:
     return frame(CLOSE, struct.pack("!H", code) + reason)
 
 
-def read(chunks: Iterable[bytes], limit: int = UNLIMITED) -> list[Event]:
+def read(chunks: Iterable[bytes], limit: int = UNLIMITED, *, from_server: bool = False) -> list[Event]:
     """Whole messages, control frames, and how it ended."""
     reader, event = ffi.new("frame_reader *"), ffi.new("frame_event *")
     lib.frame_reader_init(reader, limit)
+    reader.from_server = from_server
     found: list[Event] = []
     message = b""
     for chunk in chunks:
@@ -167,6 +168,39 @@ def test_a_damaged_stream_is_read_alike_however_it_is_cut(
         assert whole == expected or ("close", 1014) in whole  # a registered code that wsproto does not know
     elif not (whole and whole[-1][0] == "fail"):  # the reader may see earlier that it will come to no good
         assert whole == expected
+
+
+FRAMES = st.lists(
+    st.one_of(
+        st.tuples(st.just(TEXT), st.text(max_size=100).map(str.encode)),
+        st.tuples(st.just(BINARY), st.binary(max_size=300)),
+        st.tuples(st.sampled_from((PING, PONG)), st.binary(max_size=125)),
+    ),
+    max_size=10,
+)
+
+
+@given(FRAMES, PLACES)
+def test_what_servers_send_is_read_as_what_clients_send_but_for_the_mask(
+    frames: list[tuple[int, bytes]], places: list[int]
+) -> None:
+    unmasked = b"".join(frame(opcode, payload, mask=b"") for opcode, payload in frames)
+    masked = b"".join(frame(opcode, payload) for opcode, payload in frames)
+    assert read(cut(unmasked, places), from_server=True) == read([masked])
+    assert read([masked], from_server=True)[:1] == ([("fail", 1002)] if frames else [])
+
+
+@given(
+    st.sampled_from((TEXT, BINARY, CLOSE, PING)),
+    st.binary(max_size=70_000),
+    st.binary(min_size=4, max_size=4),
+)
+def test_a_masked_frame_is_as_a_client_writes_it(opcode: int, payload: bytes, key: bytes) -> None:
+    head, masked = ffi.new("uint8_t[]", lib.FRAME_MASKED_HEAD), ffi.new("uint8_t[]", len(payload) or 1)
+    written = lib.frame_head_masked(head, opcode, len(payload), key)
+    lib.frame_mask(masked, payload, len(payload), key)
+    sent = bytes(ffi.buffer(head, written)) + bytes(ffi.buffer(masked, len(payload)))
+    assert sent == frame(opcode, payload, mask=key)
 
 
 @given(st.binary(max_size=200), PLACES)
