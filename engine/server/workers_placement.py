@@ -23,7 +23,6 @@ memory; what it then transcribes is added to their conversations, whoever has th
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import msgspec
 import trio
@@ -32,10 +31,11 @@ from engine.config import Supervisor
 from engine.log import get_logger
 from engine.server.workers_calls import CallFailed
 from engine.server.workers_messages import Yielded
+from engine.server.workers_users import Users
 from engine.store import DatabaseUnavailable
 from engine.store.leases import Lease, Leases
 
-__all__ = ["Elsewhere", "Placement", "Unreachable", "Users"]
+__all__ = ["Elsewhere", "Placement", "PlacementStatistics", "Unreachable"]
 
 log = get_logger(__name__)
 
@@ -52,38 +52,6 @@ class Elsewhere(msgspec.Struct, frozen=True):
 
 class Unreachable(Exception):
     """Whoever has the user does not answer, or the database does not say who; the text says which."""
-
-
-class Users(Protocol):
-    """The users' sessions and conversations in this process."""
-
-    async def adopt(self, uid: str) -> None:
-        """Take up what another process left unfinished. Raises `DatabaseUnavailable`."""
-        ...
-
-    async def release(self, uid: str) -> bool:
-        """Let another process have them; False, with nothing changed, while a session writes to one."""
-        ...
-
-    def drop(self, uid: str) -> None:
-        """Another process has them already."""
-        ...
-
-    def idle(self, uid: str) -> bool:
-        """Whether nothing of the user is here: no open conversation, no connect within the last minute."""
-        ...
-
-    def hand_over(self, uid: str) -> tuple[float, ...]:
-        """How many seconds ago the user connected, each time within the last minute; then forget it."""
-        ...
-
-    def taken_over(self, uid: str, ages: Collection[float]) -> None:
-        """The user connected elsewhere, so many seconds ago each."""
-        ...
-
-    async def unfinished(self) -> Collection[str]:
-        """All users with conversations that are not finished, wherever. Raises `DatabaseUnavailable`."""
-        ...
 
 
 class _Home(msgspec.Struct):

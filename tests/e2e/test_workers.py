@@ -137,7 +137,7 @@ async def test_what_a_killed_worker_left_is_completed_by_the_other_or_gone_on_wi
     spoke = {uid: trio.Event() for uid in users}
 
     async def talk(uid: str) -> None:
-        await speak_until_sent_away(server, uid, shown[uid], 12, spoke[uid], conversation_timeout=3)
+        await speak_until_sent_away(server, uid, shown[uid], 12, spoke[uid], conversation_timeout=8)
 
     async with started(tmp_path, **TWO) as server, trio.open_nursery() as nursery:
         for uid in users:
@@ -151,7 +151,7 @@ async def test_what_a_killed_worker_left_is_completed_by_the_other_or_gone_on_wi
             await shown[uid].until_over()
         back = hit[0]
         again = Shown()
-        async with talking(server.url, back, again, conversation_timeout=3) as (client, _):
+        async with talking(server.url, back, again, conversation_timeout=8) as (client, _):
             assert (await place(server, again))[0] == at[back][0], "the conversation is gone on with"
             await hear_all(client, again, frames(1.0))
             await client.close()
