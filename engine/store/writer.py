@@ -9,7 +9,7 @@ instead (while it does, the database's own flush covers them).
 Bounded: `pending_limit` entries in memory. Above it records stay in their journals only, which are read back
 when the database works again; what no journal holds is then refused (`WriterFull`).
 Cost: a transaction every `write_interval` while anything changes; one thread at a time, one more for flushes.
-Known doubts: a journal whose process died while another lived is replayed at the next start only.
+Known doubts: a journal whose process died while another lived is replayed when `recover` is called next.
 """
 
 import math
