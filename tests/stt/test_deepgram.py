@@ -129,7 +129,7 @@ def test_vocabulary_stays_within_the_limits_and_what_is_left_out_is_told(
 ) -> None:
     made = protocol(model, vocabulary=tuple(vocabulary))
     sent = [value for name, value in query(made) if name in ("keyterm", "keywords")]
-    wanted = [term for term in vocabulary if term.encode("utf-8", "ignore").split()]
+    wanted = [term for term in vocabulary if term.encode("utf-8", "ignore").decode().split()]
     assert len(sent) <= TERMS
     if model == "nova-3":
         assert sum(len(term.encode()) for term in sent) <= 3 * TERM_TOKENS + 2 * len(sent)
