@@ -21,6 +21,8 @@ GOOD = 6
 WORD = 0.1
 PACKETS = [bytes(3200)] * 10
 """One second."""
+KILLED = 30
+"""Connections of one that goes without a word: more would wait for their turn at the vendor (`connects_per_second`)."""
 LISTEN = "/v4/listen?uid=bad&codec=pcm16&sample_rate=16000"
 
 Started = trio.TaskStatus[None]
@@ -42,7 +44,7 @@ async def read_on(client: RawClient) -> None:
 
 
 async def killed(port: int, started: Started) -> None:
-    while True:
+    for _ in range(KILLED):
         async with websocket(port, LISTEN) as client:
             await client.send(*[frame(BINARY, PACKETS[0])] * 5, frame(BINARY, PACKETS[0])[:1000])
             client.reset()
