@@ -122,7 +122,9 @@ class Costs(trio.abc.Instrument):
 @cache
 def _lanes() -> list[lane.Lane]:
     """Those of this process; there is no other way to them from outside. Looked for once, when there is load."""
-    return [one for one in gc.get_objects() if isinstance(one, lane.Lane)]
+    return [
+        one for one in gc.get_objects() if type(one) is lane.Lane
+    ]  # isinstance asks dead weak proxies, too
 
 
 def _cost_of_the_clock(times: int = 2000) -> int:
