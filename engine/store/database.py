@@ -43,6 +43,9 @@ FAULTS_OF_OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+MICROSECONDS = 1_000_000
+"""In a second."""
+
 WallClock = Callable[[], int]
 """Microseconds since the epoch (UTC)."""
 
@@ -79,11 +82,9 @@ class Database:
                 with self._connect(readonly) as connection, connection.begin():
                     return fn(connection, *args)
             except (exc.DBAPIError, exc.TimeoutError) as error:
-                if not _postgresql.is_conflict(error):
-                    if isinstance(error, FAULTS_OF_OURS):
-                        raise
-                    deadline = 0.0
-                if time.monotonic() > deadline:
+                if isinstance(error, FAULTS_OF_OURS):
+                    raise
+                if not _postgresql.is_conflict(error) or time.monotonic() > deadline:
                     cause = error.orig if isinstance(error, exc.DBAPIError) else error
                     raise DatabaseUnavailable(str(cause)) from error
             time.sleep(random.uniform(0, pause))  # this is a thread

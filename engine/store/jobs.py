@@ -22,12 +22,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, select, update
 
-from engine.store.database import Database, WallClock, upsert
+from engine.store.database import MICROSECONDS, Database, WallClock, upsert
 from engine.store.tables import jobs
 
 __all__ = ["Job", "Jobs", "finish"]
-
-MICROSECONDS = 1_000_000
 
 ERROR_CHARACTERS = 500
 """An error's text is cut after so many."""

@@ -16,12 +16,10 @@ from collections.abc import Collection
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, or_, select, update
 
-from engine.store.database import Database, WallClock, upsert
+from engine.store.database import MICROSECONDS, Database, WallClock, upsert
 from engine.store.tables import leases
 
 __all__ = ["Lease", "Leases"]
-
-MICROSECONDS = 1_000_000
 
 
 class Lease(msgspec.Struct, frozen=True):
