@@ -26,7 +26,9 @@ class ConversationRow(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its segments.
 
     `started_at` is where segment times count from. `last_speech_at` is the end of the last speech on the wall
-    clock (of a stub: when it was made); silence of `timeout_seconds` after it ends the conversation.
+    clock (of a stub: when it was made); silence of `timeout_seconds` after it ends the conversation. `labels` has the
+    "people", "topics", "entities" and "dates" it is found by. `processing_version` counts how often it was processed
+    (0: never yet); `failure` says why the last time failed. `deleted_at`: hidden since then, to be erased.
     """
 
     uid: str
@@ -43,6 +45,17 @@ class ConversationRow(msgspec.Struct, frozen=True, kw_only=True):
     discarded: bool = False
     visibility: str = "private"
     starred: bool = False
+    labels: dict[str, list[str]] = {}
+    emotions: str = ""
+    apps_results: list[dict[str, Any]] = []
+    external_data: dict[str, Any] | None = None
+    geolocation: dict[str, Any] | None = None
+    app_id: str | None = None
+    folder_id: str | None = None
+    is_locked: bool = False
+    processing_version: int = 0
+    failure: str | None = None
+    deleted_at: int | None = None
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):

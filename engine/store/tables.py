@@ -13,6 +13,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -22,6 +23,8 @@ from sqlalchemy import (
 from engine.store._half_vector import HalfVector
 
 metadata = MetaData()
+
+NULLABLE_JSON = JSON(none_as_null=True)
 
 conversations = Table(
     "conversations",
@@ -40,6 +43,17 @@ conversations = Table(
     Column("discarded", Boolean, nullable=False),
     Column("visibility", String, nullable=False),
     Column("starred", Boolean, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("emotions", Text, nullable=False),
+    Column("apps_results", JSON, nullable=False),
+    Column("external_data", NULLABLE_JSON),
+    Column("geolocation", NULLABLE_JSON),
+    Column("app_id", String),
+    Column("folder_id", String),
+    Column("is_locked", Boolean, nullable=False),
+    Column("processing_version", Integer, nullable=False),
+    Column("failure", Text),
+    Column("deleted_at", BigInteger),
     Index("conversations_by_time", "uid", "created_at"),
     Index("conversations_by_status", "uid", "status", "created_at"),
     Index("conversations_unfinished", "status"),
@@ -76,6 +90,157 @@ segments = Table(
     Column("revision", Integer, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Index("segments_by_ordinal", "uid", "conversation_id", "ordinal"),
+)
+
+# Of a conversation's `structured` the action items are here alone. `id` is made of the conversation, its processing
+# version and the item's place in it (or drawn, for those made by hand), so that writing them twice makes no second one.
+action_items = Table(
+    "action_items",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("conversation_id", String),
+    Column("ordinal", Integer, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("completed", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("speaker", String),
+    Column("is_user", Boolean, nullable=False),
+    Column("exported", Boolean, nullable=False),
+    Column("export_date", BigInteger),
+    Column("export_platform", String),
+    Index("action_items_by_time", "uid", "created_at"),
+    Index("action_items_by_conversation", "uid", "conversation_id", "ordinal"),
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("conversation_id", String),
+    Column("content", Text, nullable=False),
+    Column("category", String, nullable=False),
+    Column("visibility", String, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("reviewed", Boolean, nullable=False),
+    Column("user_review", Boolean),
+    Column("manually_added", Boolean, nullable=False),
+    Column("edited", Boolean, nullable=False),
+    Column("app_id", String),
+    Index("memories_by_time", "uid", "created_at"),
+    Index("memories_by_conversation", "uid", "conversation_id"),
+)
+
+# `image` is what the client sent, decoded.
+photos = Table(
+    "photos",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("conversation_id", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("image", LargeBinary, nullable=False),
+    Column("description", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("discarded", Boolean, nullable=False),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("color", String),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+goals = Table(
+    "goals",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("goal_type", String, nullable=False),
+    Column("target_value", Double, nullable=False),
+    Column("current_value", Double, nullable=False),
+    Column("min_value", Double, nullable=False),
+    Column("max_value", Double, nullable=False),
+    Column("unit", String),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# One row a day: the last value of that day (UTC, days since the epoch).
+goal_progress = Table(
+    "goal_progress",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("goal_id", String, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+# The chat. `sender` is "human" or "ai"; `citations` names the conversations an answer rests on.
+messages = Table(
+    "messages",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("app_id", String),
+    Column("sender", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("citations", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("messages_by_time", "uid", "created_at"),
+)
+
+# What a user has set. A user without a row has the defaults.
+users = Table(
+    "users",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("time_zone", String, nullable=False),
+    Column("single_language_mode", Boolean, nullable=False),
+    Column("vocabulary", JSON, nullable=False),
+    Column("private_cloud_sync", Boolean, nullable=False),
+    Column("store_recording_permission", Boolean, nullable=False),
+    Column("geolocation", NULLABLE_JSON),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# What a creation under an idempotency key was answered with. `digest` is of the request.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("status", Integer),
+    Column("answer", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Index("idempotency_by_time", "created_at"),
 )
 
 usage = Table(
@@ -118,6 +283,7 @@ tokens = Table(
     Column("hash", String, nullable=False),
     Column("uid", String, nullable=False),
     Column("label", String, nullable=False),
+    Column("scopes", NULLABLE_JSON),
     Column("created_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("expires_at", BigInteger),

@@ -7,6 +7,7 @@ import trio
 from quart_trio import QuartTrio
 
 from engine.listen.ports import ClientSocket
+from engine.web.api import Api
 from engine.web.auth import Authenticator
 from engine.web.conversations import conversations
 from engine.web.errors import ApiError, register_errors
@@ -16,7 +17,7 @@ from engine.web.ports import Services
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
 
-__all__ = ["ListenApp", "create_app", "listen_service"]
+__all__ = ["ListenApp", "apis", "create_app", "listen_service"]
 
 
 class ListenApp(QuartTrio):
@@ -48,8 +49,15 @@ def create_app(services: Services) -> ListenApp:
     app.register_blueprint(health(services.readiness, services.metrics, services.exposition))
     app.register_blueprint(listen(services, authenticator))
     app.register_blueprint(conversations(services, authenticator))
-    app.register_blueprint(usage(services, authenticator))
+    for api in apis(services, authenticator):
+        app.register_blueprint(api.blueprint)
     return app
+
+
+def apis(services: Services, authenticator: Authenticator) -> list[Api]:
+    """All routes of REST that stand in the OpenAPI document."""
+    identify = authenticator.identify_request
+    return [usage(services.usage, identify)]
 
 
 def listen_service(services: Services) -> Callable[[ClientSocket, Visit], Awaitable[None]]:

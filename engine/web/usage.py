@@ -1,33 +1,57 @@
 """/v1/usage: what the user has used, hour by hour."""
 
+from datetime import datetime
+
 import msgspec
-from quart import Blueprint, Response, request
 
 from engine.conversation.document import iso_time
 from engine.store.records import UsageRow
-from engine.web.auth import Authenticator
-from engine.web.errors import json_response
-from engine.web.ports import Services
-from engine.web.query import Query
+from engine.web.api import Api, Identify
+from engine.web.ports import Usage
+from engine.web.reading import micros
 
 __all__ = ["usage"]
 
 
-def usage(services: Services, authenticator: Authenticator) -> Blueprint:
-    """The route. `start` and `end` bound the beginning of an hour: start ≤ hour < end."""
-    routes = Blueprint("usage", __name__)
+class UsageQuery(msgspec.Struct, frozen=True):
+    """Bounds of the beginning of an hour: start ≤ hour < end."""
 
-    @routes.get("/v1/usage")
-    async def read() -> Response:
-        uid = await authenticator.identify_request(request)
-        query = Query(request.args)
-        rows = await services.usage.read(uid, query.moment("start"), query.moment("end"))
-        return json_response({"hours": [_document(row) for row in rows]})
-
-    return routes
+    start: datetime | None = None
+    end: datetime | None = None
 
 
-def _document(row: UsageRow) -> dict[str, object]:
+class UsageHour(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used in the hour that begins at `hour`. Seconds are seconds of audio."""
+
+    hour: str
+    audio_seconds: float
+    speech_seconds: float
+    words: int
+    segments: int
+    conversations: int
+    sessions: int
+    vendor_seconds: dict[str, float]
+
+
+class UsageHours(msgspec.Struct, frozen=True):
+    """Hours in which something was used, oldest first."""
+
+    hours: list[UsageHour]
+
+
+def usage(table: Usage, identify: Identify) -> Api:
+    """The route."""
+    api = Api("usage", identify, tag="Usage")
+
+    @api.get("/v1/usage", "What the user has used, hour by hour", query=UsageQuery, answer=UsageHours)
+    async def read(uid: str, query: UsageQuery) -> UsageHours:
+        start, end = (None if at is None else micros(at) for at in (query.start, query.end))
+        return UsageHours([_hour(row) for row in await table.read(uid, start, end)])
+
+    return api
+
+
+def _hour(row: UsageRow) -> UsageHour:
     fields = msgspec.structs.asdict(row)
     del fields["uid"]
-    return fields | {"hour": iso_time(row.hour)}
+    return UsageHour(**fields | {"hour": iso_time(row.hour)})

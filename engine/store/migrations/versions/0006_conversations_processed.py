@@ -1,0 +1,229 @@
+"""What is made of conversations: action items, memories, photos; and what belongs to a user: settings, people, chat."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+NULLABLE_JSON = sa.JSON(none_as_null=True)
+TABLES = (
+    "action_items",
+    "memories",
+    "photos",
+    "people",
+    "folders",
+    "goals",
+    "goal_progress",
+    "messages",
+    "users",
+    "idempotency",
+)
+CONVERSATION_COLUMNS = (
+    "labels",
+    "emotions",
+    "apps_results",
+    "external_data",
+    "geolocation",
+    "app_id",
+    "folder_id",
+    "is_locked",
+    "processing_version",
+    "failure",
+    "deleted_at",
+)
+
+
+def upgrade() -> None:
+    _extend_conversations()
+    op.add_column("tokens", sa.Column("scopes", NULLABLE_JSON))
+    _make_action_items()
+    _make_memories()
+    _make_photos()
+    _make_people()
+    _make_folders()
+    _make_goals()
+    _make_goal_progress()
+    _make_messages()
+    _make_users()
+    _make_idempotency()
+
+
+def downgrade() -> None:
+    for name in TABLES:
+        op.drop_table(name)
+    op.drop_column("tokens", "scopes")
+    for name in CONVERSATION_COLUMNS:
+        op.drop_column("conversations", name)
+
+
+def _extend_conversations() -> None:
+    op.add_column("conversations", sa.Column("labels", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("conversations", sa.Column("emotions", sa.Text(), nullable=False, server_default=""))
+    op.add_column("conversations", sa.Column("apps_results", sa.JSON(), nullable=False, server_default="[]"))
+    op.add_column("conversations", sa.Column("external_data", NULLABLE_JSON))
+    op.add_column("conversations", sa.Column("geolocation", NULLABLE_JSON))
+    op.add_column("conversations", sa.Column("app_id", sa.String()))
+    op.add_column("conversations", sa.Column("folder_id", sa.String()))
+    op.add_column(
+        "conversations", sa.Column("is_locked", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    op.add_column(
+        "conversations", sa.Column("processing_version", sa.Integer(), nullable=False, server_default="0")
+    )
+    op.add_column("conversations", sa.Column("failure", sa.Text()))
+    op.add_column("conversations", sa.Column("deleted_at", sa.BigInteger()))
+
+
+def _make_action_items() -> None:
+    op.create_table(
+        "action_items",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("conversation_id", sa.String()),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("completed", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger()),
+        sa.Column("completed_at", sa.BigInteger()),
+        sa.Column("speaker", sa.String()),
+        sa.Column("is_user", sa.Boolean(), nullable=False),
+        sa.Column("exported", sa.Boolean(), nullable=False),
+        sa.Column("export_date", sa.BigInteger()),
+        sa.Column("export_platform", sa.String()),
+    )
+    op.create_index("action_items_by_conversation", "action_items", ["uid", "conversation_id", "ordinal"])
+    op.create_index("action_items_by_time", "action_items", ["uid", "created_at"])
+
+
+def _make_memories() -> None:
+    op.create_table(
+        "memories",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("conversation_id", sa.String()),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("category", sa.String(), nullable=False),
+        sa.Column("visibility", sa.String(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("reviewed", sa.Boolean(), nullable=False),
+        sa.Column("user_review", sa.Boolean()),
+        sa.Column("manually_added", sa.Boolean(), nullable=False),
+        sa.Column("edited", sa.Boolean(), nullable=False),
+        sa.Column("app_id", sa.String()),
+    )
+    op.create_index("memories_by_conversation", "memories", ["uid", "conversation_id"])
+    op.create_index("memories_by_time", "memories", ["uid", "created_at"])
+
+
+def _make_photos() -> None:
+    op.create_table(
+        "photos",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("conversation_id", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("image", sa.LargeBinary(), nullable=False),
+        sa.Column("description", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("discarded", sa.Boolean(), nullable=False),
+    )
+
+
+def _make_people() -> None:
+    op.create_table(
+        "people",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _make_folders() -> None:
+    op.create_table(
+        "folders",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("color", sa.String()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _make_goals() -> None:
+    op.create_table(
+        "goals",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("goal_type", sa.String(), nullable=False),
+        sa.Column("target_value", sa.Double(), nullable=False),
+        sa.Column("current_value", sa.Double(), nullable=False),
+        sa.Column("min_value", sa.Double(), nullable=False),
+        sa.Column("max_value", sa.Double(), nullable=False),
+        sa.Column("unit", sa.String()),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _make_goal_progress() -> None:
+    op.create_table(
+        "goal_progress",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("goal_id", sa.String(), primary_key=True),
+        sa.Column("day", sa.Integer(), primary_key=True),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _make_messages() -> None:
+    op.create_table(
+        "messages",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("app_id", sa.String()),
+        sa.Column("sender", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("citations", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("messages_by_time", "messages", ["uid", "created_at"])
+
+
+def _make_users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("time_zone", sa.String(), nullable=False),
+        sa.Column("single_language_mode", sa.Boolean(), nullable=False),
+        sa.Column("vocabulary", sa.JSON(), nullable=False),
+        sa.Column("private_cloud_sync", sa.Boolean(), nullable=False),
+        sa.Column("store_recording_permission", sa.Boolean(), nullable=False),
+        sa.Column("geolocation", NULLABLE_JSON),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+    )
+
+
+def _make_idempotency() -> None:
+    op.create_table(
+        "idempotency",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("key", sa.String(), primary_key=True),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("status", sa.Integer()),
+        sa.Column("answer", sa.LargeBinary()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("idempotency_by_time", "idempotency", ["created_at"])

@@ -1,0 +1,133 @@
+"""The rows of what belongs to a user besides conversations. Times are integer microseconds since the epoch (UTC)."""
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "ActionItemRow",
+    "FolderRow",
+    "GoalRow",
+    "MemoryRow",
+    "MessageRow",
+    "PersonRow",
+    "PhotoRow",
+    "UserRow",
+]
+
+
+class ActionItemRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to be done. `ordinal` is its place in the conversation it came from; `speaker` who is to do it."""
+
+    uid: str
+    id: str
+    conversation_id: str | None = None
+    ordinal: int = 0
+    description: str
+    completed: bool = False
+    created_at: int
+    updated_at: int
+    due_at: int | None = None
+    completed_at: int | None = None
+    speaker: str | None = None
+    is_user: bool = False
+    exported: bool = False
+    export_date: int | None = None
+    export_platform: str | None = None
+
+
+class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable fact about a user. `user_review`: what its owner said of it, None while nothing."""
+
+    uid: str
+    id: str
+    conversation_id: str | None = None
+    content: str
+    category: str = "system"
+    visibility: str = "private"
+    tags: list[str] = []
+    created_at: int
+    updated_at: int
+    reviewed: bool = False
+    user_review: bool | None = None
+    manually_added: bool = False
+    edited: bool = False
+    app_id: str | None = None
+
+
+class PhotoRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of a conversation; `image` is the file's bytes. `description` is None until it was looked at."""
+
+    uid: str
+    conversation_id: str
+    id: str
+    image: bytes
+    description: str | None = None
+    created_at: int
+    discarded: bool = False
+
+
+class PersonRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom the user knows."""
+
+    uid: str
+    id: str
+    name: str
+    created_at: int
+    updated_at: int
+
+
+class FolderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of conversations."""
+
+    uid: str
+    id: str
+    name: str
+    color: str | None = None
+    created_at: int
+    updated_at: int
+
+
+class GoalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the user wants to reach. `goal_type`: "boolean", "scale" or "numeric"."""
+
+    uid: str
+    id: str
+    title: str
+    goal_type: str = "scale"
+    target_value: float
+    current_value: float = 0.0
+    min_value: float = 0.0
+    max_value: float = 10.0
+    unit: str | None = None
+    is_active: bool = True
+    created_at: int
+    updated_at: int
+
+
+class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of the chat. `sender`: "human" or "ai"; `citations`: ids of the conversations it rests on."""
+
+    uid: str
+    id: str
+    app_id: str | None = None
+    sender: str
+    type: str = "text"
+    text: str
+    citations: list[str] = []
+    created_at: int
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user has set. `time_zone` is an IANA name; `vocabulary` are words that speech to text should know."""
+
+    uid: str
+    name: str = ""
+    language: str = ""
+    time_zone: str = "UTC"
+    single_language_mode: bool = False
+    vocabulary: list[str] = []
+    private_cloud_sync: bool = False
+    store_recording_permission: bool = False
+    geolocation: dict[str, Any] | None = None
+    updated_at: int = 0
