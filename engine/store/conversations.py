@@ -7,7 +7,7 @@ is older (`forget_deleted`).
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -20,14 +20,14 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
 from engine.store.apply import apply_batch, insert_conversations
-from engine.store.batch import Batch, Key
+from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
+from engine.store.keyed import one_of
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
@@ -236,20 +236,12 @@ def _segments_of(
     found: dict[tuple[str, str], list[Segment]] = {}
     query = (
         select(segments)
-        .where(_one_of(segments.c.uid, segments.c.conversation_id, keys), segments.c.deleted == false())
+        .where(one_of(segments.c.uid, segments.c.conversation_id, keys), segments.c.deleted == false())
         .order_by(segments.c.start, segments.c.ordinal)
     )
     for row in connection.execute(query):
         found.setdefault((row.uid, row.conversation_id), []).append(_segment(row))
     return found
-
-
-def _one_of(uid: ColumnElement[str], id: ColumnElement[str], keys: Iterable[Key]) -> ColumnElement[bool]:
-    """Whether (`uid`, `id`) is one of `keys`. Not a list of pairs: SQLite would scan the table."""
-    by_uid: dict[str, list[str]] = {}
-    for owner, own in keys:
-        by_uid.setdefault(owner, []).append(own)
-    return or_(false(), *(and_(uid == owner, id.in_(own)) for owner, own in by_uid.items()))
 
 
 def _segment(row: Row[Any]) -> Segment:

@@ -5,13 +5,21 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine.off_loop import OffLoop
+from engine.store.action_items import ActionItems
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
+from engine.store.folders import Folders
+from engine.store.goals import Goals
+from engine.store.idempotency import Idempotency
 from engine.store.jobs import Jobs
 from engine.store.leases import Leases
+from engine.store.memories import Memories
+from engine.store.people import People
+from engine.store.photos import Photos
 from engine.store.tables import probes
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries
+from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors
 
 
@@ -24,6 +32,14 @@ class Store:
     leases: Leases
     jobs: Jobs
     vectors: Vectors
+    action_items: ActionItems
+    memories: Memories
+    photos: Photos
+    people: People
+    users: Users
+    folders: Folders
+    goals: Goals
+    idempotency: Idempotency
 
     def __init__(
         self,
@@ -31,6 +47,7 @@ class Store:
         database: Database,
         now: WallClock = wall_clock,
         vector_cache: int = CACHE_LIMIT,
+        user_cache_seconds: float = CACHE_SECONDS,
     ) -> None:
         self.data_dir = data_dir
         self.now = now
@@ -41,6 +58,14 @@ class Store:
         self.leases = Leases(database, now)
         self.jobs = Jobs(database, now)
         self.vectors = Vectors(database, vector_cache)
+        self.action_items = ActionItems(database)
+        self.memories = Memories(database)
+        self.photos = Photos(database)
+        self.people = People(database)
+        self.users = Users(database, now, user_cache_seconds)
+        self.folders = Folders(database)
+        self.goals = Goals(database)
+        self.idempotency = Idempotency(database, now)
 
     @classmethod
     async def open(
@@ -52,16 +77,17 @@ class Store:
         busy_timeout: float = 5.0,
         now: WallClock = wall_clock,
         vector_cache: int = CACHE_LIMIT,
+        user_cache_seconds: float = CACHE_SECONDS,
     ) -> "Store":
         """Make the data directory if need be, open the database and bring the schema up to date.
 
         `url`: of a PostgreSQL database; without one it is a file in the data directory. `busy_timeout` (s) is the
         longest wait for a lock that another process holds; `vector_cache` (bytes) the memory for the vectors of
-        users who search. Raises `StoreError`, naming path or URL, when the directory or the database cannot be
-        used or is of a later release.
+        users who search; what users have set is read anew after `user_cache_seconds`. Raises `StoreError`, naming
+        path or URL, when the directory or the database cannot be used or is of a later release.
         """
         engine = await off_loop(open_engine, data_dir, busy_timeout, url)
-        return cls(data_dir, Database(engine, off_loop, busy_timeout), now, vector_cache)
+        return cls(data_dir, Database(engine, off_loop, busy_timeout), now, vector_cache, user_cache_seconds)
 
     async def close(self) -> None:
         """Close the database's connections."""

@@ -160,13 +160,17 @@ people = Table(
     Column("updated_at", BigInteger, nullable=False),
 )
 
+# `place` is where the user put it among the others.
 folders = Table(
     "folders",
     metadata,
     Column("uid", String, primary_key=True),
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False),
+    Column("description", Text),
     Column("color", String),
+    Column("icon", String),
+    Column("place", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )

@@ -78,12 +78,15 @@ class PersonRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder of conversations."""
+    """A folder of conversations. `description` says what belongs in it, `place` where it is among the others."""
 
     uid: str
     id: str
     name: str
+    description: str | None = None
     color: str | None = None
+    icon: str | None = None
+    place: int = 0
     created_at: int
     updated_at: int
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from engine.store import ConversationOpened, ConversationRow, SegmentsChanged, UsageRow
+from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.wire.messages import Segment
 
 NOW = 1_750_000_000_000_000
@@ -49,3 +50,13 @@ def changed(*segments: Segment, id: str = "c1", uid: str = "u1", at: int = NOW) 
 
 def usage_row(uid: str = "u1", hour: int = HOUR, **sums: Any) -> UsageRow:
     return UsageRow(uid=uid, hour=hour, **sums)
+
+
+def memory(id: str = "m1", uid: str = "u1", **changes: Any) -> MemoryRow:
+    row = MemoryRow(uid=uid, id=id, content=f"Fact {id}.", created_at=NOW, updated_at=NOW)
+    return msgspec.structs.replace(row, **changes)
+
+
+def action_item(id: str = "a1", uid: str = "u1", **changes: Any) -> ActionItemRow:
+    row = ActionItemRow(uid=uid, id=id, description=f"Do {id}.", created_at=NOW, updated_at=NOW)
+    return msgspec.structs.replace(row, **changes)

@@ -150,7 +150,10 @@ def _make_folders() -> None:
         sa.Column("uid", sa.String(), primary_key=True),
         sa.Column("id", sa.String(), primary_key=True),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.Text()),
         sa.Column("color", sa.String()),
+        sa.Column("icon", sa.String()),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
     )

@@ -1,0 +1,29 @@
+"""Photos of conversations: their bytes as they came, oldest first."""
+
+from typing import Any
+
+from engine.store import Store
+from engine.store.user_records import PhotoRow
+
+from .making import NOW
+
+
+def photo(id: str, uid: str = "u1", conversation: str = "c1", at: int = NOW, **more: Any) -> PhotoRow:
+    return PhotoRow(
+        uid=uid, conversation_id=conversation, id=id, image=bytes(range(256)), created_at=at, **more
+    )
+
+
+async def test_photos_of_several_conversations_come_oldest_first(store: Store) -> None:
+    first, second, other = photo("b"), photo("a", at=NOW + 1), photo("c", conversation="c2")
+    await store.photos.put(second, first, other, photo("x", uid="u2"))
+    found = await store.photos.of_conversations([("u1", "c1"), ("u1", "c2")])
+    assert found == {("u1", "c1"): [first, second], ("u1", "c2"): [other]}
+    assert await store.photos.of_conversation("u2", "c2") == []
+    assert await store.photos.count_of("u1", "c1") == 2
+
+
+async def test_a_description_is_added_to_what_is_kept(store: Store) -> None:
+    await store.photos.put(photo("a"))
+    changed = await store.photos.change("u1", "a", {"description": "A cat.", "discarded": False})
+    assert changed == photo("a", description="A cat.")
