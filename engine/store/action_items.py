@@ -1,26 +1,45 @@
 """What is to be done: action items, drawn from conversations or written by hand.
 
-As `engine.store.owned`; those of a conversation are ordered by `ordinal`, all others newest first.
+As `engine.store.indexed`; those of a conversation are ordered by `ordinal`, all others newest first.
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, delete, select
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, select
 
-from engine.store.database import Database
+from engine.store.database import Database, WallClock
+from engine.store.indexed import Indexed, forget_rows
 from engine.store.keyed import Key, one_of
-from engine.store.owned import Owned, delete_rows, put_rows
+from engine.store.owned import put_rows
 from engine.store.tables import action_items
 from engine.store.user_records import ActionItemRow
 
-__all__ = ["ActionItems", "action_items_of", "replace_action_items"]
+__all__ = ["ActionItems", "ItemFilter", "action_items_of", "replace_action_items"]
 
 
-class ActionItems(Owned[ActionItemRow]):
+class ItemFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which action items. Times in µs, both bounds inclusive; None asks for nothing."""
+
+    completed: bool | None = None
+    conversation_id: str | None = None
+    start: int | None = None
+    end: int | None = None
+    due_start: int | None = None
+    due_end: int | None = None
+
+
+class ActionItems(Indexed[ActionItemRow]):
     """All action items."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, action_items, ActionItemRow)
+    def __init__(self, database: Database, now: WallClock) -> None:
+        super().__init__(database, now, action_items, ActionItemRow, "action_item")
+
+    async def find(
+        self, uid: str, filter: ItemFilter, *, limit: int, offset: int = 0
+    ) -> Sequence[ActionItemRow]:
+        """A page of a user's action items, newest first."""
+        return await self.list(uid, *_conditions(filter), limit=limit, offset=offset)
 
     async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[ActionItemRow]:
         """Those of one conversation, in order."""
@@ -50,20 +69,36 @@ def action_items_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, li
 def replace_action_items(
     connection: Connection, uid: str, conversation_id: str, rows: Sequence[ActionItemRow]
 ) -> list[str]:
-    """Keep `rows` as the action items of a conversation; returns the ids of those that are gone for it."""
+    """Keep `rows` as the action items of a conversation; returns the ids of those that are gone for it.
+
+    Those go with their vectors; the vectors of `rows` are the caller's to keep.
+    """
     others = and_(
         action_items.c.uid == uid,
         action_items.c.conversation_id == conversation_id,
         action_items.c.id.not_in([row.id for row in rows]),
     )
     gone = [id for (id,) in connection.execute(select(action_items.c.id).where(others))]
-    delete_rows(connection, action_items, others)
+    forget_rows(connection, uid, "action_item", gone)
     put_rows(connection, action_items, rows)
     return gone
 
 
 def _delete_of(connection: Connection, uid: str, conversation_id: str) -> list[str]:
     there = and_(action_items.c.uid == uid, action_items.c.conversation_id == conversation_id)
-    return [
-        id for (id,) in connection.execute(delete(action_items).where(there).returning(action_items.c.id))
+    ids = [id for (id,) in connection.execute(select(action_items.c.id).where(there))]
+    forget_rows(connection, uid, "action_item", ids)
+    return ids
+
+
+def _conditions(filter: ItemFilter) -> list[ColumnElement[bool]]:
+    columns = action_items.c
+    terms = [
+        None if filter.completed is None else columns.completed.is_(filter.completed),
+        None if filter.conversation_id is None else columns.conversation_id == filter.conversation_id,
+        None if filter.start is None else columns.created_at >= filter.start,
+        None if filter.end is None else columns.created_at <= filter.end,
+        None if filter.due_start is None else columns.due_at >= filter.due_start,
+        None if filter.due_end is None else columns.due_at <= filter.due_end,
     ]
+    return [term for term in terms if term is not None]

@@ -1,25 +1,30 @@
 """What is known about each user: memories, drawn from conversations or written by hand.
 
-As `engine.store.owned`. A memory that its owner wrote, changed or judged is never replaced by processing.
+As `engine.store.indexed`. A memory that its owner wrote, changed or judged is never replaced by processing.
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, false, select
 
-from engine.store.database import Database
-from engine.store.owned import Owned, delete_rows, put_rows
+from engine.store.database import Database, WallClock
+from engine.store.indexed import Indexed, forget_rows
+from engine.store.owned import put_rows
 from engine.store.tables import memories
 from engine.store.user_records import MemoryRow
 
 __all__ = ["Memories", "replace_memories"]
 
 
-class Memories(Owned[MemoryRow]):
+class Memories(Indexed[MemoryRow]):
     """All memories."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, memories, MemoryRow)
+    def __init__(self, database: Database, now: WallClock) -> None:
+        super().__init__(database, now, memories, MemoryRow, "memory")
+
+    async def shown(self, uid: str, *, limit: int, offset: int = 0) -> Sequence[MemoryRow]:
+        """A page of a user's memories, newest first, but for those of which they said that they are wrong."""
+        return await self.list(uid, memories.c.user_review.is_not(false()), limit=limit, offset=offset)
 
 
 def replace_memories(
@@ -27,7 +32,8 @@ def replace_memories(
 ) -> list[str]:
     """Keep `rows` as what processing found in a conversation; returns the ids of those that are gone for it.
 
-    Those of an earlier processing go, but for what the owner had a hand in.
+    Those of an earlier processing go with their vectors, but for what the owner had a hand in. The vectors of `rows`
+    are the caller's to keep.
     """
     untouched = and_(
         memories.c.uid == uid,
@@ -38,6 +44,6 @@ def replace_memories(
         memories.c.id.not_in([row.id for row in rows]),
     )
     gone = [id for (id,) in connection.execute(select(memories.c.id).where(untouched))]
-    delete_rows(connection, memories, untouched)
+    forget_rows(connection, uid, "memory", gone)
     put_rows(connection, memories, rows)
     return gone

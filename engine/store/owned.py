@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, sel
 
 from engine.store.database import Database, upsert
 
-__all__ = ["PAGE_LIMIT", "Owned", "delete_rows", "put_rows"]
+__all__ = ["PAGE_LIMIT", "Owned", "change_row", "delete_rows", "put_rows"]
 
 PAGE_LIMIT = 5000
 """Most rows in one page."""
@@ -61,7 +61,9 @@ class Owned(Generic[Row]):
 
     async def change(self, uid: str, id: str, values: Mapping[str, Any]) -> Row | None:
         """Set these columns of a row; as it is then, or None when there is none."""
-        return await self._database.write(_change, self._table, self._kind, self._is(uid, id), dict(values))
+        return await self._database.write(
+            change_row, self._table, self._kind, self._is(uid, id), dict(values)
+        )
 
     async def delete(self, uid: str, id: str) -> bool:
         """Remove a row; False when there was none."""
@@ -103,9 +105,10 @@ def _count(connection: Connection, table: Table, where: ColumnElement[bool]) -> 
     return int(connection.execute(select(func.count()).select_from(table).where(where)).scalar_one())
 
 
-def _change(
+def change_row(
     connection: Connection, table: Table, kind: type[Row], where: ColumnElement[bool], values: dict[str, Any]
 ) -> Row | None:
+    """Set these columns of the row for which `where` holds; as it is then, or None when there is none."""
     changed = connection.execute(update(table).where(where).values(values).returning(*table.c)).mappings()
     row = changed.first()
     return None if row is None else kind(**row)

@@ -11,6 +11,7 @@ from engine.store.database import Database, WallClock, open_engine, upsert, wall
 from engine.store.folders import Folders
 from engine.store.goals import Goals
 from engine.store.idempotency import Idempotency
+from engine.store.indexed import Indexing
 from engine.store.jobs import Jobs
 from engine.store.leases import Leases
 from engine.store.memories import Memories
@@ -34,6 +35,7 @@ class Store:
     vectors: Vectors
     action_items: ActionItems
     memories: Memories
+    indexing: Indexing
     photos: Photos
     people: People
     users: Users
@@ -58,8 +60,9 @@ class Store:
         self.leases = Leases(database, now)
         self.jobs = Jobs(database, now)
         self.vectors = Vectors(database, vector_cache)
-        self.action_items = ActionItems(database)
-        self.memories = Memories(database)
+        self.action_items = ActionItems(database, now)
+        self.memories = Memories(database, now)
+        self.indexing = Indexing(database)
         self.photos = Photos(database)
         self.people = People(database)
         self.users = Users(database, now, user_cache_seconds)

@@ -92,6 +92,7 @@ segments = Table(
     Index("segments_by_ordinal", "uid", "conversation_id", "ordinal"),
 )
 
+# What was drawn from a locked conversation is locked with it.
 # Of a conversation's `structured` the action items are here alone. `id` is made of the conversation, its processing
 # version and the item's place in it (or drawn, for those made by hand), so that writing them twice makes no second one.
 action_items = Table(
@@ -112,6 +113,7 @@ action_items = Table(
     Column("exported", Boolean, nullable=False),
     Column("export_date", BigInteger),
     Column("export_platform", String),
+    Column("is_locked", Boolean, nullable=False),
     Index("action_items_by_time", "uid", "created_at"),
     Index("action_items_by_conversation", "uid", "conversation_id", "ordinal"),
 )
@@ -133,6 +135,7 @@ memories = Table(
     Column("manually_added", Boolean, nullable=False),
     Column("edited", Boolean, nullable=False),
     Column("app_id", String),
+    Column("is_locked", Boolean, nullable=False),
     Index("memories_by_time", "uid", "created_at"),
     Index("memories_by_conversation", "uid", "conversation_id"),
 )

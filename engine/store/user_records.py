@@ -17,7 +17,10 @@ __all__ = [
 
 
 class ActionItemRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to be done. `ordinal` is its place in the conversation it came from; `speaker` who is to do it."""
+    """Something to be done. `ordinal` is its place in the conversation it came from; `speaker` who is to do it.
+
+    `is_locked`: it came from a conversation that is.
+    """
 
     uid: str
     id: str
@@ -34,10 +37,14 @@ class ActionItemRow(msgspec.Struct, frozen=True, kw_only=True):
     exported: bool = False
     export_date: int | None = None
     export_platform: str | None = None
+    is_locked: bool = False
 
 
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable fact about a user. `user_review`: what its owner said of it, None while nothing."""
+    """A durable fact about a user. `user_review`: what its owner said of it, None while nothing.
+
+    `is_locked`: it came from a conversation that is.
+    """
 
     uid: str
     id: str
@@ -53,6 +60,7 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     manually_added: bool = False
     edited: bool = False
     app_id: str | None = None
+    is_locked: bool = False
 
 
 class PhotoRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,17 @@ from engine.store.database import Database, upsert
 from engine.store.tables import vector_labels, vector_versions, vectors
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind, VectorRow
 
-__all__ = ["CACHE_LIMIT", "QUERY_LIMIT", "VectorFilter", "VectorHit", "VectorKind", "VectorRow", "Vectors"]
+__all__ = [
+    "CACHE_LIMIT",
+    "QUERY_LIMIT",
+    "VectorFilter",
+    "VectorHit",
+    "VectorKind",
+    "VectorRow",
+    "Vectors",
+    "delete_vectors",
+    "put_vectors",
+]
 
 QUERY_LIMIT = 1000
 AT_ONCE = 4096
@@ -54,13 +64,11 @@ class Vectors:
 
     async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None:
         """As `upsert_vector`, all in one transaction; of several rows of one id the last is kept."""
-        kept = {(row.uid, row.kind, row.id): (row, _unit(row.vector)) for row in rows}
-        if kept:
-            await self._database.write(_upsert, list(kept.values()))
+        await self._database.write(put_vectors, rows)
 
     async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int:
         """Remove these of a user's vectors; how many there were."""
-        return await self._database.write(_delete, uid, kind, tuple(ids))
+        return await self._database.write(delete_vectors, uid, kind, tuple(ids))
 
     async def delete_user(self, uid: str) -> None:
         """Remove all that is here of a user."""
@@ -103,6 +111,13 @@ def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
+def put_vectors(connection: Connection, rows: Sequence[VectorRow]) -> None:
+    """As `Vectors.upsert_vectors`. For use in another's transaction."""
+    kept = {(row.uid, row.kind, row.id): (row, _unit(row.vector)) for row in rows}
+    if kept:
+        _upsert(connection, list(kept.values()))
+
+
 def _upsert(connection: Connection, rows: Sequence[tuple[VectorRow, NDArray[np.float32]]]) -> None:
     values = [
         {
@@ -135,7 +150,8 @@ def _upsert(connection: Connection, rows: Sequence[tuple[VectorRow, NDArray[np.f
         connection.execute(insert(vector_labels), labels)
 
 
-def _delete(connection: Connection, uid: str, kind: str, ids: Sequence[str]) -> int:
+def delete_vectors(connection: Connection, uid: str, kind: VectorKind, ids: Sequence[str]) -> int:
+    """As `Vectors.delete_vector`. For use in another's transaction."""
     _forget(connection, vector_labels, uid, kind, ids)
     removed = _forget(connection, vectors, uid, kind, ids)
     if removed:

@@ -1,12 +1,14 @@
 """Action items of conversations: in their order, those of several in one query, replaced by processing."""
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from engine.store import Store
-from engine.store.action_items import replace_action_items
+from engine.store.action_items import ItemFilter, replace_action_items
 from engine.store.user_records import ActionItemRow
 
-from .making import action_item
+from .making import NOW, action_item
 
 
 def of(conversation_id: str, id: str, ordinal: int, uid: str = "u1") -> ActionItemRow:
@@ -38,3 +40,22 @@ async def test_those_of_a_conversation_are_removed_with_their_ids_told(store: St
     assert set(await store.action_items.delete_of_conversation("u1", "c1")) == {"a", "b"}
     assert await store.action_items.delete_of_conversation("u2", "c2") == []
     assert await store.action_items.count("u1") == 1
+
+
+async def test_action_items_are_found_by_what_is_asked_for(store: Store) -> None:
+    await store.action_items.put(
+        action_item("done", completed=True),
+        action_item("due", due_at=NOW + 10, created_at=NOW + 1),
+        action_item("later", due_at=NOW + 20, created_at=NOW + 2, conversation_id="c1"),
+        action_item("theirs", uid="u2"),
+    )
+
+    async def found(**asked: Any) -> list[str]:
+        return [row.id for row in await store.action_items.find("u1", ItemFilter(**asked), limit=10)]
+
+    assert await found() == ["later", "due", "done"]
+    assert await found(completed=True) == ["done"]
+    assert await found(completed=False) == ["later", "due"]
+    assert await found(conversation_id="c1") == ["later"]
+    assert await found(start=NOW + 1, end=NOW + 1) == ["due"]
+    assert await found(due_start=NOW + 10, due_end=NOW + 19) == ["due"]

@@ -43,3 +43,10 @@ async def test_other_conversations_and_users_keep_theirs(store: Store) -> None:
     assert await replace(store) == []
     assert await store.memories.count("u1") == 2
     assert await store.memories.count("u2") == 1
+
+
+async def test_what_its_owner_said_is_wrong_is_not_shown(store: Store) -> None:
+    await store.memories.put(
+        memory("m1"), memory("m2", user_review=False), memory("m3", user_review=True), memory("m4", uid="u2")
+    )
+    assert {row.id for row in await store.memories.shown("u1", limit=10)} == {"m1", "m3"}

@@ -93,6 +93,7 @@ def _make_action_items() -> None:
         sa.Column("exported", sa.Boolean(), nullable=False),
         sa.Column("export_date", sa.BigInteger()),
         sa.Column("export_platform", sa.String()),
+        sa.Column("is_locked", sa.Boolean(), nullable=False),
     )
     op.create_index("action_items_by_conversation", "action_items", ["uid", "conversation_id", "ordinal"])
     op.create_index("action_items_by_time", "action_items", ["uid", "created_at"])
@@ -115,6 +116,7 @@ def _make_memories() -> None:
         sa.Column("manually_added", sa.Boolean(), nullable=False),
         sa.Column("edited", sa.Boolean(), nullable=False),
         sa.Column("app_id", sa.String()),
+        sa.Column("is_locked", sa.Boolean(), nullable=False),
     )
     op.create_index("memories_by_conversation", "memories", ["uid", "conversation_id"])
     op.create_index("memories_by_time", "memories", ["uid", "created_at"])

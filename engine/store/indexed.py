@@ -1,0 +1,138 @@
+"""Rows that are found by their meaning: memories and action items.
+
+Operations: those of `engine.store.owned`; and for whoever computes vectors, `index_text` and `keep_vector`.
+Invariants: a change of a row's text and the job (kind `INDEX`) that brings its vector up to date are one commit; a row
+and its vector go together. A vector is kept only for the row as it is: one that was computed of an older text is
+dropped, for the newer one has a job of its own.
+Cost: one job a changed text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Table, and_, select
+
+from engine.store import jobs
+from engine.store.database import Database, WallClock
+from engine.store.jobs import Job
+from engine.store.owned import Owned, change_row, delete_rows, put_rows
+from engine.store.tables import action_items, memories
+from engine.store.vector_records import VectorKind, VectorRow
+from engine.store.vectors import delete_vectors, put_vectors
+
+__all__ = ["INDEX", "IndexText", "Indexed", "Indexing", "forget_rows", "index_rows"]
+
+INDEX = "index"
+"""The kind of the jobs."""
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+_TABLES: Mapping[str, tuple[Table, str]] = {
+    "memory": (memories, "content"),
+    "action_item": (action_items, "description"),
+}
+
+
+class IndexText(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vector is to be made of. `created_at`: µs since the epoch."""
+
+    text: str
+    created_at: int
+
+
+class Indexed(Owned[Row]):
+    """Rows of `kind` things. `what` they are among vectors."""
+
+    def __init__(
+        self, database: Database, now: WallClock, table: Table, kind: type[Row], what: VectorKind
+    ) -> None:
+        super().__init__(database, table, kind)
+        self._now = now
+        self._what = what
+
+    async def put(self, *rows: Row) -> None:
+        """As `Owned.put`."""
+        await self._database.write(_put, self._table, self._what, rows, self._now())
+
+    async def change(self, uid: str, id: str, values: Mapping[str, Any]) -> Row | None:
+        """As `Owned.change`."""
+        return await self._database.write(self._changed, uid, id, dict(values), self._now())
+
+    async def delete(self, uid: str, id: str) -> bool:
+        """As `Owned.delete`."""
+        return await self._database.write(forget_rows, uid, self._what, [id]) > 0
+
+    async def delete_all(self, uid: str) -> int:
+        """As `Owned.delete_all`."""
+        return await self._database.write(_forget_all, uid, self._what)
+
+    def _changed(
+        self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
+    ) -> Row | None:
+        row = change_row(connection, self._table, self._kind, self._is(uid, id), values)
+        if row is not None and _TABLES[self._what][1] in values:
+            index_rows(connection, self._what, [row], now)
+        return row
+
+
+class Indexing:
+    """What whoever computes vectors does besides claiming and ending jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def text(self, uid: str, what: VectorKind, id: str) -> IndexText | None:
+        """Of which text the row's vector is to be made; None when the row is gone."""
+        return await self._database.read(_text, uid, what, id)
+
+    async def keep(self, job: Job, row: VectorRow, text: str) -> bool:
+        """Keep the vector if its row still says `text`, and end the job; False when the claim was lost."""
+        return await self._database.write(_keep, job, row, text)
+
+
+def index_rows(connection: Connection, what: VectorKind, rows: Sequence[Any], now: int) -> None:
+    """Have the vectors of `rows` made."""
+    for row in rows:
+        # The time makes the job another one than that of an older text, which may be under way.
+        key = f"{what}:{row.id}:{now}"
+        payload = {"what": what, "id": row.id}
+        jobs.add(
+            connection, Job(uid=row.uid, kind=INDEX, key=key, payload=payload, created_at=now, due_at=now)
+        )
+
+
+def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequence[str]) -> int:
+    """Remove these of a user's rows with their vectors; how many there were."""
+    table, _ = _TABLES[what]
+    delete_vectors(connection, uid, what, ids)
+    return delete_rows(connection, table, and_(table.c.uid == uid, table.c.id.in_(ids)))
+
+
+def _forget_all(connection: Connection, uid: str, what: VectorKind) -> int:
+    table, _ = _TABLES[what]
+    ids = [id for (id,) in connection.execute(select(table.c.id).where(table.c.uid == uid))]
+    delete_vectors(connection, uid, what, ids)
+    return delete_rows(connection, table, table.c.uid == uid)
+
+
+def _put(connection: Connection, table: Table, what: VectorKind, rows: Sequence[Any], now: int) -> None:
+    put_rows(connection, table, rows)
+    index_rows(connection, what, rows, now)
+
+
+def _text(connection: Connection, uid: str, what: VectorKind, id: str) -> IndexText | None:
+    table, text = _TABLES[what]
+    columns = table.c[text].label("text"), table.c.created_at
+    query = select(*columns).where(table.c.uid == uid, table.c.id == id)
+    found = connection.execute(query).mappings().first()
+    return None if found is None else IndexText(**found)
+
+
+def _keep(connection: Connection, job: Job, row: VectorRow, text: str) -> bool:
+    current = _text(connection, row.uid, row.kind, row.id)
+    if not jobs.finish(connection, job):
+        return False
+    if current is not None and current.text == text:
+        put_vectors(connection, [row])
+    return True
