@@ -3,7 +3,8 @@
 A test marked `both_ways` runs over the native lane and over the HTTP server.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,17 @@ from tests.ways import SETTING, WAYS
 # How long an example takes is the machine's business, not the code's.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+LIVE_ROOMS = frozenset(("cli", "e2e", "faults", "server"))
+"""Whose tests talk to servers in real time: one after the other, beside those that only reckon."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in LIVE_ROOMS:
+            item.add_marker(pytest.mark.xdist_group("live"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
