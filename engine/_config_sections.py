@@ -52,6 +52,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             description="Largest WebSocket message in bytes; a larger one is closed with 1009.",
         ),
     ] = 1048576
+    texts_per_second: Annotated[
+        float,
+        Meta(
+            gt=0, le=10000, description="Text messages taken from one client; one that says more must wait."
+        ),
+    ] = 100.0
+    texts_at_once: Annotated[
+        int, Meta(ge=1, le=10000, description="Text messages taken from one client at once, after a rest.")
+    ] = 200
     client_write_timeout: Annotated[
         float,
         Meta(

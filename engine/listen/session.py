@@ -22,6 +22,7 @@ from engine.audio.intake import Intake
 from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
+from engine.listen.pacing import Pace
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import (
     ClientGone,
@@ -120,6 +121,7 @@ class Session:
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._began = trio.current_time()
         self._last_message = self._began
+        self._texts = Pace(self._config.texts_per_second, self._config.texts_at_once)
         self._receiving = trio.CancelScope()
         self._flush_asked = trio.Event()
         self._bad_run = 0
@@ -192,6 +194,7 @@ class Session:
                     message = await self._socket.receive()
                     self._last_message = math.inf  # a client that we keep waiting is not inactive
                     if isinstance(message, str):
+                        await self._texts.take()
                         await self._on_text(message)
                     elif len(message) > KEEPALIVE_BYTES:
                         await self._on_audio(message)

@@ -209,3 +209,23 @@ async def test_a_client_that_the_server_keeps_waiting_is_not_taken_for_inactive(
     words = " ".join(s.text for s in segments).split()
     assert words == [f"w{n}." for n in range(len(words))]
     assert len(words) > 25
+
+
+async def test_a_client_that_says_too_much_is_made_to_wait_and_nothing_of_it_is_lost(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    asking = json.dumps({"type": "suggested_transcript", "segments": []})
+    vendor = ScriptedVendor(script_of([word("Hello.", 0.2, 0.5)]))
+    async with server(tmp_path, vendor) as it:
+        socket = await it.connect()
+        await socket.until_status("ready")
+        began = trio.current_time()
+        for _ in range(500):
+            await socket.say(asking)
+        await talk(socket, 1)
+        await socket.leave()
+        await it.idle()
+    notices = [m for m in socket.messages if isinstance(m, dict) and m.get("status") == "notice"]
+    assert len(notices) == 500
+    assert socket.segments()
+    assert trio.current_time() - began >= 300 / 100
