@@ -37,7 +37,7 @@ from engine.store.records import (
     UsageRow,
 )
 from engine.transcript.timeline import SAMPLE_RATE
-from engine.wire.messages import MemoryCreated, MemoryProcessingStarted
+from engine.wire.documents import MemoryCreated, MemoryProcessingStarted
 
 log = get_logger(__name__)
 

@@ -17,6 +17,7 @@ from engine.wire.client_messages import (
     decode_client,
 )
 from engine.wire.codes import CloseCode, truncate_reason
+from engine.wire.documents import ConversationDocument, MemoryCreated, MemoryProcessingStarted
 from engine.wire.messages import (
     PING,
     AuthResponse,
@@ -26,8 +27,6 @@ from engine.wire.messages import (
     FreemiumThresholdReached,
     InterimSegments,
     LastMemory,
-    MemoryCreated,
-    MemoryProcessingStarted,
     PhotoDescribed,
     PhotoProcessing,
     ProactiveMessage,
@@ -66,6 +65,7 @@ __all__ = [
     "AuthResponse",
     "ClientMessage",
     "CloseCode",
+    "ConversationDocument",
     "ConversationSession",
     "ErrorEvent",
     "Event",

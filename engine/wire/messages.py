@@ -8,7 +8,6 @@ optional field that is left out of the JSON is `UNSET`.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -107,20 +106,6 @@ class LastMemory(Event, tag="last_memory", frozen=True):
     """At connect: the user's latest completed conversation."""
 
     memory_id: str
-
-
-class MemoryProcessingStarted(Event, tag="memory_processing_started", frozen=True):
-    """A conversation ended and is being processed; `memory` is the full conversation document."""
-
-    memory: dict[str, Any]
-    messages: tuple[dict[str, Any], ...] | None = ()
-
-
-class MemoryCreated(Event, tag="memory_created", frozen=True):
-    """A conversation was processed, also when it was discarded (`memory["discarded"]`)."""
-
-    memory: dict[str, Any]
-    messages: tuple[dict[str, Any], ...] | None = ()
 
 
 class SegmentsDeleted(Event, tag="segments_deleted", frozen=True):

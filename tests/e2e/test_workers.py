@@ -13,7 +13,8 @@ import trio
 
 from engine.server.machine import LOCK_FILE, DataDirInUse, hold_data_dir
 from engine.stt.vendor import SAMPLE_RATE
-from engine.wire.messages import ConversationSession, Event, MemoryCreated
+from engine.wire.documents import MemoryCreated
+from engine.wire.messages import ConversationSession, Event
 from tests.e2e.process import Process, started
 from tests.e2e.running import PATIENCE, Shown, hear_all, segments_of, talking
 from tests.e2e.test_restart import SHORT, WORD, all_set, frames, speak_until_sent_away

@@ -84,7 +84,7 @@ async def test_one_conversation_is_given_whole(tmp_path: Path) -> None:
     async with site(tmp_path, filled=some) as served:
         document = (await served.get("/v1/conversations/c1")).json()
     assert document["status"] == "completed"
-    assert document["created_at"] == "2023-11-14T22:13:10+00:00"
+    assert document["created_at"] == "2023-11-14T22:13:10Z"
     assert document["transcript_segments"][1] == {
         "id": "s2",
         "text": "Two.",

@@ -75,14 +75,6 @@ def test_a_status_without_text_says_null_and_leaves_out_what_is_unset() -> None:
 SEGMENT = Segment(id="a", text="x", start=0, end=1)
 EVENTS: list[tuple[messages.Event, dict[str, object]]] = [
     (messages.LastMemory("m"), {"type": "last_memory", "memory_id": "m"}),
-    (
-        messages.MemoryProcessingStarted({"id": "m"}),
-        {"type": "memory_processing_started", "memory": {"id": "m"}, "messages": []},
-    ),
-    (
-        messages.MemoryCreated({"id": "m"}, None),
-        {"type": "memory_created", "memory": {"id": "m"}, "messages": None},
-    ),
     (messages.SegmentsDeleted(("a", "b")), {"type": "segments_deleted", "segment_ids": ["a", "b"]}),
     (
         messages.SpeakerLabelSuggestion(1, "", "Ann", "s"),
