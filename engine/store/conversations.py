@@ -8,7 +8,7 @@ Cancellation: a cancelled call may still have taken effect; calling again does n
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     update,
 )
 
@@ -42,6 +43,21 @@ from engine.wire.messages import Segment, Translation
 
 PAGE_LIMIT = 1000
 """Most conversations in one page."""
+
+
+class Chosen(TypedDict, total=False):
+    """Which of a user's conversations; None, or a key that is not there, means any.
+
+    `start` and `end` (µs, both inclusive) bound `created_at`.
+    """
+
+    statuses: Collection[str] | None
+    sources: Collection[str] | None
+    start: int | None
+    end: int | None
+    include_discarded: bool
+    folder_id: str | None
+    starred: bool | None
 
 
 # Inside the class `list` is the method.
@@ -77,40 +93,28 @@ class Conversations:
         found = await self._database.read(_segments_of, [(row.uid, row.id) for row in rows])
         return [(row, found.get((row.uid, row.id), [])) for row in rows]
 
-    async def list(
-        self,
-        uid: str,
-        *,
-        limit: int = 100,
-        offset: int = 0,
-        statuses: Collection[str] | None = None,
-        start: int | None = None,
-        end: int | None = None,
-        include_discarded: bool = True,
-    ) -> Rows:
+    async def some(self, uid: str, ids: Collection[str]) -> Rows:
+        """Those of a user's conversations that have one of `ids` (at most `PAGE_LIMIT`), in no order."""
+        if len(ids) > PAGE_LIMIT:
+            raise ValueError(f"ids: {len(ids)} given, at most {PAGE_LIMIT} accepted")
+        there = and_(_filter(uid), conversations.c.id.in_(ids))
+        return await self._database.read(_all, select(conversations).where(there))
+
+    async def list(self, uid: str, *, limit: int = 100, offset: int = 0, **chosen: Unpack[Chosen]) -> Rows:
         """A page of a user's conversations, newest first.
 
-        `start` and `end` (µs, both inclusive) bound `created_at`; `statuses` None means any. Raises
-        `ValueError` for a limit outside 1 to `PAGE_LIMIT` or a negative offset.
+        Raises `ValueError` for a limit outside 1 to `PAGE_LIMIT` or a negative offset.
         """
         if not 1 <= limit <= PAGE_LIMIT:
             raise ValueError(f"limit: {limit} given, 1 to {PAGE_LIMIT} accepted")
         if offset < 0:
             raise ValueError(f"offset: {offset} given, 0 or more accepted")
-        query = select(conversations).where(_filter(uid, statuses, start, end, include_discarded))
+        query = select(conversations).where(_filter(uid, **chosen))
         return await self._database.read(_all, _newest_first(query).limit(limit).offset(offset))
 
-    async def count(
-        self,
-        uid: str,
-        *,
-        statuses: Collection[str] | None = None,
-        start: int | None = None,
-        end: int | None = None,
-        include_discarded: bool = True,
-    ) -> int:
+    async def count(self, uid: str, **chosen: Unpack[Chosen]) -> int:
         """How many conversations `list` would give without limit and offset."""
-        where = _filter(uid, statuses, start, end, include_discarded)
+        where = _filter(uid, **chosen)
         return await self._database.read(_count, select(func.count()).select_from(conversations).where(where))
 
     async def latest_in_progress(self, uid: str) -> ConversationRow | None:
@@ -180,22 +184,22 @@ def _is(uid: str, id: str) -> ColumnElement[bool]:
     return and_(conversations.c.uid == uid, conversations.c.id == id)
 
 
-def _filter(
-    uid: str,
-    statuses: Collection[str] | None,
-    start: int | None,
-    end: int | None,
-    include_discarded: bool,
-) -> ColumnElement[bool]:
-    terms = [conversations.c.uid == uid]
-    if statuses is not None:
-        terms.append(conversations.c.status.in_(statuses))
-    if start is not None:
-        terms.append(conversations.c.created_at >= start)
-    if end is not None:
-        terms.append(conversations.c.created_at <= end)
-    if not include_discarded:
-        terms.append(conversations.c.discarded == false())
+def _filter(uid: str, **chosen: Unpack[Chosen]) -> ColumnElement[bool]:
+    of, terms = conversations.c, [conversations.c.uid == uid]
+    if (statuses := chosen.get("statuses")) is not None:
+        terms.append(of.status.in_(statuses))
+    if (sources := chosen.get("sources")) is not None:
+        terms.append(of.source.in_(sources))
+    if (start := chosen.get("start")) is not None:
+        terms.append(of.created_at >= start)
+    if (end := chosen.get("end")) is not None:
+        terms.append(of.created_at <= end)
+    if not chosen.get("include_discarded", True):
+        terms.append(of.discarded == false())
+    if (folder_id := chosen.get("folder_id")) is not None:
+        terms.append(of.folder_id == folder_id)
+    if (starred := chosen.get("starred")) is not None:
+        terms.append(of.starred == (true() if starred else false()))
     return and_(*terms)
 
 

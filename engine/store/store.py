@@ -18,6 +18,7 @@ from engine.store.memories import Memories
 from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.tables import probes
+from engine.store.texts import Texts
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries
 from engine.store.users import CACHE_SECONDS, Users
@@ -42,6 +43,7 @@ class Store:
     folders: Folders
     goals: Goals
     idempotency: Idempotency
+    texts: Texts
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Store:
         self.folders = Folders(database)
         self.goals = Goals(database)
         self.idempotency = Idempotency(database, now)
+        self.texts = Texts(database)
 
     @classmethod
     async def open(

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from engine.store._half_vector import HalfVector
+from engine.store._search_words import SearchWords
 
 metadata = MetaData()
 
@@ -342,6 +343,30 @@ vector_versions = Table(
     Column("version", BigInteger, nullable=False),
 )
 
+# What is looked at when a user searches for words in their conversations: see `engine.store.texts`. The index is the
+# database's own and not among these tables (`OWN_INDEX`); `number` is the row's in that of SQLite, null elsewhere.
+texts = Table(
+    "texts",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("number", BigInteger),
+    Column("words", SearchWords, nullable=False),
+    Index("texts_by_number", "number", unique=True),
+)
+
+OWN_INDEX = "texts_index"
+"""What a database calls its full text index begins with this, also SQLite's tables behind it."""
+
+# Which user's conversation is behind a link, for readers without an account. A small reference table.
+shared_conversations = Table(
+    "shared_conversations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("uid", String, nullable=False),
+    Index("shared_conversations_by_uid", "uid"),
+)
+
 # Work to be done: see `engine.store.jobs`. The first index finds what is due, the second what has to be looked at.
 jobs = Table(
     "jobs",
@@ -368,3 +393,8 @@ probes = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("written_at", BigInteger, nullable=False),
 )
+
+
+def is_compared(name: str | None, kind: str, _parents: object) -> bool:
+    """Alembic's `include_name`: whether something in a database must stand among these tables."""
+    return name is None or not name.startswith(OWN_INDEX)

@@ -2,9 +2,12 @@
 
 from alembic import context
 
-from engine.store.tables import metadata
+from engine.store.tables import is_compared, metadata
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    include_name=is_compared,
 )
 context.run_migrations()

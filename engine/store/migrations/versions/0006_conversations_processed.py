@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 revision = "0006"
 down_revision = "0005"
@@ -18,6 +19,8 @@ TABLES = (
     "messages",
     "users",
     "idempotency",
+    "texts",
+    "shared_conversations",
 )
 CONVERSATION_COLUMNS = (
     "labels",
@@ -47,9 +50,13 @@ def upgrade() -> None:
     _make_messages()
     _make_users()
     _make_idempotency()
+    _make_texts()
+    _make_shared_conversations()
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name != "postgresql":
+        op.execute("DROP TABLE texts_index")
     for name in TABLES:
         op.drop_table(name)
     op.drop_column("tokens", "scopes")
@@ -232,3 +239,44 @@ def _make_idempotency() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
     )
     op.create_index("idempotency_by_time", "idempotency", ["created_at"])
+
+
+def _make_texts() -> None:
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    op.create_table(
+        "texts",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("number", sa.BigInteger()),
+        sa.Column("words", TSVECTOR() if postgresql else sa.Text(), nullable=False),
+    )
+    op.create_index("texts_by_number", "texts", ["number"], unique=True)
+    if postgresql:
+        op.execute("CREATE INDEX texts_index ON texts USING gin (words)")
+    else:
+        _index_texts_in_sqlite()
+
+
+def _index_texts_in_sqlite() -> None:
+    # The index has no copy of the words. It must be told exactly what a row was, to forget it.
+    entry = "INSERT INTO texts_index (rowid, owner, words) VALUES (new.number, hex(new.uid), new.words);"
+    no_entry = (
+        "INSERT INTO texts_index (texts_index, rowid, owner, words)"
+        " VALUES ('delete', old.number, hex(old.uid), old.words);"
+    )
+    op.execute(
+        "CREATE VIRTUAL TABLE texts_index USING fts5"
+        " (owner, words, content='', tokenize='porter unicode61 remove_diacritics 2')"
+    )
+    op.execute(f"CREATE TRIGGER texts_made AFTER INSERT ON texts BEGIN {entry} END")
+    op.execute(f"CREATE TRIGGER texts_changed AFTER UPDATE ON texts BEGIN {no_entry} {entry} END")
+    op.execute(f"CREATE TRIGGER texts_gone AFTER DELETE ON texts BEGIN {no_entry} END")
+
+
+def _make_shared_conversations() -> None:
+    op.create_table(
+        "shared_conversations",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("uid", sa.String(), nullable=False),
+    )
+    op.create_index("shared_conversations_by_uid", "shared_conversations", ["uid"])
