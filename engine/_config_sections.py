@@ -290,20 +290,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     ] = 60.0
 
 
-class Web(msgspec.Struct, frozen=True, kw_only=True):
-    """REST."""
-
-    request_timeout: Annotated[float, Meta(gt=0, le=600, description="Longest a REST request may take.")] = (
-        30.0
-    )
-    body_limit: Annotated[int, Meta(ge=1024, le=104857600, description="Largest request body in bytes.")] = (
-        1048576
-    )
-    keep_alive_timeout: Annotated[
-        float, Meta(gt=0, le=600, description="An idle HTTP connection is closed after this long.")
-    ] = 5.0
-
-
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Watching the event loop, on which everything waits that does not compute."""
 

@@ -33,9 +33,9 @@ from engine._config_sections import (
     Usage,
     Vosk,
     Watch,
-    Web,
 )
 from engine._config_supervisor import Supervisor
+from engine._config_web import Web
 from engine.capacity import read_capacity
 
 __all__ = [

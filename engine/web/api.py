@@ -13,28 +13,44 @@ route declares them, already checked. It returns a value of the type `answer` (e
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from quart import Blueprint, Request, Response, current_app, request
 
 from engine.web.errors import json_response
-from engine.web.reading import read_body, read_query
+from engine.web.reading import check_part, query_fields, read_body, read_query
 
-__all__ = ["Api", "Route"]
+__all__ = ["Api", "Identify", "Route", "RouteOptions"]
 
 Identify = Callable[[Request], Awaitable[str]]
 """The uid of who makes a request. Raises `ApiError` 401 or 403."""
 
 Handler = Callable[..., Awaitable[Any]]
 
+USER = "user"
+"""The security scheme of routes that users call with their own token."""
+
+
+class RouteOptions(TypedDict, total=False):
+    """What a route may say beside its method, path and summary; see `Route`."""
+
+    tag: str
+    query: type | None
+    body: Any
+    answer: Any
+    status: int
+    errors: tuple[int, ...]
+    public: bool
+    media: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One operation. `path` is Quart's, whole; `query` a struct of which every field has a default.
+    """One operation. `path` is Quart's, whole; `query` a struct, whose fields without a default must be given.
 
     `answer` is the type of the JSON answered under `status`, None for an empty body. `errors` are the statuses it
-    may give besides those that any route may (401, 422, 503 …). `public`: no caller is asked for, the handler gets
-    no uid. `media`: of an answer that is no JSON.
+    may give besides those that follow from the rest of it (`engine.web.openapi` says which). `public`: no caller is
+    asked for, the handler gets no uid. `media`: of an answer that is no JSON. `name` is unique.
     """
 
     method: str
@@ -49,59 +65,72 @@ class Route:
     errors: tuple[int, ...] = ()
     public: bool = False
     media: str = "application/json"
+    security: str = USER
 
 
 class Api:
-    """Routes under one prefix, whose callers are found by `identify`."""
+    """Routes under one prefix, whose callers are found by `identify` and name themselves as `security` says."""
 
-    def __init__(self, name: str, identify: Identify, *, prefix: str = "", tag: str) -> None:
+    def __init__(
+        self, name: str, identify: Identify, *, prefix: str = "", tag: str, security: str = USER
+    ) -> None:
         self.blueprint = Blueprint(name, __name__)
         self.routes: list[Route] = []
         self._identify = identify
         self._prefix = prefix
         self._tag = tag
+        self._security = security
 
-    def get(self, path: str, summary: str, **options: Any) -> Callable[[Handler], Handler]:
-        """A GET route; `options` are fields of `Route`."""
+    def get(self, path: str, summary: str, **options: Unpack[RouteOptions]) -> Callable[[Handler], Handler]:
+        """A GET route."""
         return self.route("GET", path, summary, **options)
 
-    def post(self, path: str, summary: str, **options: Any) -> Callable[[Handler], Handler]:
+    def post(self, path: str, summary: str, **options: Unpack[RouteOptions]) -> Callable[[Handler], Handler]:
         """A POST route."""
         return self.route("POST", path, summary, **options)
 
-    def patch(self, path: str, summary: str, **options: Any) -> Callable[[Handler], Handler]:
+    def patch(self, path: str, summary: str, **options: Unpack[RouteOptions]) -> Callable[[Handler], Handler]:
         """A PATCH route."""
         return self.route("PATCH", path, summary, **options)
 
-    def delete(self, path: str, summary: str, **options: Any) -> Callable[[Handler], Handler]:
+    def delete(
+        self, path: str, summary: str, **options: Unpack[RouteOptions]
+    ) -> Callable[[Handler], Handler]:
         """A DELETE route."""
         return self.route("DELETE", path, summary, **options)
 
-    def route(self, method: str, path: str, summary: str, **options: Any) -> Callable[[Handler], Handler]:
-        """A route of any method."""
+    def route(
+        self, method: str, path: str, summary: str, **options: Unpack[RouteOptions]
+    ) -> Callable[[Handler], Handler]:
+        """A route of any method. Raises TypeError when the query's struct has a field that no query can carry."""
 
         def register(handler: Handler) -> Handler:
-            whole = self._prefix + path
-            tag = options.pop("tag", self._tag)
+            endpoint = f"{method.lower()}_{handler.__name__}"
+            said: RouteOptions = {"tag": self._tag, **options}
             route = Route(
-                method=method, path=whole, summary=summary, tag=tag, name=handler.__name__, **options
+                method=method,
+                path=self._prefix + path,
+                summary=summary,
+                name=f"{self.blueprint.name}_{endpoint}",
+                security=self._security,
+                **said,
             )
+            if route.query is not None:
+                query_fields(route.query)
             self.routes.append(route)
-            self.blueprint.add_url_rule(
-                whole,
-                endpoint=f"{method.lower()}_{handler.__name__}",
-                view_func=self._view(route, handler),
-                methods=[method],
-            )
+            view = self._view(route, handler)
+            self.blueprint.add_url_rule(route.path, endpoint=endpoint, view_func=view, methods=[method])
             return handler
 
         return register
 
     def _view(self, route: Route, handler: Handler) -> Handler:
         @wraps(handler)
-        async def view(**parts: str) -> Response:
+        async def view(**parts: Any) -> Response:
             given: dict[str, Any] = dict(parts)
             caller: Sequence[str] = () if route.public else (await self._identify(request),)
+            for name, part in parts.items():
+                check_part(name, part)
             if route.query is not None:
                 given["query"] = read_query(request.args, route.query)
             if route.body is not None:

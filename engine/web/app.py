@@ -10,12 +10,16 @@ from engine.listen.ports import ClientSocket
 from engine.web.api import Api
 from engine.web.auth import Authenticator
 from engine.web.conversations import conversations
+from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
+from engine.web.rate_limit import RateLimit, limited
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
+
+MINUTE = 60.0
 
 __all__ = ["ListenApp", "apis", "create_app", "listen_service"]
 
@@ -55,9 +59,11 @@ def create_app(services: Services) -> ListenApp:
 
 
 def apis(services: Services, authenticator: Authenticator) -> list[Api]:
-    """All routes of REST that stand in the OpenAPI document."""
-    identify = authenticator.identify_request
-    return [usage(services.usage, identify)]
+    """All routes of REST that stand in the OpenAPI document. `identify` counts requests against the user's limit."""
+    limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
+    identify = limited(authenticator.identify_request, limit)
+    groups = [usage(services.usage, identify)]
+    return [*groups, documents(groups, identify)]
 
 
 def listen_service(services: Services) -> Callable[[ClientSocket, Visit], Awaitable[None]]:

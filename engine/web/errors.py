@@ -1,5 +1,6 @@
 """How REST says no: always JSON, `{"detail": "…"}`, the status saying whose fault it is."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -9,11 +10,26 @@ from werkzeug.exceptions import HTTPException
 from engine.log import get_logger
 from engine.store import DatabaseUnavailable
 
-__all__ = ["ApiError", "json_response", "register_errors"]
+__all__ = ["MEANINGS", "ApiError", "json_response", "register_errors"]
 
 log = get_logger(__name__)
 DATABASE_RETRY = 5.0
 """Seconds in the Retry-After of a request the database could not answer."""
+
+MEANINGS = {
+    400: "The body cannot be read",
+    401: "Nobody is known by this token, or none was sent",
+    402: "Locked: more was used than the quota allows",
+    403: "The caller may not do this",
+    404: "There is no such thing of this user",
+    408: "The body did not come in time",
+    409: "It cannot be done as things are now",
+    413: "The body is larger than web.body_limit",
+    422: "A parameter is not accepted; the answer names it, its value and what is accepted",
+    429: "Too many requests; Retry-After says in how many seconds there is room for one",
+    503: "It cannot be answered right now; trying again may help",
+}
+"""What each status means that a route may answer when it does not do what it was asked for."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -41,7 +57,7 @@ def register_errors(app: Quart) -> None:
     async def refused(error: ApiError) -> Response:
         response = json_response({"detail": error.detail}, error.status)
         if error.retry_after is not None:
-            response.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+            response.headers["Retry-After"] = f"{max(1, math.ceil(error.retry_after))}"
         if error.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response

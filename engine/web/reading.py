@@ -1,9 +1,15 @@
 """What a REST request gives, as msgspec structs. A mistake is a 422 naming the parameter, its value and what is
 accepted; a body that is no JSON a 400.
+
+What no database keeps is refused here, wherever it stands: text with a zero character (PostgreSQL), a whole number of
+more than 64 bits, a number that is none. JSON is nested at most `DEPTH` deep.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -14,9 +20,12 @@ from werkzeug.datastructures import MultiDict
 from engine.web.errors import ApiError
 from engine.wire.refusal import printable
 
-__all__ = ["micros", "read_body", "read_query"]
+__all__ = ["check_part", "micros", "query_fields", "read_body", "read_json", "read_query"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
+
+DEPTH = 32
+INTEGERS = range(-(2**63), 2**63)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(
@@ -31,51 +40,88 @@ def micros(moment: datetime) -> int:
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
+@cache
+def query_fields(kind: type) -> Sequence[tuple[inspect.Field, inspect.Type]]:
+    """The parameters of a query struct, each with the type that its text is read as.
+
+    Raises TypeError for one that cannot be written in a query.
+    """
+    fields = []
+    for field in inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+        read = _plain(field.type)
+        if not isinstance(read.item_type if isinstance(read, inspect.VarTupleType) else read, _WRITTEN):
+            raise TypeError(f"{kind.__name__}.{field.name}: {read} cannot be written in a query")
+        fields.append((field, read))
+    return fields
+
+
 def read_query(args: MultiDict[str, str], kind: type[T]) -> T:
     """The query as a struct of the type `kind`. Parameters it does not have are ignored; empty ones are as if not
     given, but that an empty list is empty. A tuple is written with commas, a time as ISO 8601, also a date alone.
     """
     found = {}
-    for field in inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-        text = args.get(field.encode_name)
-        if text is None:
-            continue
-        found[field.name] = _value(field.encode_name, text, field.type, field.default)
+    for field, read in query_fields(kind):
+        name, text = field.encode_name, args.get(field.encode_name)
+        if isinstance(read, inspect.VarTupleType) and text is not None:
+            parts = [part.strip() for part in text.split(",") if part.strip()]
+            found[field.name] = tuple(_one(name, part, _plain(read.item_type)) for part in parts)
+        elif text or (text == "" and isinstance(read, inspect.StrType)):
+            found[field.name] = _one(name, text, read)
+        elif field.required:
+            raise ApiError(422, f"{name} is missing: use {_accepted(read)}")
     return kind(**found)
 
 
-def _value(name: str, text: str, kind: inspect.Type, default: Any) -> Any:
-    options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    kind = next(option for option in options if not isinstance(option, inspect.NoneType))
-    if isinstance(kind, inspect.VarTupleType):
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        return tuple(_one(name, part, kind.item_type) for part in parts)
-    if text == "" and not isinstance(kind, inspect.StrType) and default is not msgspec.NODEFAULT:
-        return default
-    return _one(name, text, kind)
+def check_part(name: str, value: object) -> None:
+    """Raises `ApiError` 422 for a part of a path that no database could look up."""
+    if wrong := _unkeepable(value):
+        raise ApiError(422, f"{name}={printable(str(value))} is not accepted: {wrong}")
+
+
+_WRITTEN = (
+    inspect.BoolType,
+    inspect.DateTimeType,
+    inspect.IntType,
+    inspect.FloatType,
+    inspect.StrType,
+    inspect.LiteralType,
+)
+
+
+def _plain(kind: inspect.Type) -> inspect.Type:
+    """`kind` without None and without what is only said of it."""
+    while True:
+        if isinstance(kind, inspect.UnionType):
+            kind = next(option for option in kind.types if not isinstance(option, inspect.NoneType))
+        elif isinstance(kind, inspect.Metadata):
+            kind = kind.type
+        else:
+            return kind
 
 
 def _one(name: str, text: str, kind: inspect.Type) -> Any:
     try:
-        if "\0" in text:
-            raise ValueError("a zero character")
-        match kind:
-            case inspect.BoolType():
-                return _BOOLEANS[text.lower()]
-            case inspect.DateTimeType():
-                moment = datetime.fromisoformat(text)
-                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            case inspect.IntType() | inspect.FloatType():
-                return msgspec.convert(text, _constrained(kind), strict=False)
-            case inspect.StrType():
-                return msgspec.convert(text, _constrained(kind))
-            case inspect.LiteralType():
-                if text not in kind.values:
-                    raise ValueError("another")
-                return text
+        value = _value(text, kind)
+        if _unkeepable(value) is None:
+            return value
     except (ValueError, KeyError, OverflowError):
-        raise ApiError(422, f"{name}={printable(text)} is not accepted: use {_accepted(kind)}") from None
-    raise TypeError(f"{name}: {kind} cannot be written in a query")
+        pass  # as any other value that is not accepted
+    raise ApiError(422, f"{name}={printable(text)} is not accepted: use {_accepted(kind)}")
+
+
+def _value(text: str, kind: inspect.Type) -> Any:
+    match kind:
+        case inspect.BoolType():
+            return _BOOLEANS[text.lower()]
+        case inspect.DateTimeType():
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        case inspect.LiteralType():
+            return {str(value): value for value in kind.values}[text]
+        case inspect.StrType():
+            return msgspec.convert(text, _constrained(kind))
+    assert isinstance(kind, inspect.IntType | inspect.FloatType)
+    return msgspec.convert(text, _constrained(kind), strict=False)
 
 
 def _constrained(kind: inspect.IntType | inspect.FloatType | inspect.StrType) -> Any:
@@ -107,20 +153,28 @@ def _accepted(kind: inspect.Type) -> str:
             if low is not None and high is not None:
                 return f"{low} to {high}"
             return number if low is None else f"{low} or more"
-        case inspect.StrType(max_length=int(most)):
-            return f"up to {most} characters"
-    return "text without zero characters"
+        case inspect.StrType():
+            least, most = kind.min_length or 0, kind.max_length
+            if most is not None:
+                return f"{least} to {most} characters" if least else f"up to {most} characters"
+            return "text" if least else "text without zero characters"
+    raise TypeError(f"{kind} cannot be written in a query")
 
 
 async def read_body(request: Request, kind: Any) -> Any:
     """The JSON body as a value of the type `kind`; no body at all is an empty object."""
     data = await request.get_data()
     assert isinstance(data, bytes)
+    return read_json(data, kind)
+
+
+def read_json(data: bytes, kind: Any) -> Any:
+    """As `read_body`, of the body's bytes."""
     try:
         plain = msgspec.json.decode(data or b"{}")
     except (msgspec.DecodeError, RecursionError) as error:
         raise ApiError(400, f"the body is not accepted ({error}): use JSON") from None
-    _refuse_zero(plain, "body")
+    _check(plain, "body", DEPTH)
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -131,17 +185,32 @@ async def read_body(request: Request, kind: Any) -> Any:
         raise ApiError(422, f"{path or 'body'}={_shown(plain, path)} is not accepted: {wanted}") from None
 
 
-def _refuse_zero(value: Any, path: str) -> None:
-    # PostgreSQL keeps no such text; no client means it.
-    if isinstance(value, str) and "\0" in value:
-        raise ApiError(422, f"{path}={printable(value)} is not accepted: use text without zero characters")
+def _check(value: Any, path: str, depth: int) -> None:
+    if wrong := _unkeepable(value):
+        raise ApiError(422, f"{printable(path)}={printable(str(value))} is not accepted: {wrong}")
+    if not isinstance(value, dict | list):
+        return
+    if not depth:
+        raise ApiError(400, f"the body is not accepted: it is nested more than {DEPTH} deep")
     if isinstance(value, dict):
         for key, item in value.items():
-            _refuse_zero(key, path)
-            _refuse_zero(item, key)
-    elif isinstance(value, list):
+            _check(key, path, 0)
+            _check(item, key, depth - 1)
+    else:
         for item in value:
-            _refuse_zero(item, path)
+            _check(item, path, depth - 1)
+
+
+def _unkeepable(value: object) -> str | None:
+    """Why no database keeps it, as the end of a sentence."""
+    match value:
+        case str() if "\0" in value:
+            return "use text without zero characters"
+        case int() if value not in INTEGERS:
+            return "use a number of at most 64 bits"
+        case float() if not math.isfinite(value):
+            return "use a number"
+    return None
 
 
 def _shown(plain: Any, path: str) -> str:

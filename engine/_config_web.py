@@ -1,0 +1,32 @@
+"""The section about REST; `engine.config` puts it in the tree.
+
+As in `engine._config_sections`, every leaf carries its meaning and bounds. Times are seconds.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True):
+    """REST."""
+
+    request_timeout: Annotated[float, Meta(gt=0, le=600, description="Longest a REST request may take.")] = (
+        30.0
+    )
+    body_limit: Annotated[int, Meta(ge=1024, le=104857600, description="Largest request body in bytes.")] = (
+        1048576
+    )
+    requests_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000000,
+            description="Requests of one user in a minute, also all at once; over it they get 429. Each worker counts"
+            " for itself.",
+        ),
+    ] = 1200
+    keep_alive_timeout: Annotated[
+        float, Meta(gt=0, le=600, description="An idle HTTP connection is closed after this long.")
+    ] = 5.0
