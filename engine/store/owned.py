@@ -1,13 +1,13 @@
 """Tables whose rows are known by their owner's uid and an id of their own: what all of them can do.
 
-Operations: `get`, `list`, `count`, `put`, `change`, `delete`; `put_rows` and `delete_rows` do it in another's
+Operations: `get`, `some`, `list`, `count`, `put`, `change`, `delete`; `put_rows` and `delete_rows` do it in another's
 transaction.
 Invariants: every statement names the owner. `put` replaces what has the same uid and id, so repeating it does no harm.
 Bounded: a page has at most `PAGE_LIMIT` rows.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -36,6 +36,13 @@ class Owned(Generic[Row]):
         """The row, or None."""
         found = await self._database.read(_select, self._table, self._kind, self._is(uid, id), 1, 0)
         return found[0] if found else None
+
+    async def some(self, uid: str, ids: Collection[str]) -> Rows[Row]:
+        """Those of a user's rows that have one of `ids` (at most `PAGE_LIMIT`), newest first."""
+        if len(ids) > PAGE_LIMIT:
+            raise ValueError(f"ids: {len(ids)} given, at most {PAGE_LIMIT} accepted")
+        chosen = and_(self._table.c.uid == uid, self._table.c.id.in_(ids))
+        return await self._database.read(_select, self._table, self._kind, chosen, PAGE_LIMIT, 0)
 
     async def list(
         self, uid: str, *where: ColumnElement[bool], limit: int = 100, offset: int = 0

@@ -42,6 +42,9 @@ class TextFilter(msgspec.Struct, frozen=True, kw_only=True):
     include_discarded: bool = True
 
 
+ANY = TextFilter()
+
+
 class TextHit(msgspec.Struct, frozen=True):
     """One found. Higher scores are better; scores of two searches cannot be compared."""
 
@@ -65,7 +68,7 @@ class Texts:
         self,
         uid: str,
         words: Sequence[str],
-        filter: TextFilter = TextFilter(),  # noqa: B008 - frozen
+        filter: TextFilter = ANY,
         *,
         every: bool = True,
         limit: int = SEARCH_LIMIT,
@@ -80,6 +83,10 @@ class Texts:
         if not words:
             return []
         return await self._database.read(_search, uid, tuple(words), filter, every, limit)
+
+    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ANY) -> set[str]:
+        """Those of `ids` that `search` might find, whatever is said in them."""
+        return await self._database.read(_visible, uid, tuple(ids), filter) if ids else set()
 
     async def index(self, uid: str, id: str) -> None:
         """As `index_conversation`, in a transaction of its own."""
@@ -152,6 +159,16 @@ _POSTGRESQL = text(f"""
     WHERE t.uid = :uid AND t.words @@ q.words AND {_VISIBLE}
     ORDER BY c.created_at DESC, c.id DESC LIMIT :limit
 """)
+
+
+_AMONG = text(f"SELECT c.id FROM conversations c WHERE c.id IN :ids AND {_VISIBLE}").bindparams(
+    bindparam("ids", expanding=True)
+)
+
+
+def _visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
+    values = msgspec.structs.asdict(filter) | {"uid": uid, "ids": ids}
+    return set(connection.execute(_AMONG, values).scalars())
 
 
 def _search(
