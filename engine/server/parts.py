@@ -133,6 +133,8 @@ class Parts:
             lifecycle=self.member or self.lifecycle,
             tokens=self.store.tokens,
             usage=self.store.usage,
+            records=self.store,
+            off_loop=self.off_loop,
             exposition=None if self.member is None else self.member.exposition,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, select, true, update
 
 from engine.store.database import MICROSECONDS, Database, upsert
 from engine.store.owned import Owned, delete_rows
@@ -32,6 +32,10 @@ class Goals(Owned[GoalRow]):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, goals, GoalRow)
+
+    async def active(self, uid: str, *, limit: int, offset: int = 0) -> Sequence[GoalRow]:
+        """A page of a user's active goals, newest first."""
+        return await self.list(uid, goals.c.is_active == true(), limit=limit, offset=offset)
 
     async def progress(self, uid: str, id: str, values: Mapping[str, Any], now: int) -> GoalRow | None:
         """Set these columns of a goal and note its value of today; None when there is none."""

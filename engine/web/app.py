@@ -16,6 +16,7 @@ from engine.web.health import health
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit, limited
+from engine.web.record_routes import record_routes
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
 
@@ -62,7 +63,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     """All routes of REST that stand in the OpenAPI document. `identify` counts requests against the user's limit."""
     limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
     identify = limited(authenticator.identify_request, limit)
-    groups = [usage(services.usage, identify)]
+    groups = [usage(services.usage, identify), *record_routes(services, identify)]
     return [*groups, documents(groups, identify)]
 
 

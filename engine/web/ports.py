@@ -7,8 +7,10 @@ from typing import Protocol
 from engine.config import Config
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
+from engine.off_loop import OffLoop
 from engine.store.records import ConversationRow, TokenRow, UsageRow
 from engine.web.health import Exposition, Readiness
+from engine.web.record_ports import Records
 from engine.wire import ListenParameters, Segment
 
 
@@ -94,4 +96,6 @@ class Services:
     lifecycle: Lifecycle
     tokens: Tokens
     usage: Usage
+    records: Records
+    off_loop: OffLoop
     exposition: Exposition | None = None

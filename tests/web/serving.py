@@ -149,6 +149,8 @@ async def site(
         lifecycle=lifecycle,
         tokens=store.tokens,
         usage=usage or store.usage,
+        records=store,
+        off_loop=off_loop,
     )
     listeners = await bind("127.0.0.1", 0)
     port = listeners[0].socket.getsockname()[1]

@@ -1,0 +1,89 @@
+"""/v1/users/people: whom the user knows."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import uuid4
+
+import msgspec
+from msgspec import Meta
+
+from engine.conversation.document import instant
+from engine.store.user_records import PersonRow
+from engine.web.answers import Done, missing
+from engine.web.api import Api, Identify
+from engine.web.record_ports import Now, People
+
+__all__ = ["people"]
+
+Name = Annotated[str, Meta(max_length=100, pattern=r"\S")]
+
+
+class PersonDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A person as clients read it. `speech_samples`: links to recordings, of which none are kept yet."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    speech_samples: list[str] = []
+
+
+class NewPerson(msgspec.Struct, frozen=True):
+    """Somebody the user knows."""
+
+    name: Name
+
+
+class PeoplePage(msgspec.Struct, frozen=True):
+    """Which people, newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class NewName(msgspec.Struct, frozen=True):
+    """What the person is called from now on."""
+
+    value: Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+def people(table: People, now: Now, identify: Identify) -> Api:
+    """The routes."""
+    api = Api("people", identify, prefix="/v1/users/people", tag="People")
+
+    @api.post("", "Make a person, or find the one of that name", body=NewPerson, answer=PersonDocument)
+    async def create(uid: str, body: NewPerson) -> PersonDocument:
+        made = now()
+        row = PersonRow(uid=uid, id=str(uuid4()), name=body.name.strip(), created_at=made, updated_at=made)
+        return _document(await table.find_or_add(row))
+
+    @api.get("", "Whom the user knows", query=PeoplePage, answer=list[PersonDocument])
+    async def page(uid: str, query: PeoplePage) -> list[PersonDocument]:
+        rows = await table.list(uid, limit=query.limit, offset=query.offset)
+        return [_document(row) for row in rows]
+
+    @api.get("/<person_id>", "One person", answer=PersonDocument, errors=(404,))
+    async def one(uid: str, person_id: str) -> PersonDocument:
+        row = await table.get(uid, person_id)
+        if row is None:
+            raise missing("Person")
+        return _document(row)
+
+    @api.patch("/<person_id>/name", "Call a person otherwise", query=NewName, answer=Done, errors=(404,))
+    async def rename(uid: str, person_id: str, query: NewName) -> Done:
+        if await table.change(uid, person_id, {"name": query.value, "updated_at": now()}) is None:
+            raise missing("Person")
+        return Done()
+
+    @api.delete("/<person_id>", "Forget a person", status=204, errors=(404,))
+    async def delete(uid: str, person_id: str) -> None:
+        if not await table.delete(uid, person_id):
+            raise missing("Person")
+
+    return api
+
+
+def _document(row: PersonRow) -> PersonDocument:
+    return PersonDocument(
+        id=row.id, name=row.name, created_at=instant(row.created_at), updated_at=instant(row.updated_at)
+    )

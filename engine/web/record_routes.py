@@ -1,0 +1,25 @@
+"""The routes about what belongs to a user besides conversations."""
+
+from engine.web.action_items import action_items
+from engine.web.api import Api, Identify
+from engine.web.folders import folders
+from engine.web.goals import goals
+from engine.web.memories import memories
+from engine.web.people import people
+from engine.web.ports import Services
+from engine.web.settings import settings
+
+__all__ = ["record_routes"]
+
+
+def record_routes(services: Services, identify: Identify) -> list[Api]:
+    """All of them."""
+    records = services.records
+    return [
+        memories(records.memories, records.now, identify),
+        action_items(records.action_items, services.conversations, records.now, identify),
+        people(records.people, records.now, identify),
+        settings(records.users, services.off_loop, identify),
+        folders(records.folders, services.conversations, records.now, identify),
+        goals(records.goals, records.now, identify),
+    ]
