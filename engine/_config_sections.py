@@ -302,6 +302,14 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
             gt=0, le=600, description="A loop held for this long is logged with the stack of what holds it."
         ),
     ] = 0.25
+    garbage_interval: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            description="Between two full passes of Python's cycle collector, at most, while people speak.",
+        ),
+    ] = 600.0
     stall_log_interval: Annotated[
         float, Meta(gt=0, le=86400, description="Between two of these lines, at least.")
     ] = 30.0

@@ -145,6 +145,9 @@ class Metrics:
         self._latencies("stage_latency_seconds", text, self._stages, "stage")
         self._stall = self._histogram("loop_stall_seconds", "How late the event loop woke a timer.", _STALL)
 
+        text = "For how long a full pass of Python's cycle collector held the event loop."
+        self._garbage = self._histogram("garbage_collection_seconds", text, _STALL)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"listen_{name}", text, labels, registry=self.registry)
 
@@ -204,6 +207,10 @@ class Metrics:
 
     def loop_stall(self, seconds: float) -> None:
         self._stall.observe(seconds)
+
+    def garbage_collected(self, seconds: float) -> None:
+        """A full pass of Python's cycle collector held the loop for so long."""
+        self._garbage.observe(seconds)
 
     def expose(self) -> bytes:
         """The registry in Prometheus' text format (`CONTENT_TYPE`)."""

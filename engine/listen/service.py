@@ -65,6 +65,7 @@ class ListenService:
         self._pool = ring_pool(config)
         self._timers = Timers()
         self._sessions: dict[str, Session] = {}
+        self._ended = 0
         self._changed = trio.Event()  # of how many sessions there are
 
     def live(self) -> tuple[SessionStatistics, ...]:
@@ -86,6 +87,12 @@ class ListenService:
     async def occupied(self) -> None:
         """Wait until there is a session."""
         while not self._sessions:
+            await self._changed.wait()
+
+    async def ended(self, count: int) -> None:
+        """Wait until `count` more sessions have ended."""
+        goal = self._ended + count
+        while self._ended < goal:
             await self._changed.wait()
 
     def send_away(self, uid: str, code: int, reason: str) -> None:
@@ -139,6 +146,7 @@ class ListenService:
                 await self._run(session, pipeline)
             finally:
                 del self._sessions[session_id]
+                self._ended += 1
                 self._notify()
 
     def _notify(self) -> None:

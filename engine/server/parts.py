@@ -22,6 +22,7 @@ from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
 from engine.server.entrance import Entrance, open_lane
+from engine.server.garbage import collect_garbage
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
 from engine.server.stalls import watch_loop
@@ -212,6 +213,7 @@ class Parts:
         if self.member is not None:
             await self.member.report("warm")
             await self.member.admitted.wait()
+        serving.start_soon(collect_garbage, self.sessions, self.metrics, self.config.watch.garbage_interval)
         # From here on sessions are taken, and each finds the conversation it had before a crash.
         self.readiness.models_warm(names or "none configured")
 

@@ -1,5 +1,6 @@
 """What looks after the process: is the database writable, is memory given back; and what gauges read."""
 
+import gc
 from operator import attrgetter
 
 import trio
@@ -52,7 +53,7 @@ async def check_database(
 
 
 async def give_back_when_quiet(sessions: ListenService, off_loop: OffLoop) -> None:
-    """Give free memory back to the system when everybody has left, for ever.
+    """Collect garbage and give free memory back to the system when everybody has left, for ever.
 
     What is in use does not grow with sessions, but what is free lies scattered, so without this a server would
     stay as large as its busiest hour. While there are sessions nothing is done: the heaps would be locked.
@@ -63,6 +64,7 @@ async def give_back_when_quiet(sessions: ListenService, off_loop: OffLoop) -> No
         with trio.move_on_after(QUIET) as quiet:
             await sessions.occupied()
         if quiet.cancelled_caught:
+            gc.collect()
             await off_loop(give_back_memory)
 
 

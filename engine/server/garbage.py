@@ -1,0 +1,53 @@
+"""When Python's cycle collector looks at everything there is: seldom, for everybody waits meanwhile.
+
+Reference counts free most of what a session was at once; what refers to itself waits for the collector. Its full pass
+takes about half a microsecond for each object there is, with models and kernels loaded 0.1 s, and by itself it would
+come every few seconds while many people speak: late results for one session in a hundred.
+
+Operations: `collect_garbage`, a task for as long as the process serves, started when all that stays is loaded.
+Invariants: while it runs, what was there before it is never looked at again (`gc.freeze`), young objects are
+collected as always, and a full pass is made when as many sessions have ended as there are (`SESSIONS` at least), when
+the last one has ended (`engine.server.watch`), and `watch.garbage_interval` after the last pass.
+Bounded by that: what a session leaves in cycles waits for at most as many others to end.
+Known doubts: the collector is the process's. Of two servers in one process the first that ends sets it back.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from engine.listen import ListenService
+from engine.metrics import Metrics
+
+__all__ = ["SESSIONS", "collect_garbage"]
+
+SESSIONS = 200
+NEVER = 2**31 - 1
+"""Passes over the young after which the collector would look at everything by itself."""
+
+
+async def collect_garbage(
+    sessions: ListenService, metrics: Metrics, interval: float, least: int = SESSIONS
+) -> None:
+    """Collect when it is due, until cancelled; `interval` in seconds, `least` sessions that must have ended."""
+    with _seldom():
+        while True:
+            with trio.move_on_after(interval):
+                await sessions.ended(max(least, len(sessions.live())))
+            began = trio.current_time()
+            gc.collect()
+            metrics.garbage_collected(trio.current_time() - began)
+
+
+@contextmanager
+def _seldom() -> Iterator[None]:
+    young, middle, old = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(young, middle, NEVER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
+        gc.unfreeze()

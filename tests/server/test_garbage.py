@@ -1,0 +1,68 @@
+"""When the cycle collector looks at everything."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from engine.metrics import Metrics
+from engine.server.garbage import NEVER, collect_garbage
+from engine.testing import ScriptedVendor, script_of
+from tests.listen.harness import server
+
+
+class Knot:
+    """Refers to itself, so that only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def tied() -> "weakref.ref[Knot]":
+    """One that has survived the passes over the young."""
+    knot = Knot()
+    gc.collect(1)
+    gc.collect(1)
+    return weakref.ref(knot)
+
+
+def passes(metrics: Metrics) -> float:
+    return metrics.registry.get_sample_value("listen_garbage_collection_seconds_count") or 0.0
+
+
+async def test_while_it_runs_full_passes_come_when_sessions_have_ended_or_the_interval_has(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    before, metrics = gc.get_threshold(), Metrics()
+    async with server(tmp_path, ScriptedVendor(script_of([]))) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(collect_garbage, it.service, metrics, 100.0)
+        await wait_all_tasks_blocked()
+        assert gc.get_threshold() == (*before[:2], NEVER)
+        knot = tied()
+        await trio.sleep(99)
+        assert knot() is not None
+        assert passes(metrics) == 0
+        await trio.sleep(2)
+        assert knot() is None
+        assert passes(metrics) == 1
+        nursery.cancel_scope.cancel()
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
+
+
+async def test_as_many_ended_sessions_as_there_are_bring_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    metrics = Metrics()
+    async with server(tmp_path, ScriptedVendor(script_of([]))) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(collect_garbage, it.service, metrics, 1e6, 2)
+        for ended in (1, 2, 3):
+            socket = await it.connect()
+            await socket.until_status("ready")
+            await socket.leave()
+            await it.idle()
+            await wait_all_tasks_blocked()
+            assert passes(metrics) == ended // 2
+        nursery.cancel_scope.cancel()
