@@ -52,14 +52,22 @@ def create(
     expires_days: Annotated[
         float | None, typer.Option(metavar="DAYS", min=0.0, help="Default: it does not expire.")
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="As memories:read; again for more. Default: all, of every route."),
+    ] = None,
     config: options.ConfigFile = None,
     data_dir: options.DataDir = None,
 ) -> None:
     """Make a key and print it. It is kept hashed: this is the only time it can be read.
 
+    A key with scopes is good for the Developer API (/v1/dev) alone. There are conversations, memories, action_items
+    and goals, each with :read and :write.
+
     \b
     Examples:
       listen token create --uid ada --label phone
+      listen token create --uid ada --scope memories:read --scope memories:write
       listen token create --uid ada --expires-days 30
       LISTEN_TOKEN=$(listen token create --uid ada) listen stream speech.wav
     """
@@ -68,7 +76,12 @@ def create(
         expires_at = int((datetime.now(UTC) + timedelta(days=expires_days)).timestamp() * MICROSECONDS)
     if not uid.strip():
         raise Failure("--uid is empty: give the user's id", status=2)
-    key = with_store(config, data_dir, lambda store: store.tokens.create(uid, label, expires_at))
+    try:
+        key = with_store(
+            config, data_dir, lambda store: store.tokens.create(uid, label, expires_at, scope or None)
+        )
+    except ValueError as error:
+        raise Failure(str(error), status=2) from None
     typer.echo(key)
 
 
@@ -92,9 +105,11 @@ def list_(
 
         typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
         return
-    table = Table("id", "user", "label", "created", "last used", "state", box=None, pad_edge=False)
+    table = Table("id", "user", "label", "scopes", "created", "last used", "state", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(row.id, row.uid, row.label, _date(row.created_at), _date(row.last_used_at), _state(row))
+        scopes = "all" if row.scopes is None else ", ".join(row.scopes)
+        times = _date(row.created_at), _date(row.last_used_at)
+        table.add_row(row.id, row.uid, row.label, scopes, *times, _state(row))
     options.wide().print(table)
 
 

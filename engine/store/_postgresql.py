@@ -88,3 +88,9 @@ def is_conflict(error: Exception) -> bool:
 def lock_schema(connection: Connection) -> None:
     """Wait until nobody else changes the schema, on whatever machine; held to the end of the transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+
+
+def scrub_postgresql(engine: Engine) -> None:
+    """Vacuum the database. Blocks."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM"))

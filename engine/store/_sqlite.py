@@ -1,11 +1,15 @@
 """All that is SQLite's own."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+
+from engine.store.errors import DatabaseUnavailable
 
 DATABASE_FILE = "listen.db"
 PAGE_CACHE_KIB = 128
@@ -41,3 +45,16 @@ def _begin(connection: Connection) -> None:
     # The write lock at once: a reader that becomes a writer may meet "database is locked" half-way.
     readonly = connection.get_execution_options().get("readonly", False)
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def scrub_sqlite(engine: Engine) -> None:
+    """Write the file anew without what was deleted, and empty the log. Blocks. Raises `DatabaseUnavailable`."""
+    try:
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        raise DatabaseUnavailable(str(error)) from error
+    if busy:
+        raise DatabaseUnavailable("others read it all the time, so that its log could not be emptied")

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.off_loop import OffLoop
 from engine.store import _postgresql
-from engine.store._sqlite import DATABASE_FILE, open_sqlite
+from engine.store._sqlite import DATABASE_FILE, open_sqlite, scrub_sqlite
 from engine.store.errors import DatabaseUnavailable, StoreError
 from engine.store.migration import HEAD, migrate
 
@@ -60,20 +60,36 @@ class Database:
 
     def __init__(self, engine: Engine, off_loop: OffLoop, busy_timeout: float = 5.0) -> None:
         self._engine = engine
-        self._off_loop = off_loop
+        self.off_loop = off_loop
         self._busy_timeout = busy_timeout
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run `fn(connection, *args)` in a transaction that only reads."""
-        return await self._off_loop(self._transaction, True, fn, args)
+        return await self.off_loop(self._transaction, True, fn, args)
 
     async def write(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run `fn(connection, *args)` in a transaction that may write; from the start again after a conflict."""
-        return await self._off_loop(self._transaction, False, fn, args)
+        return await self.off_loop(self._transaction, False, fn, args)
+
+    async def scrub(self) -> None:
+        """Leave nothing of what was deleted, so far as the database can be told to.
+
+        SQLite's file is written anew and its log emptied; PostgreSQL's tables are vacuumed. Raises
+        `DatabaseUnavailable` when others leave it no moment within `busy_timeout`.
+        """
+        await self.off_loop(self._scrub)
+
+    def _scrub(self) -> None:
+        if self._engine.dialect.name != "postgresql":
+            return scrub_sqlite(self._engine)
+        try:
+            return _postgresql.scrub_postgresql(self._engine)
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            raise DatabaseUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """Close the idle connections."""
-        await self._off_loop(self._engine.dispose)
+        await self.off_loop(self._engine.dispose)
 
     def _transaction(self, readonly: bool, fn: Callable[[Connection, *Ts], T], args: tuple[*Ts]) -> T:
         deadline, pause = time.monotonic() + self._busy_timeout, FIRST_PAUSE

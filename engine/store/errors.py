@@ -13,6 +13,10 @@ class DatabaseUnavailable(StoreError):
     """The database is locked, full or gone for the moment. The text says which; trying again may help."""
 
 
+class UserBusy(StoreError):
+    """A user cannot be erased while a server has something of theirs in hand. The text says what."""
+
+
 class JournalFull(Exception):
     """A record did not reach its journal (disk full, quota, I/O error). The text names file and cause.
 

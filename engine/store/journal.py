@@ -33,6 +33,8 @@ HEADER = struct.Struct("<8sIQI")
 FRAME = struct.Struct("<II")
 RECORD_LIMIT = 16 * 1024 * 1024
 """Bytes of one payload."""
+FOLDER = "journal"
+"""In the data directory."""
 SUFFIX = ".journal"
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")

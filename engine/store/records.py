@@ -73,11 +73,12 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A bearer token as its owner may see it: `id` is public, the token itself is not kept."""
+    """A bearer token as its owner may see it: `id` is public, the token itself is not kept. `scopes` None: all."""
 
     id: str
     uid: str
     label: str
+    scopes: list[str] | None = None
     created_at: int
     last_used_at: int | None = None
     expires_at: int | None = None

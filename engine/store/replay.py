@@ -1,6 +1,7 @@
 """Reading journals back.
 
-Operations: `JournalReader` reads one file in order; `replay` goes through a folder; `oldest` asks how old.
+Operations: `JournalReader` reads one file in order; `replay` goes through a folder; `oldest` asks how old;
+`journals_of` finds those of one user.
 Invariants: whatever happened to a file, reading it gives a prefix of what was appended.
 Bounded: one record in memory, one file open.
 Known doubts: a flipped bit in a length that then points past the end of the file looks like a torn tail.
@@ -17,7 +18,7 @@ from zlib import crc32
 import msgspec
 
 from engine.store.journal import FRAME, HEADER, MAGIC, RECORD_LIMIT, SUFFIX, VERSION
-from engine.store.records import JournalRecord
+from engine.store.records import JournalRecord, owner
 
 _decoder: msgspec.msgpack.Decoder[JournalRecord] = msgspec.msgpack.Decoder(JournalRecord)
 
@@ -138,3 +139,43 @@ def _created_at(path: Path) -> int:
         return 0
     reader.close()
     return reader.created_at
+
+
+class UserJournals(msgspec.Struct, frozen=True):
+    """The journals of one user: those of `live` sessions, `dead` ones (also those kept aside), and files that have
+    the user's id in them but cannot be read so far as to tell whose they are."""
+
+    live: list[Path]
+    dead: list[Path]
+    unreadable: list[Path]
+
+
+def journals_of(folder: Path, uid: str) -> UserJournals:
+    """The files in `folder` that hold a user's session; a session has one user. Blocks."""
+    found = UserJournals([], [], [])
+    for path in sorted(folder.glob(f"*{SUFFIX}*")):
+        try:
+            whose = _owner(path)
+            if whose == uid:
+                (found.live if _is_live(path) else found.dead).append(path)
+            elif whose is None and uid.encode() in path.read_bytes():
+                found.unreadable.append(path)
+        except FileNotFoundError:
+            continue  # its session has just ended
+    return found
+
+
+def _owner(path: Path) -> str | None:
+    reader = JournalReader(path)
+    try:
+        return next(map(owner, reader), None)
+    finally:
+        reader.close()
+
+
+def _is_live(path: Path) -> bool:
+    try:
+        JournalReader(path, lock=True).close()
+    except BlockingIOError:
+        return True
+    return False

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from engine.off_loop import OffLoop
 from engine.store.action_items import ActionItems
+from engine.store.apps import Apps
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
 from engine.store.folders import Folders
@@ -13,6 +14,7 @@ from engine.store.goals import Goals
 from engine.store.idempotency import Idempotency
 from engine.store.indexed import Indexing
 from engine.store.jobs import Jobs
+from engine.store.journal import FOLDER
 from engine.store.leases import Leases
 from engine.store.memories import Memories
 from engine.store.people import People
@@ -21,6 +23,7 @@ from engine.store.tables import probes
 from engine.store.texts import Texts
 from engine.store.tokens import Tokens
 from engine.store.usage import HOUR, Usage, forget_entries
+from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors
 
@@ -29,7 +32,9 @@ class Store:
     """The open database. Made by `open`; several processes, with PostgreSQL several machines, may have it open."""
 
     conversations: Conversations
+    user_data: UserData
     tokens: Tokens
+    apps: Apps
     usage: Usage
     leases: Leases
     jobs: Jobs
@@ -58,6 +63,7 @@ class Store:
         self._database = database
         self.conversations = Conversations(database, now)
         self.tokens = Tokens(database, now)
+        self.apps = Apps(database, now)
         self.usage = Usage(database)
         self.leases = Leases(database, now)
         self.jobs = Jobs(database, now)
@@ -72,6 +78,7 @@ class Store:
         self.goals = Goals(database)
         self.idempotency = Idempotency(database, now)
         self.texts = Texts(database)
+        self.user_data = UserData(database, data_dir / FOLDER, now)
 
     @classmethod
     async def open(

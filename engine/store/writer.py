@@ -23,7 +23,7 @@ from engine.off_loop import OffLoop
 from engine.store.applier import Applier
 from engine.store.batch import Batch
 from engine.store.errors import DatabaseUnavailable, WriterFull
-from engine.store.journal import Journal
+from engine.store.journal import FOLDER, Journal
 from engine.store.records import JournalRecord, owner
 from engine.store.recovery import Recovery, recover
 from engine.store.replay import JournalReader, oldest
@@ -80,7 +80,7 @@ class DatabaseWriter:
         batch_limit: int = 500,
         pending_limit: int = 100_000,
     ) -> None:
-        self.folder = store.data_dir / "journal"
+        self.folder = store.data_dir / FOLDER
         self._store = store
         self._off_loop = off_loop
         self._write_interval = write_interval

@@ -3,14 +3,19 @@
 With `auth = "token"` a bearer token made by `listen token create` names the user; a `uid` in the query must
 be the same. With `auth = "dev"` (loopback only) the query's `uid` or a bearer token `dev:<uid>` does; any
 other bearer token is not looked at, because clients that exist send theirs along.
+
+The Developer API takes keys (`omi_dev_…`) in both modes, for its clients name no uid. A key with scopes is good for
+nothing else.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from quart import Request
 
 from engine.config import Auth
+from engine.store import TokenRow
+from engine.store.tokens import PREFIX
 from engine.web.errors import ApiError
 from engine.web.ports import Tokens
 from engine.wire import CloseCode, Refusal
@@ -44,33 +49,53 @@ class Authenticator:
 
     async def identify(self, token: str | None, uid: str | None) -> str:
         """The user's id. Raises `Refusal` (1008, or 4001 for a token whose time is over)."""
-        named = uid or None
-        owner = self._named_by(token) if self._dev else await self._owner(token)
-        if owner is None:
-            owner = named
+        if self._dev:
+            owner = self._named_by(token) or uid or None
+        else:
+            row = await self._verified(token)
+            if row.scopes is not None:
+                raise _ForOthers()
+            owner = row.uid
         if owner is None:
             message = "uid is required: add ?uid=…"
             raise Refusal(CloseCode.POLICY_VIOLATION, "uid", None, "the user's id", message=message)
-        if named is not None and named != owner:
-            raise _refuse(CloseCode.POLICY_VIOLATION, "uid", "Bad uid", named)
-        if len(owner) > UID_CHARACTERS or not owner.isprintable():
-            accepted = f"up to {UID_CHARACTERS} printable characters"
-            raise Refusal(CloseCode.POLICY_VIOLATION, "uid", owner, accepted)
-        return owner
+        return _agreed(owner, uid)
 
     async def identify_request(self, request: Request) -> str:
-        """The user a REST request is made by. Raises `ApiError` 401."""
+        """The user a REST request is made by. Raises `ApiError` 401, 403 for a key that is not for this."""
         try:
             return await self.identify(bearer(request.headers.get("Authorization")), request.args.get("uid"))
         except Refusal as refusal:
-            raise ApiError(401, refusal.message) from refusal
+            raise _denied(refusal) from refusal
+
+    def identify_developer(self, kind: str) -> Callable[[Request], Awaitable[str]]:
+        """How requests of the Developer API about `kind` of things name their user.
+
+        A key needs the scope `kind:read`, for what is no GET `kind:write`. Raises `ApiError` 401 or 403.
+        """
+
+        async def identify(request: Request) -> str:
+            token, uid = bearer(request.headers.get("Authorization")), request.args.get("uid")
+            if self._dev and not (token or "").startswith(PREFIX):
+                return await self.identify_request(request)
+            try:
+                row = await self._verified(token)
+                owner = _agreed(row.uid, uid)
+            except Refusal as refusal:
+                raise _denied(refusal) from refusal
+            scope = f"{kind}:{'read' if request.method == 'GET' else 'write'}"
+            if row.scopes is not None and scope not in row.scopes:
+                raise ApiError(403, f"this key lacks the scope {scope}: it has {', '.join(row.scopes)}")
+            return owner
+
+        return identify
 
     def _named_by(self, token: str | None) -> str | None:
         if token is None or not token.startswith(DEV_PREFIX):
             return None
         return token.removeprefix(DEV_PREFIX) or None
 
-    async def _owner(self, token: str | None) -> str:
+    async def _verified(self, token: str | None) -> TokenRow:
         if token is None:
             message = "Authorization header not found: send Authorization: Bearer omi_dev_…"
             raise _refuse(CloseCode.POLICY_VIOLATION, "authorization", message)
@@ -79,4 +104,26 @@ class Authenticator:
             raise _refuse(CloseCode.POLICY_VIOLATION, "authorization", "Invalid authorization token")
         if row.expired(self._clock()):
             raise _refuse(CloseCode.TOKEN_EXPIRED, "authorization", "Token refresh required")
-        return row.uid
+        return row
+
+
+class _ForOthers(Refusal):
+    """Who asks is known, but not with a key for this."""
+
+    def __init__(self) -> None:
+        message = "this key has scopes: it is good for the Developer API (/v1/dev/user) alone"
+        super().__init__(CloseCode.POLICY_VIOLATION, "authorization", message=message)
+
+
+def _denied(refusal: Refusal) -> ApiError:
+    return ApiError(403 if isinstance(refusal, _ForOthers) else 401, refusal.message)
+
+
+def _agreed(owner: str, named: str | None) -> str:
+    """`owner`, if the `uid` that was named beside the token is no other."""
+    if named and named != owner:
+        raise _refuse(CloseCode.POLICY_VIOLATION, "uid", "Bad uid", named)
+    if len(owner) > UID_CHARACTERS or not owner.isprintable():
+        accepted = f"up to {UID_CHARACTERS} printable characters"
+        raise Refusal(CloseCode.POLICY_VIOLATION, "uid", owner, accepted)
+    return owner

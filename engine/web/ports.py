@@ -76,6 +76,26 @@ class Tokens(Protocol):
         ...
 
 
+class Keys(Tokens, Protocol):
+    """API keys and who has them."""
+
+    async def issue(
+        self,
+        uid: str,
+        label: str = "",
+        expires_at: int | None = None,
+        scopes: Sequence[str] | None = None,
+    ) -> tuple[TokenRow, str]:
+        """A new key's row, and the key, which is not kept."""
+        ...
+
+    async def list(self, uid: str | None = None) -> list[TokenRow]: ...
+
+    async def revoke(self, id: str, uid: str | None = None) -> bool:
+        """Whether there was one that was valid."""
+        ...
+
+
 class Usage(Protocol):
     """What users have used."""
 
@@ -94,7 +114,7 @@ class Services:
     sessions: Sessions
     conversations: Conversations
     lifecycle: Lifecycle
-    tokens: Tokens
+    tokens: Keys
     usage: Usage
     records: Records
     off_loop: OffLoop

@@ -72,3 +72,17 @@ def test_a_data_directory_that_cannot_be_used_is_named(listen: Listen, tmp_path:
     assert outcome.status == FAILED
     assert str(tmp_path / "file") in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_key_can_be_limited_to_scopes(listen: Listen, data_dir: Path) -> None:
+    key = listen(
+        "token", "create", "--uid", "ada", "--scope", "memories:read", "--scope", "goals:write"
+    ).out.strip()
+    row = verify(data_dir, key)
+    assert row is not None
+    assert row.scopes == ["goals:write", "memories:read"]
+    assert "goals:write, memories:read" in listen("token", "list").out
+    refused = listen("token", "create", "--uid", "ada", "--scope", "everything")
+    assert refused.status == USAGE
+    assert "everything" in refused.err
+    assert "memories:read" in refused.err

@@ -111,3 +111,26 @@ async def test_a_locked_database_still_verifies(tmp_path: Path) -> None:
 async def test_a_token_for_nobody_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="uid: '' given"):
         await store.tokens.create("")
+
+
+async def test_a_token_keeps_its_scopes_and_has_all_without(store: Store) -> None:
+    limited = await store.tokens.create("u1", scopes=["memories:write", "memories:read", "memories:read"])
+    row = await store.tokens.verify(limited)
+    assert row is not None
+    assert row.scopes == ["memories:read", "memories:write"]
+    row = await store.tokens.verify(await store.tokens.create("u1"))
+    assert row is not None
+    assert row.scopes is None
+
+
+@pytest.mark.parametrize("scopes", [[], ["memories"], ["memories:read", "secrets:read"]])
+async def test_a_token_with_scopes_that_there_are_not_is_refused(store: Store, scopes: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"scopes: .* given; some of conversations:read, "):
+        await store.tokens.create("u1", scopes=scopes)
+
+
+async def test_a_user_revokes_only_their_own_tokens(store: Store) -> None:
+    row, token = await store.tokens.issue("u1")
+    assert not await store.tokens.revoke(row.id, "u2")
+    assert await store.tokens.verify(token) is not None
+    assert await store.tokens.revoke(row.id, "u1")

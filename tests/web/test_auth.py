@@ -21,10 +21,12 @@ class Keys:
             "omi_dev_later": {"expires_at": NOW + 1},
             "omi_dev_over": {"expires_at": NOW},
             "omi_dev_revoked": {"revoked_at": NOW},
+            "omi_dev_scoped": {},
         }
         if token not in times:
             return None
-        return TokenRow(id=token, uid="alice", label="", created_at=0, **times[token])
+        scopes = ["memories:read"] if token == "omi_dev_scoped" else None
+        return TokenRow(id=token, uid="alice", label="", scopes=scopes, created_at=0, **times[token])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,7 @@ async def test_a_token_names_the_user_and_uid_may_repeat_it(token: str, uid: str
         ("omi_dev_revoked", None, 1008, "Invalid authorization token"),
         ("omi_dev_over", None, 4001, "Token refresh required"),
         ("omi_dev_alice", "bob", 1008, "Bad uid"),
+        ("omi_dev_scoped", None, 1008, "this key has scopes"),
     ],
 )
 async def test_with_tokens_everybody_else_is_refused(

@@ -21,6 +21,8 @@ TABLES = (
     "idempotency",
     "texts",
     "shared_conversations",
+    "app_keys",
+    "enabled_apps",
 )
 CONVERSATION_COLUMNS = (
     "labels",
@@ -52,6 +54,7 @@ def upgrade() -> None:
     _make_idempotency()
     _make_texts()
     _make_shared_conversations()
+    _make_apps()
 
 
 def downgrade() -> None:
@@ -280,3 +283,25 @@ def _make_shared_conversations() -> None:
         sa.Column("uid", sa.String(), nullable=False),
     )
     op.create_index("shared_conversations_by_uid", "shared_conversations", ["uid"])
+
+
+def _make_apps() -> None:
+    op.create_table(
+        "app_keys",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("app_id", sa.String(), nullable=False),
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_at", sa.BigInteger()),
+        sa.Column("revoked_at", sa.BigInteger()),
+    )
+    op.create_index("app_keys_by_app", "app_keys", ["app_id", "created_at"])
+    op.create_index("app_keys_by_uid", "app_keys", ["uid"])
+    op.create_table(
+        "enabled_apps",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("app_id", sa.String(), primary_key=True),
+        sa.Column("enabled_at", sa.BigInteger(), nullable=False),
+    )
