@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from engine.store.errors import DatabaseUnavailable
+from engine.store.tables import OWN_INDEX
 
 DATABASE_FILE = "listen.db"
 PAGE_CACHE_KIB = 128
@@ -52,6 +53,8 @@ def scrub_sqlite(engine: Engine) -> None:
     try:
         with closing(engine.raw_connection()) as connection:
             cursor = connection.cursor()
+            # A deleted entry of the index stands beside a mark that it is deleted until the two are merged.
+            cursor.execute(f"INSERT INTO {OWN_INDEX} ({OWN_INDEX}) VALUES ('optimize')")
             cursor.execute("VACUUM")
             (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError as error:

@@ -1,6 +1,7 @@
 """All of one user: counted, read out, erased so that no byte of it is left."""
 
 import base64
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import trio
 
 from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded
 from engine.store._half_vector import HalfVector
+from engine.store._search_words import SearchWords
+from engine.store.apply import insert_conversations
 from engine.store.database import Database
 from engine.store.errors import DatabaseUnavailable, UserBusy
 from engine.store.journal import FOLDER, Journal
 from engine.store.tables import conversations, metadata
+from engine.store.texts import index_conversation
 from engine.store.user_data import BOOKKEEPING, UserData
 
 from .making import NOW, Clock, changed, conversation, opened, segment, usage_row
@@ -24,6 +28,9 @@ from .making import NOW, Clock, changed, conversation, opened, segment, usage_ro
 MARK = "Zaphod-8f31"
 """The user's id, and in every text of theirs."""
 OWNED = [table for table in metadata.sorted_tables if "uid" in table.c]
+
+
+numbers = itertools.count(NOW)
 
 
 def row(table: sa.Table, uid: str) -> dict[str, Any]:
@@ -35,10 +42,14 @@ def value(column: sa.Column[Any], uid: str, table: str) -> Any:
     match column.type:
         case _ if column.name == "uid":
             return uid
+        case _ if column.name == "number":
+            return next(numbers)
         case HalfVector():
             return np.ones(4, np.float32) / 2
         case sa.LargeBinary():
             return f"image of {uid}".encode()
+        case SearchWords():
+            return sa.cast(f"words of {uid}", SearchWords)
         case sa.JSON():
             return {"of": [uid, f"{table}.{column.name}"]}
         case sa.String():
@@ -52,8 +63,8 @@ async def fill(store: Store, *uids: str) -> None:
     """A row of each user's in every table that has an owner, and a lease."""
 
     def insert(connection: sa.Connection) -> None:
-        for table in OWNED:
-            connection.execute(sa.insert(table), [row(table, uid) for uid in uids])
+        for table, uid in itertools.product(OWNED, uids):
+            connection.execute(sa.insert(table).values(row(table, uid)))
 
     await database(store).write(insert)
     for uid in uids:
@@ -65,11 +76,12 @@ def database(store: Store) -> Database:
 
 
 def files_with(folder: Path, text: str) -> list[str]:
-    """The files under `folder` in which the bytes of `text` are."""
+    """The files under `folder` in which `text` is, in capitals or not, or in hexadecimal digits, or its first word."""
+    forms = {text, text.encode().hex(), text.partition("-")[0]}
     return [
         str(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and text.encode() in path.read_bytes()
+        if path.is_file() and any(form.lower().encode() in path.read_bytes().lower() for form in forms)
     ]
 
 
@@ -95,18 +107,23 @@ async def test_what_a_user_has_is_counted_by_table(store: Store) -> None:
     assert await store.user_data.counts(MARK) == {table.name: 1 for table in OWNED}
 
 
+def index_all(connection: sa.Connection, ids: list[str]) -> None:
+    for id in ids:
+        index_conversation(connection, MARK, id)
+
+
 async def test_nothing_of_an_erased_user_is_found_anywhere(
     store: Store, tmp_path: Path, database_url: str
 ) -> None:
     await fill(store, MARK, "another")
     # What was changed and deleted before leaves traces of its own.
-    for number in range(300):
-        await store.conversations.create(conversation(f"c{number}", MARK, language=f"{MARK} {number}" * 9))
-        await store.conversations.apply(
-            [changed(segment(f"s{number}", text=f"{MARK} said {number}"), id=f"c{number}", uid=MARK)]
-        )
-    for number in range(0, 300, 2):
-        await store.conversations.delete(MARK, f"c{number}")
+    rows = [conversation(f"c{number}", MARK, language=f"{MARK} {number}" * 9) for number in range(300)]
+    await database(store).write(insert_conversations, rows)
+    said = [changed(segment("s", text=f"{MARK} said {row.id}"), id=row.id, uid=MARK) for row in rows]
+    await store.conversations.apply(said)
+    await database(store).write(index_all, [row.id for row in rows])
+    for row in rows[::10]:
+        await store.conversations.delete(MARK, row.id)
     left = await Journal.create(tmp_path / FOLDER, "left", trio.to_thread.run_sync)
     left.append(opened("c9", MARK))
     left.close()
@@ -207,8 +224,7 @@ async def test_all_of_a_user_is_read_out_and_nothing_of_others(store: Store) -> 
 
 async def test_segments_are_read_out_in_their_conversations_however_many(store: Store) -> None:
     ids = [f"c{number:03}" for number in range(450)]
-    for id in ids:
-        await store.conversations.create(conversation(id, MARK))
+    await database(store).write(insert_conversations, [conversation(id, MARK) for id in ids])
     late, early = segment("b", text="Second.", start=2.0, end=3.0), segment("a", text="First.")
     await store.conversations.apply([changed(late, early, id="c449", uid=MARK)])
     told = await exported(store.user_data, MARK)
