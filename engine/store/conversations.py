@@ -82,7 +82,7 @@ class Conversations:
 
     async def segments(self, uid: str, id: str) -> Segments:
         """Its segments by start time, equal ones in the order they first came."""
-        return (await self._database.read(_segments_of, [(uid, id)])).get((uid, id), [])
+        return (await self._database.read(segments_of, [(uid, id)])).get((uid, id), [])
 
     async def with_segments(
         self, rows: Sequence[ConversationRow]
@@ -90,7 +90,7 @@ class Conversations:
         """Each of `rows` (a page: at most `PAGE_LIMIT`) with its segments, read in one query."""
         if len(rows) > PAGE_LIMIT:
             raise ValueError(f"rows: {len(rows)} given, at most {PAGE_LIMIT} accepted")
-        found = await self._database.read(_segments_of, [(row.uid, row.id) for row in rows])
+        found = await self._database.read(segments_of, [(row.uid, row.id) for row in rows])
         return [(row, found.get((row.uid, row.id), [])) for row in rows]
 
     async def some(self, uid: str, ids: Collection[str]) -> Rows:
@@ -234,9 +234,10 @@ def _resume(connection: Connection, uid: str, id: str, timeout_seconds: int) -> 
     return _first(connection, select(conversations).where(there))
 
 
-def _segments_of(
+def segments_of(
     connection: Connection, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], list[Segment]]:
+    """The segments of each conversation (uid, id) by start time, equal ones in the order they first came."""
     found: dict[tuple[str, str], list[Segment]] = {}
     query = (
         select(segments)

@@ -9,6 +9,7 @@ from engine.store.action_items import ActionItems
 from engine.store.apps import Apps
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
+from engine.store.edits import Edits
 from engine.store.folders import Folders
 from engine.store.goals import Goals
 from engine.store.idempotency import Idempotency
@@ -26,6 +27,7 @@ from engine.store.usage import HOUR, Usage, forget_entries
 from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors
+from engine.store.whole import Wholes
 
 
 class Store:
@@ -49,6 +51,8 @@ class Store:
     goals: Goals
     idempotency: Idempotency
     texts: Texts
+    wholes: Wholes
+    edits: Edits
 
     def __init__(
         self,
@@ -79,6 +83,8 @@ class Store:
         self.idempotency = Idempotency(database, now)
         self.texts = Texts(database)
         self.user_data = UserData(database, data_dir / FOLDER, now)
+        self.wholes = Wholes(database)
+        self.edits = Edits(database, now)
 
     @classmethod
     async def open(

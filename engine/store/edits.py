@@ -1,0 +1,224 @@
+"""What the owner of a conversation changes about it by hand.
+
+Operations: `set_title`, `set_starred`, `set_visibility`, `set_events`, `set_items`, `describe_item`, `delete_items`,
+`edit_segments`; `owner_of_shared` finds whose conversation is behind a link.
+Invariants: every change names the owner and is one transaction, with it what the conversation is found by in full text
+search. An edited segment has a new revision, so that no older journal brings back what it was.
+Bounded: by the conversation.
+Cancellation: a cancelled call may still have taken effect; calling again does no harm.
+Known doubts: a conversation that is processed while its title or its events are edited is as processing found it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, select, update
+
+from engine.store.action_items import action_items_of
+from engine.store.database import Database, WallClock, upsert
+from engine.store.indexed import forget_rows, index_rows
+from engine.store.owned import change_row
+from engine.store.records import IN_PROGRESS
+from engine.store.tables import action_items, conversations, segments, shared_conversations
+from engine.store.texts import index_conversation
+from engine.store.user_records import ActionItemRow
+from engine.wire.messages import Segment
+
+__all__ = ["Edits", "SegmentEdit", "Speaker", "edited"]
+
+PRIVATE = "private"
+
+
+class Speaker(msgspec.Struct, frozen=True):
+    """Who speaks: the owner, somebody they know, or (neither) nobody knows who."""
+
+    is_user: bool = False
+    person_id: str | None = None
+
+
+class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes of the segments with these ids; None stays."""
+
+    ids: tuple[str, ...]
+    text: str | None = None
+    speaker: Speaker | None = None
+
+
+def edited(segment: Segment, edit: SegmentEdit) -> Segment:
+    """The segment's next revision. Translations of another text go."""
+    changes: dict[str, Any] = {"revision": segment.revision + 1}
+    if edit.text is not None and edit.text != segment.text:
+        changes |= {"text": edit.text, "translations": ()}
+    if edit.speaker is not None:
+        changes |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
+    return msgspec.structs.replace(segment, **changes)
+
+
+class Edits:
+    """Of all users' conversations."""
+
+    def __init__(self, database: Database, now: WallClock) -> None:
+        self._database = database
+        self._now = now
+
+    async def set_title(self, uid: str, id: str, title: str) -> bool:
+        """False when there is no such conversation; so with all that follows."""
+        return await self._database.write(_set_title, uid, id, title)
+
+    async def set_starred(self, uid: str, id: str, starred: bool) -> bool:
+        """Whether it is one of the user's favourites."""
+        return await self._database.write(_set, uid, id, {"starred": starred})
+
+    async def set_visibility(self, uid: str, id: str, visibility: str) -> bool:
+        """`private`, `shared` or `public`; but for the first, whoever has its id may read it.
+
+        Raises `ValueError` when another user's conversation of the same id is shared already.
+        """
+        return await self._database.write(_set_visibility, uid, id, visibility)
+
+    async def owner_of_shared(self, id: str) -> str | None:
+        """The uid of whose conversation is behind a link; None behind none."""
+        query = select(shared_conversations.c.uid).where(shared_conversations.c.id == id)
+        return await self._database.read(lambda connection: connection.execute(query).scalar())
+
+    async def set_events(self, uid: str, id: str, created: Mapping[int, bool]) -> bool:
+        """Whether its events, by their place, are in the calendar. Raises `IndexError` naming a place there is not."""
+        return await self._database.write(_set_events, uid, id, dict(created))
+
+    async def set_items(self, uid: str, id: str, completed: Mapping[int, bool]) -> bool:
+        """Whether its action items, by their place, are done. Raises `IndexError` naming a place there is not."""
+        return await self._database.write(_set_items, uid, id, dict(completed), self._now())
+
+    async def describe_item(self, uid: str, id: str, old: str, new: str) -> bool:
+        """Change the description of the first action item that has the description `old`."""
+        return await self._database.write(_describe_item, uid, id, old, new, self._now())
+
+    async def delete_items(self, uid: str, id: str, description: str) -> int:
+        """Delete its action items of this description; how many there were."""
+        return await self._database.write(_delete_items, uid, id, description)
+
+    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> list[str]:
+        """Edit segments; returns those of `edit.ids` that are not there, with which nothing was changed."""
+        return await self._database.write(_edit_segments, uid, id, edit)
+
+
+def _is(uid: str, id: str) -> ColumnElement[bool]:
+    return and_(conversations.c.uid == uid, conversations.c.id == id, conversations.c.deleted_at.is_(None))
+
+
+def _set(connection: Connection, uid: str, id: str, values: Mapping[str, Any]) -> bool:
+    return connection.execute(update(conversations).where(_is(uid, id)).values(values)).rowcount > 0
+
+
+def _structured(
+    connection: Connection, uid: str, id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> bool:
+    structured = connection.execute(select(conversations.c.structured).where(_is(uid, id))).scalar()
+    return structured is not None and _set(connection, uid, id, {"structured": change(structured)})
+
+
+def _set_title(connection: Connection, uid: str, id: str, title: str) -> bool:
+    found = _structured(connection, uid, id, lambda structured: structured | {"title": title})
+    _found_by(connection, uid, id)
+    return found
+
+
+def _set_events(connection: Connection, uid: str, id: str, created: dict[int, bool]) -> bool:
+    def change(structured: dict[str, Any]) -> dict[str, Any]:
+        events = [dict(event) for event in structured.get("events", ())]
+        _check_places(created, events)
+        for place, value in created.items():
+            events[place]["created"] = value
+        return structured | {"events": events}
+
+    return _structured(connection, uid, id, change)
+
+
+def _set_visibility(connection: Connection, uid: str, id: str, visibility: str) -> bool:
+    if not _set(connection, uid, id, {"visibility": visibility}):
+        return False
+    link = shared_conversations.c
+    if visibility == PRIVATE:
+        connection.execute(delete(shared_conversations).where(link.id == id, link.uid == uid))
+        return True
+    statement = upsert(connection.dialect.name, shared_conversations).values(id=id, uid=uid)
+    connection.execute(statement.on_conflict_do_nothing())
+    if connection.execute(select(link.uid).where(link.id == id)).scalar() != uid:
+        raise ValueError("a conversation of this id is shared by somebody else")
+    return True
+
+
+def _items(connection: Connection, uid: str, id: str) -> list[ActionItemRow]:
+    if not connection.execute(select(conversations.c.id).where(_is(uid, id))).first():
+        return []
+    return action_items_of(connection, [(uid, id)]).get((uid, id), [])
+
+
+def _change_item(connection: Connection, item: ActionItemRow, values: dict[str, Any]) -> ActionItemRow:
+    there = and_(action_items.c.uid == item.uid, action_items.c.id == item.id)
+    changed = change_row(connection, action_items, ActionItemRow, there, values)
+    assert changed is not None, "it was read in this transaction"
+    return changed
+
+
+def _set_items(connection: Connection, uid: str, id: str, completed: dict[int, bool], now: int) -> bool:
+    if not connection.execute(select(conversations.c.id).where(_is(uid, id))).first():
+        return False
+    items = _items(connection, uid, id)
+    _check_places(completed, items)
+    for place, done in completed.items():
+        values = {"completed": done, "completed_at": now if done else None, "updated_at": now}
+        _change_item(connection, items[place], values)
+    return True
+
+
+def _check_places(wanted: Mapping[int, bool], there: Sequence[object]) -> None:
+    for place in wanted:
+        if not 0 <= place < len(there):
+            raise IndexError(f"{place} given, a place among {len(there)}, counted from 0, accepted")
+
+
+def _describe_item(connection: Connection, uid: str, id: str, old: str, new: str, now: int) -> bool:
+    item = next((item for item in _items(connection, uid, id) if item.description == old), None)
+    if item is None:
+        return False
+    changed = _change_item(connection, item, {"description": new, "updated_at": now})
+    index_rows(connection, "action_item", [changed], now)
+    _found_by(connection, uid, id)
+    return True
+
+
+def _delete_items(connection: Connection, uid: str, id: str, description: str) -> int:
+    gone = [item.id for item in _items(connection, uid, id) if item.description == description]
+    if gone:
+        forget_rows(connection, uid, "action_item", gone)
+        _found_by(connection, uid, id)
+    return len(gone)
+
+
+def _edit_segments(connection: Connection, uid: str, id: str, edit: SegmentEdit) -> list[str]:
+    of_it = and_(segments.c.uid == uid, segments.c.conversation_id == id)
+    if not connection.execute(select(conversations.c.id).where(_is(uid, id))).first():
+        return list(edit.ids)
+    there = select(segments.c.id).where(of_it, segments.c.deleted == false(), segments.c.id.in_(edit.ids))
+    known = set(connection.execute(there).scalars())
+    missing = [one for one in edit.ids if one not in known]
+    if missing:
+        return missing
+    values: dict[str, Any] = {"revision": segments.c.revision + 1}
+    if edit.text is not None:
+        values |= {"text": edit.text, "translations": []}
+    if edit.speaker is not None:
+        values |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
+    connection.execute(update(segments).where(of_it, segments.c.id.in_(edit.ids)).values(values))
+    if edit.text is not None:
+        _found_by(connection, uid, id)
+    return []
+
+
+def _found_by(connection: Connection, uid: str, id: str) -> None:
+    """What is going on is found once it was processed."""
+    status = connection.execute(select(conversations.c.status).where(_is(uid, id))).scalar()
+    if status not in (None, IN_PROGRESS):
+        index_conversation(connection, uid, id)
