@@ -27,6 +27,14 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
             " for itself.",
         ),
     ] = 1200
+    idempotency_hours: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=8760,
+            description="How long the answer to a request with an Idempotency-Key is kept, in hours.",
+        ),
+    ] = 24.0
     keep_alive_timeout: Annotated[
         float, Meta(gt=0, le=600, description="An idle HTTP connection is closed after this long.")
     ] = 5.0

@@ -27,7 +27,13 @@ from engine.server.http import HttpServer
 from engine.server.lane import Lane
 from engine.server.stalls import watch_loop
 from engine.server.vendor_lane import LaneTransport
-from engine.server.watch import check_database, give_back_when_quiet, watch_lane, watch_process
+from engine.server.watch import (
+    check_database,
+    forget_answers,
+    give_back_when_quiet,
+    watch_lane,
+    watch_process,
+)
 from engine.server.workers_member import Member
 from engine.server.workers_messages import Assignment
 from engine.store import DatabaseWriter, Store
@@ -186,6 +192,7 @@ class Parts:
                 bound = await self._listen(serving, bind)
             serving.start_soon(watch_loop, self.metrics, self.config.watch)
             serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
+            serving.start_soon(forget_answers, self.store, self.config.web.idempotency_hours)
             await self._warm_up(serving)
             if late:
                 bound = await self._listen(serving, bind)

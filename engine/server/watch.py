@@ -12,14 +12,18 @@ from engine.off_loop import OffLoop
 from engine.server.lane import Lane, LaneStatistics
 from engine.server.machine import give_back_memory
 from engine.store import DatabaseUnavailable, DatabaseWriter, Store
+from engine.store.usage import HOUR
 from engine.web import Readiness
 
-__all__ = ["check_database", "give_back_when_quiet", "watch_lane", "watch_process"]
+__all__ = ["check_database", "forget_answers", "give_back_when_quiet", "watch_lane", "watch_process"]
 
 log = get_logger(__name__)
 
 DATABASE_INTERVAL = 5.0
 """Seconds between two checks, each a small commit; /readyz tells what the last one found."""
+
+FORGET_INTERVAL = 3600.0
+"""Seconds between two times that old answers are forgotten."""
 
 QUIET = 0.5
 """Seconds without any session after which free memory is given back."""
@@ -49,6 +53,16 @@ async def check_database(
             readiness.database_writable()
         task_status.started()
         task_status = trio.TASK_STATUS_IGNORED
+        await trio.sleep(interval)
+
+
+async def forget_answers(store: Store, hours: float, interval: float = FORGET_INTERVAL) -> None:
+    """Forget what requests under an idempotency key were answered with more than `hours` ago, for ever."""
+    while True:
+        try:
+            await store.idempotency.forget(store.now() - round(hours * HOUR))
+        except DatabaseUnavailable as error:
+            log.warning("idempotency.forget_failed", error=str(error))  # they wait for the next time
         await trio.sleep(interval)
 
 

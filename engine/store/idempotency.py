@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 from engine.store.database import MICROSECONDS, Database, WallClock
 from engine.store.tables import idempotency
 
-__all__ = ["Answered", "Begun", "Idempotency", "InProgress", "Mismatch"]
+__all__ = ["Answered", "Begun", "Idempotency", "InProgress", "Mismatch", "Outcome"]
 
 
 class Begun(msgspec.Struct, frozen=True):

@@ -106,7 +106,7 @@ def action_items(table: ActionItems, conversations: Conversations, now: Now, ide
     api = Api("action_items", identify, tag="Action items")
     path = "/v1/action-items"
 
-    @api.post(path, "Write an action item by hand", body=NewItem, answer=ItemDocument)
+    @api.post(path, "Write an action item by hand", creates=True, body=NewItem, answer=ItemDocument)
     async def create(uid: str, body: NewItem) -> ItemDocument:
         row = new_item(uid, body, now())
         await table.put(row)
@@ -115,6 +115,7 @@ def action_items(table: ActionItems, conversations: Conversations, now: Now, ide
     @api.post(
         f"{path}/batch",
         "Write several action items by hand",
+        creates=True,
         body=Annotated[list[NewItem], Meta(max_length=BATCH_LIMIT)],
         answer=MadeItems,
     )

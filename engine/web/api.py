@@ -18,6 +18,7 @@ from typing import Any, TypedDict, Unpack
 from quart import Blueprint, Request, Response, current_app, request
 
 from engine.web.errors import json_response
+from engine.web.idempotency import Once
 from engine.web.reading import check_part, query_fields, read_body, read_query
 
 __all__ = ["Api", "Identify", "Route", "RouteOptions"]
@@ -42,6 +43,7 @@ class RouteOptions(TypedDict, total=False):
     errors: tuple[int, ...]
     public: bool
     media: str
+    creates: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class Route:
 
     `answer` is the type of the JSON answered under `status`, None for an empty body. `errors` are the statuses it
     may give besides those that follow from the rest of it (`engine.web.openapi` says which). `public`: no caller is
-    asked for, the handler gets no uid. `media`: of an answer that is no JSON. `name` is unique.
+    asked for, the handler gets no uid. `media`: of an answer that is no JSON. `creates`: asked for twice under one
+    `Idempotency-Key` it is done once. `name` is unique.
     """
 
     method: str
@@ -65,17 +68,22 @@ class Route:
     errors: tuple[int, ...] = ()
     public: bool = False
     media: str = "application/json"
+    creates: bool = False
     security: str = USER
 
 
 class Api:
-    """Routes under one prefix, whose callers are found by `identify` and name themselves as `security` says."""
+    """Routes under one prefix, whose callers are found by `identify` and name themselves as `security` says.
+
+    `once` is where those that create look up idempotency keys; without one they ignore them.
+    """
 
     def __init__(
         self, name: str, identify: Identify, *, prefix: str = "", tag: str, security: str = USER
     ) -> None:
         self.blueprint = Blueprint(name, __name__)
         self.routes: list[Route] = []
+        self.once: Once | None = None
         self._identify = identify
         self._prefix = prefix
         self._tag = tag
@@ -135,11 +143,20 @@ class Api:
                 given["query"] = read_query(request.args, route.query)
             if route.body is not None:
                 given["body"] = await read_body(request, route.body)
-            result = await handler(*caller, **given)
-            if isinstance(result, Response):
-                return result
-            if route.answer is None:
-                return current_app.response_class(status=route.status)
-            return json_response(result, route.status)
+
+            async def do() -> Response:
+                return _response(route, await handler(*caller, **given))
+
+            if route.creates and caller and self.once is not None:
+                return await self.once.answer(request, caller[0], do)
+            return await do()
 
         return view
+
+
+def _response(route: Route, result: Any) -> Response:
+    if isinstance(result, Response):
+        return result
+    if route.answer is None:
+        return current_app.response_class(status=route.status)
+    return json_response(result, route.status)

@@ -14,6 +14,7 @@ from engine.web.developer_keys import developer_keys
 from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
+from engine.web.idempotency import Once
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit, limited
@@ -55,7 +56,9 @@ def create_app(services: Services) -> ListenApp:
     app.register_blueprint(health(services.readiness, services.metrics, services.exposition))
     app.register_blueprint(listen(services, authenticator))
     app.register_blueprint(conversations(services, authenticator))
+    once = Once(services.records.idempotency, config.web.request_timeout)
     for api in apis(services, authenticator):
+        api.once = once
         app.register_blueprint(api.blueprint)
     return app
 

@@ -112,7 +112,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
         counts = await table.counts(uid)
         return [_document(row, counts.get(row.id, 0)) for row in await table.ordered(uid)]
 
-    @api.post(path, "Make a folder", body=NewFolder, answer=FolderDocument, errors=(409,))
+    @api.post(path, "Make a folder", creates=True, body=NewFolder, answer=FolderDocument, errors=(409,))
     async def create(uid: str, body: NewFolder) -> FolderDocument:
         made = now()
         given = msgspec.structs.asdict(body) | {"name": body.name.strip()}

@@ -111,7 +111,7 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         rows = await table.active(uid, limit=query.limit, offset=query.offset)
         return [goal_document(row) for row in rows]
 
-    @api.post("", "Make a goal", body=NewGoal, answer=GoalDocument)
+    @api.post("", "Make a goal", creates=True, body=NewGoal, answer=GoalDocument)
     async def create(uid: str, body: NewGoal) -> GoalDocument:
         row = new_goal(uid, body, now())
         await table.put(row)

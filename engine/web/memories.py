@@ -97,13 +97,13 @@ def memories(table: Memories, now: Now, identify: Identify) -> Api:
     """The routes."""
     api = Api("memories", identify, prefix="/v3/memories", tag="Memories")
 
-    @api.post("", "Write a memory by hand", body=NewMemory, answer=MemoryDocument)
+    @api.post("", "Write a memory by hand", creates=True, body=NewMemory, answer=MemoryDocument)
     async def create(uid: str, body: NewMemory) -> MemoryDocument:
         row = new_memory(uid, body, now())
         await table.put(row)
         return memory_document(row)
 
-    @api.post("/batch", "Write several memories by hand", body=NewMemories, answer=MadeMemories)
+    @api.post("/batch", "Write several memories by hand", creates=True, body=NewMemories, answer=MadeMemories)
     async def create_batch(uid: str, body: NewMemories) -> MadeMemories:
         rows = [new_memory(uid, one, now()) for one in body.memories]
         await table.put(*rows)

@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from engine.web.api import USER, Route
 from engine.web.errors import MEANINGS
+from engine.web.idempotency import HEADER, KEY_CHARACTERS
 from engine.web.reading import query_fields
 
 __all__ = ["ErrorAnswer", "openapi_document", "statuses"]
@@ -62,6 +63,8 @@ def statuses(route: Route) -> Sequence[int]:
         may.add(422)
     if route.body is not None:
         may |= {400, 408, 413, 422}
+    if route.creates:
+        may |= {409, 422}
     return [route.status, *sorted(may)]
 
 
@@ -119,7 +122,11 @@ def _operation(
         "summary": route.summary,
         "tags": [route.tag],
         "security": _security(route),
-        "parameters": [*_path_parameters(route), *_query_parameters(route, schemas, components)],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route, schemas, components),
+            *_header_parameters(route),
+        ],
         "responses": {str(status): _response(route, status, schemas) for status in statuses(route)},
     }
     if route.body is not None:
@@ -147,6 +154,19 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
             "schema": {"type": "integer", "minimum": 0} if part["converter"] == "int" else {"type": "string"},
         }
         for part in _PART.finditer(route.path)
+    ]
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    if not route.creates:
+        return []
+    return [
+        {
+            "name": HEADER,
+            "in": "header",
+            "description": "The same request under the same key is done once and answered alike every time.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS, "pattern": "^[ -~]+$"},
+        }
     ]
 
 

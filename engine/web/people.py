@@ -51,7 +51,9 @@ def people(table: People, now: Now, identify: Identify) -> Api:
     """The routes."""
     api = Api("people", identify, prefix="/v1/users/people", tag="People")
 
-    @api.post("", "Make a person, or find the one of that name", body=NewPerson, answer=PersonDocument)
+    @api.post(
+        "", "Make a person, or find the one of that name", creates=True, body=NewPerson, answer=PersonDocument
+    )
     async def create(uid: str, body: NewPerson) -> PersonDocument:
         made = now()
         row = PersonRow(uid=uid, id=str(uuid4()), name=body.name.strip(), created_at=made, updated_at=made)

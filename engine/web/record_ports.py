@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from engine.store.action_items import ItemFilter
 from engine.store.goals import GoalDay
 from engine.store.user_records import ActionItemRow, FolderRow, GoalRow, MemoryRow, PersonRow, UserRow
+from engine.web.idempotency import Keys
 
 __all__ = ["ActionItems", "Folders", "Goals", "Memories", "People", "Records", "Users"]
 
@@ -121,6 +122,8 @@ class Records(Protocol):
     def folders(self) -> Folders: ...
     @property
     def goals(self) -> Goals: ...
+    @property
+    def idempotency(self) -> Keys: ...
     @property
     def now(self) -> "Now": ...
 

@@ -5,15 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from engine.metrics import Metrics
 from engine.server.lane import Lane
 from engine.server.machine import give_back_memory
-from engine.server.watch import QUIET, check_database, give_back_when_quiet, watch_lane
+from engine.server.watch import QUIET, check_database, forget_answers, give_back_when_quiet, watch_lane
 from engine.store import Store
-from engine.store.database import DATABASE_FILE
+from engine.store.database import DATABASE_FILE, wall_clock
+from engine.store.usage import HOUR
 from engine.testing import ScriptedVendor, script_of
 from engine.web import Readiness
 from tests.listen.harness import server
@@ -58,6 +60,32 @@ async def test_a_locked_database_is_not_ready_until_the_lock_is_gone(tmp_path: P
         other.close()
         await readiness.until(True)
         nursery.cancel_scope.cancel()
+    await store.close()
+
+
+async def test_answers_are_forgotten_once_they_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = wall_clock()
+    store = await Store.open(tmp_path, off_loop, now=lambda: now)
+    await store.idempotency.begin("u1", "k", "digest", 60)
+    forgotten: list[int] = []
+    forget, done = store.idempotency.forget, trio.Event()
+
+    async def noted(before: int) -> int:
+        forgotten.append(await forget(before))
+        done.set()
+        return forgotten[-1]
+
+    monkeypatch.setattr(store.idempotency, "forget", noted)
+    for hours in (1, 1, 0):
+        done = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forget_answers, store, 1.5)
+            await done.wait()
+            nursery.cancel_scope.cancel()
+        now += hours * HOUR
+    assert forgotten == [0, 0, 1]
     await store.close()
 
 
