@@ -1,0 +1,151 @@
+"""One of everything in every table of a user, so that a test of all routes finds something in each.
+
+A new table with a `uid` is filled by itself; what its columns may hold besides any text stands in `VALUES`.
+"""
+
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+)
+from sqlalchemy.engine import Engine
+
+from engine.store._half_vector import HalfVector
+from engine.store.tables import metadata
+from engine.store.texts import index_conversation
+
+__all__ = ["AT", "UNFILLED", "fill", "identifiers", "kept"]
+
+AT = 1_700_000_000_000_000
+"""µs: when everything happened."""
+
+VALUES: dict[str, Any] = {
+    "conversations.status": "completed",
+    "conversations.source": "omi",
+    "conversations.language": "en",
+    "conversations.visibility": "private",
+    "conversations.labels": {},
+    "conversations.apps_results": [],
+    "conversations.external_data": None,
+    "conversations.geolocation": None,
+    "conversations.deleted_at": None,
+    "conversations.failure": None,
+    "deleted_conversations.id": "gone",
+    "jobs.due_at": None,
+    "jobs.failed_at": AT,
+    "jobs.payload": {},
+    "memories.category": "system",
+    "memories.visibility": "private",
+    "memories.user_review": None,
+    "messages.sender": "human",
+    "messages.type": "text",
+    "goals.goal_type": "scale",
+    "goals.is_active": True,
+    "users.language": "en",
+    "users.time_zone": "UTC",
+    "users.geolocation": None,
+    "tokens.scopes": None,
+    "tokens.expires_at": None,
+    "tokens.revoked_at": None,
+    "vectors.kind": "conversation",
+    "vector_labels.kind": "conversation",
+    "vector_labels.what": "topics",
+    "vector_versions.kind": "conversation",
+    "segments.speaker": "SPEAKER_00",
+    "idempotency.status": 200,
+}
+"""What a column holds by "table.column", where not just any value will do."""
+
+OF_CONVERSATIONS = ("vectors", "vector_labels", "texts", "shared_conversations")
+"""Tables whose `id` is a conversation's."""
+
+UNFILLED = ("texts", "shared_conversations")
+"""The first is made of what is in the others; nothing is shared."""
+
+
+def _tables() -> list[Table]:
+    return [table for table in metadata.sorted_tables if "uid" in table.c]
+
+
+def identifiers(uid: str) -> dict[str, str]:
+    """The ids of the user's things, by the name that routes call them in path, query and body."""
+    of_table = {table.name: f"{uid}-{table.name}" for table in _tables()}
+    return {
+        "conversation_id": of_table["conversations"],
+        "segment_id": of_table["segments"],
+        "item_id": of_table["action_items"],
+        "memory_id": of_table["memories"],
+        "person_id": of_table["people"],
+        "folder_id": of_table["folders"],
+        "goal_id": of_table["goals"],
+        "photo_id": of_table["photos"],
+        "message_id": of_table["messages"],
+        "key_id": of_table["tokens"],
+    }
+
+
+def fill(engine: Engine, uid: str, marker: str) -> None:
+    """Give the user one row in each table; every text says `marker`."""
+    with engine.begin() as connection:
+        for table in _tables():
+            if table.name not in UNFILLED:
+                values = {column.name: _value(table, column, uid, marker) for column in table.c}
+                connection.execute(insert(table).values(values))
+        index_conversation(connection, uid, identifiers(uid)["conversation_id"])
+
+
+def _value(table: Table, column: Column[Any], uid: str, marker: str) -> Any:
+    named = f"{table.name}.{column.name}"
+    if named in VALUES:
+        return VALUES[named]
+    if column.name == "uid":
+        return uid
+    if column.name == "id":
+        return f"{uid}-{'conversations' if table.name in OF_CONVERSATIONS else table.name}"
+    if column.name in identifiers(uid):
+        return identifiers(uid)[column.name]
+    return _of_type(table, column, marker)
+
+
+def _of_type(table: Table, column: Column[Any], marker: str) -> Any:
+    match column.type:
+        case HalfVector():
+            return np.ones(8, np.float32) / np.sqrt(8)
+        case BigInteger():
+            return AT
+        case Integer():
+            return 0
+        case Double():
+            return 1.0
+        case Boolean():
+            return False
+        case LargeBinary():
+            return marker.encode()
+        case JSON():
+            return {"title": marker, "overview": marker} if column.name == "structured" else [marker]
+        case String() | Text():
+            return f"{marker} {table.name} {column.name}"
+    raise TypeError(f"say in VALUES what {table.name}.{column.name} ({column.type!r}) holds")
+
+
+def kept(engine: Engine, uid: str) -> dict[str, list[Any]]:
+    """All rows of the user, by table."""
+    with engine.connect() as connection:
+        return {
+            table.name: sorted(
+                (repr(row) for row in connection.execute(select(table).where(table.c.uid == uid))),
+            )
+            for table in _tables()
+        }
