@@ -113,3 +113,18 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=65536, description="Memory for the vectors of users who search, in MiB; 0 keeps none."),
     ] = 64
+
+
+class Chat(msgspec.Struct, frozen=True, kw_only=True):
+    """The chat about what was said."""
+
+    timeout: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="An answer that is not finished by then breaks off, and says so."),
+    ] = 120.0
+    text_limit: Annotated[
+        int, Meta(ge=100, le=100000, description="Characters of one message of a user's.")
+    ] = 8000
+    tool_calls: Annotated[
+        int, Meta(ge=0, le=10, description="Times a model may look something up for one answer.")
+    ] = 10

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
-from engine._config_models import Embedding, Llm
+from engine._config_models import Chat, Embedding, Llm
 from engine._config_sections import (
     MOST_SESSIONS,
     Deepgram,
@@ -40,6 +40,7 @@ from engine.capacity import read_capacity
 
 __all__ = [
     "Auth",
+    "Chat",
     "Config",
     "ConfigError",
     "Deepgram",
@@ -170,6 +171,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     local: Local = msgspec.field(default_factory=Local)
     llm: Llm = msgspec.field(default_factory=Llm)
     embedding: Embedding = msgspec.field(default_factory=Embedding)
+    chat: Chat = msgspec.field(default_factory=Chat)
     store: Store = msgspec.field(default_factory=Store)
     supervisor: Supervisor = msgspec.field(default_factory=Supervisor)
     usage: Usage = msgspec.field(default_factory=Usage)

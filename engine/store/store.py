@@ -18,6 +18,7 @@ from engine.store.jobs import Jobs
 from engine.store.journal import FOLDER
 from engine.store.leases import Leases
 from engine.store.memories import Memories
+from engine.store.messages import Messages
 from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.tables import probes
@@ -49,6 +50,7 @@ class Store:
     users: Users
     folders: Folders
     goals: Goals
+    messages: Messages
     idempotency: Idempotency
     texts: Texts
     wholes: Wholes
@@ -80,6 +82,7 @@ class Store:
         self.users = Users(database, now, user_cache_seconds)
         self.folders = Folders(database)
         self.goals = Goals(database)
+        self.messages = Messages(database)
         self.idempotency = Idempotency(database, now)
         self.texts = Texts(database)
         self.user_data = UserData(database, data_dir / FOLDER, now)

@@ -100,7 +100,7 @@ def _as(uid: str | None) -> dict[str, str]:
 _template: bytes | None = None
 
 
-async def _open_store(data_dir: Path) -> Store:
+async def open_store(data_dir: Path) -> Store:
     """A fresh store; only the first one of a run goes through the migrations."""
     global _template
     if _template is None:
@@ -133,7 +133,7 @@ async def site(
         limits=Limits(sessions=4),
         web=web or Web(),
     )
-    store = await _open_store(data_dir)
+    store = await open_store(data_dir)
     if filled is not None:
         await filled(store)
     writer = DatabaseWriter(store, off_loop, write_interval=0.01)
