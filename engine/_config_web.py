@@ -27,6 +27,18 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
             " for itself.",
         ),
     ] = 1200
+    developer_requests_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000000,
+            description="Requests of the Developer API with one key in a minute, also all at once.",
+        ),
+    ] = 100
+    developer_requests_per_day: Annotated[
+        int,
+        Meta(ge=1, le=100000000, description="Requests of the Developer API of one user in a day."),
+    ] = 10000
     idempotency_hours: Annotated[
         float,
         Meta(

@@ -3,7 +3,7 @@
 As `engine.store.indexed`. A memory that its owner wrote, changed or judged is never replaced by processing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, and_, false, select
 
@@ -22,9 +22,14 @@ class Memories(Indexed[MemoryRow]):
     def __init__(self, database: Database, now: WallClock) -> None:
         super().__init__(database, now, memories, MemoryRow, "memory")
 
-    async def shown(self, uid: str, *, limit: int, offset: int = 0) -> Sequence[MemoryRow]:
-        """A page of a user's memories, newest first, but for those of which they said that they are wrong."""
-        return await self.list(uid, memories.c.user_review.is_not(false()), limit=limit, offset=offset)
+    async def shown(
+        self, uid: str, *, limit: int, offset: int = 0, categories: Collection[str] = ()
+    ) -> Sequence[MemoryRow]:
+        """A page of a user's memories (of some categories), newest first, but for those they said are wrong."""
+        where = [memories.c.user_review.is_not(false())]
+        if categories:
+            where.append(memories.c.category.in_(categories))
+        return await self.list(uid, *where, limit=limit, offset=offset)
 
 
 def replace_memories(

@@ -16,7 +16,16 @@ from engine.web.ports import Conversations
 from engine.web.reading import micros
 from engine.web.record_ports import ActionItems, Now
 
-__all__ = ["ItemDocument", "action_items", "changes_of", "item_document", "new_item"]
+__all__ = [
+    "ItemChanges",
+    "ItemDocument",
+    "MadeItems",
+    "NewItem",
+    "action_items",
+    "changes_of",
+    "item_document",
+    "new_item",
+]
 
 BATCH_LIMIT = 100
 

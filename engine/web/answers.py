@@ -4,7 +4,7 @@ import msgspec
 
 from engine.web.errors import ApiError
 
-__all__ = ["Done", "locked", "missing", "teaser"]
+__all__ = ["Deleted", "Done", "locked", "missing", "teaser"]
 
 TEASER_CHARACTERS = 70
 
@@ -13,6 +13,12 @@ class Done(msgspec.Struct, frozen=True):
     """It was done."""
 
     status: str = "ok"
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """It was deleted."""
+
+    success: bool = True
 
 
 def missing(what: str) -> ApiError:

@@ -21,7 +21,7 @@ from engine.web.errors import json_response
 from engine.web.idempotency import Once
 from engine.web.reading import check_part, query_fields, read_body, read_query
 
-__all__ = ["Api", "Identify", "Route", "RouteOptions"]
+__all__ = ["APP", "DEVELOPER", "USER", "Api", "Identify", "Route", "RouteOptions"]
 
 Identify = Callable[[Request], Awaitable[str]]
 """The uid of who makes a request. Raises `ApiError` 401 or 403."""
@@ -30,6 +30,10 @@ Handler = Callable[..., Awaitable[Any]]
 
 USER = "user"
 """The security scheme of routes that users call with their own token."""
+DEVELOPER = "developer"
+"""That of the Developer API, for keys with scopes."""
+APP = "app"
+"""That of the Integration API, for keys of apps."""
 
 
 class RouteOptions(TypedDict, total=False):

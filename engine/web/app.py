@@ -10,6 +10,7 @@ from engine.listen.ports import ClientSocket
 from engine.web.api import Api
 from engine.web.auth import Authenticator
 from engine.web.conversations import conversations
+from engine.web.developer import developer_routes
 from engine.web.developer_keys import developer_keys
 from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
@@ -68,7 +69,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
     identify = limited(authenticator.identify_request, limit)
     groups = [usage(services.usage, identify), *record_routes(services, identify)]
-    groups += [developer_keys(services.tokens, identify)]
+    groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
     return [*groups, documents(groups, identify)]
 
 

@@ -1,11 +1,12 @@
 """/v1/dev/keys: the keys of a user, for the Developer API."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import iso_time
+from engine.conversation.document import instant
 from engine.store.records import TokenRow
 from engine.store.tokens import PREFIX, SCOPES, Scope
 from engine.web.api import Api, Identify
@@ -31,8 +32,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     key_prefix: str
-    created_at: str
-    last_used_at: str | None
+    created_at: datetime
+    last_used_at: datetime | None
     scopes: list[str] | None
 
 
@@ -68,7 +69,7 @@ def _shown(row: TokenRow) -> dict[str, Any]:
         "id": row.id,
         "name": row.label,
         "key_prefix": PREFIX,
-        "created_at": iso_time(row.created_at),
-        "last_used_at": None if row.last_used_at is None else iso_time(row.last_used_at),
+        "created_at": instant(row.created_at),
+        "last_used_at": None if row.last_used_at is None else instant(row.last_used_at),
         "scopes": row.scopes,
     }

@@ -16,7 +16,7 @@ from engine.web.errors import ApiError
 from engine.web.ports import Conversations
 from engine.web.record_ports import Folders, Now
 
-__all__ = ["folders"]
+__all__ = ["FolderDocument", "folder_document", "folders"]
 
 FOLDERS = 50
 MOVED_AT_ONCE = 100
@@ -110,7 +110,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
     @api.get(path, "The user's folders, in their order", answer=list[FolderDocument])
     async def all_folders(uid: str) -> list[FolderDocument]:
         counts = await table.counts(uid)
-        return [_document(row, counts.get(row.id, 0)) for row in await table.ordered(uid)]
+        return [folder_document(row, counts.get(row.id, 0)) for row in await table.ordered(uid)]
 
     @api.post(path, "Make a folder", creates=True, body=NewFolder, answer=FolderDocument, errors=(409,))
     async def create(uid: str, body: NewFolder) -> FolderDocument:
@@ -120,7 +120,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
         added = await table.add(row, FOLDERS)
         if added is None:
             raise ApiError(409, f"there are {FOLDERS} folders already, which is the most a user may have")
-        return _document(added, 0)
+        return folder_document(added, 0)
 
     @api.post(f"{path}/reorder", "Put folders in another order", body=FolderOrder, answer=Done)
     async def reorder(uid: str, body: FolderOrder) -> Done:
@@ -134,7 +134,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
     @api.get(f"{path}/<folder_id>", "One folder", answer=FolderDocument, errors=(404,))
     async def one(uid: str, folder_id: str) -> FolderDocument:
         row = await _existing(table, uid, folder_id)
-        return _document(row, (await table.counts(uid)).get(row.id, 0))
+        return folder_document(row, (await table.counts(uid)).get(row.id, 0))
 
     @api.patch(
         f"{path}/<folder_id>", "Change a folder", body=FolderChanges, answer=FolderDocument, errors=(404,)
@@ -146,7 +146,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
         row = await table.change(uid, folder_id, given | {"updated_at": now()})
         if row is None:
             raise missing("Folder")
-        return _document(row, (await table.counts(uid)).get(row.id, 0))
+        return folder_document(row, (await table.counts(uid)).get(row.id, 0))
 
     @api.delete(f"{path}/<folder_id>", "Remove a folder", query=Removal, status=204, errors=(404,))
     async def remove(uid: str, folder_id: str, query: Removal) -> None:
@@ -204,7 +204,8 @@ async def _existing(table: Folders, uid: str, id: str) -> FolderRow:
     return row
 
 
-def _document(row: FolderRow, count: int) -> FolderDocument:
+def folder_document(row: FolderRow, count: int) -> FolderDocument:
+    """The folder as clients read it; `count` conversations are in it."""
     return FolderDocument(
         id=row.id,
         name=row.name,

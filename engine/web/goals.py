@@ -16,7 +16,19 @@ from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
 from engine.web.record_ports import Goals, Now
 
-__all__ = ["GoalChanges", "GoalDocument", "NewGoal", "goal_changes", "goal_document", "goals", "new_goal"]
+__all__ = [
+    "GoalChanges",
+    "GoalDayDocument",
+    "GoalDocument",
+    "HistoryDays",
+    "NewGoal",
+    "Progress",
+    "goal_changes",
+    "goal_days",
+    "goal_document",
+    "goals",
+    "new_goal",
+]
 
 Title = Annotated[str, Meta(max_length=500, pattern=r"\S")]
 Unit = Annotated[str, Meta(max_length=64)]
@@ -147,7 +159,7 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
     async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
         if await table.get(uid, goal_id) is None:
             raise missing("Goal")
-        return _days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
+        return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
 
     @api.delete("/<goal_id>", "Delete a goal", answer=GoalDeleted, errors=(404,))
     async def delete(uid: str, goal_id: str) -> GoalDeleted:
@@ -187,7 +199,8 @@ def _existing(row: GoalRow | None) -> GoalDocument:
     return goal_document(row)
 
 
-def _days(days: Sequence[GoalDay]) -> list[GoalDayDocument]:
+def goal_days(days: Sequence[GoalDay]) -> list[GoalDayDocument]:
+    """A goal's history as clients read it."""
     return [
         GoalDayDocument(instant(day.day * DAY).date().isoformat(), day.value, instant(day.recorded_at))
         for day in days

@@ -15,7 +15,16 @@ from engine.web.answers import Done, locked, missing, teaser
 from engine.web.api import Api, Identify
 from engine.web.record_ports import Memories, Now
 
-__all__ = ["MemoryDocument", "memories", "memory_document", "new_memory"]
+__all__ = [
+    "MadeMemories",
+    "MemoryDocument",
+    "NewMemory",
+    "Tag",
+    "Visibility",
+    "memories",
+    "memory_document",
+    "new_memory",
+]
 
 BATCH_LIMIT = 100
 TAGS = 50

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from engine.web.api import USER, Route
+from engine.web.api import APP, DEVELOPER, USER, Route
 from engine.web.errors import MEANINGS
 from engine.web.idempotency import HEADER, KEY_CHARACTERS
 from engine.web.reading import query_fields
@@ -37,6 +37,19 @@ SECURITY: Mapping[str, dict[str, str]] = {
         "description": "A key made by `listen token create`, as `Authorization: Bearer omi_dev_…`. On a server in"
         " development mode (`auth = dev`, loopback only) `dev:<uid>` does as well.",
     },
+    DEVELOPER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of `/v1/dev/keys` or `listen token create`, as `Authorization: Bearer omi_dev_…`. One"
+        " with scopes needs `…:read` of what the route is about (conversations, memories, action_items or goals), and"
+        " `…:write` for what is no GET.",
+    },
+    APP: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of the app, made by `listen app key create`, as `Authorization: Bearer sk_…`. The user"
+        " named by `uid` must have enabled the app.",
+    },
     "development": {
         "type": "apiKey",
         "in": "query",
@@ -56,7 +69,7 @@ def statuses(route: Route) -> Sequence[int]:
     """Every status that an operation may answer, the good one first."""
     may = {503, *route.errors}
     if not route.public:
-        may |= {401, 429}
+        may |= {401, 403, 429}
     if _PART.search(route.path):
         may |= {404, 422}
     if route.query is not None:
@@ -141,7 +154,7 @@ def _operation(
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.public:
         return []
-    schemes = [route.security, "development"] if route.security == USER else [route.security]
+    schemes = [route.security] if route.security == APP else [route.security, "development"]
     return [{scheme: []} for scheme in schemes]
 
 

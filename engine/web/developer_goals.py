@@ -1,0 +1,105 @@
+"""/v1/dev/user/goals: goals, for programs with a key."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from engine.store.goals import DAY
+from engine.store.user_records import GoalRow
+from engine.web.answers import Deleted, missing
+from engine.web.api import DEVELOPER, Api, Identify
+from engine.web.errors import ApiError
+from engine.web.goals import (
+    GoalChanges,
+    GoalDayDocument,
+    GoalDocument,
+    HistoryDays,
+    NewGoal,
+    Progress,
+    goal_changes,
+    goal_days,
+    goal_document,
+    new_goal,
+)
+from engine.web.record_ports import Goals, Now
+
+__all__ = ["developer_goals"]
+
+
+class DeveloperGoalPage(msgspec.Struct, frozen=True):
+    """Which goals, newest first; with `include_inactive` also those that are active no more."""
+
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    offset: Annotated[int, Meta(ge=0)] = 0
+    include_inactive: bool = False
+
+
+def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
+    """The routes."""
+    path = "/v1/dev/user/goals"
+    api = Api("developer_goals", identify, prefix=path, tag="Developer API", security=DEVELOPER)
+
+    @api.get("", "Goals, newest first", query=DeveloperGoalPage, answer=list[GoalDocument])
+    async def page(uid: str, query: DeveloperGoalPage) -> list[GoalDocument]:
+        listing = table.list if query.include_inactive else table.active
+        return [goal_document(row) for row in await listing(uid, limit=query.limit, offset=query.offset)]
+
+    @api.get("/<goal_id>", "One goal", answer=GoalDocument, errors=(404,))
+    async def one(uid: str, goal_id: str) -> GoalDocument:
+        return _existing(await table.get(uid, goal_id))
+
+    @api.post("", "Make a goal", creates=True, body=NewGoal, answer=GoalDocument)
+    async def create(uid: str, body: NewGoal) -> GoalDocument:
+        row = new_goal(uid, body, now())
+        await table.put(row)
+        return goal_document(row)
+
+    @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))
+    async def change(uid: str, goal_id: str, body: GoalChanges) -> GoalDocument:
+        changes = goal_changes(body)
+        if not changes:
+            fields = ", ".join(GoalChanges.__struct_fields__)
+            raise ApiError(422, f"the body is not accepted: give some of {fields}")
+        return _existing(await _set(uid, goal_id, changes))
+
+    @api.patch(
+        "/<goal_id>/progress",
+        "Say how far the user is",
+        query=Progress,
+        answer=GoalDocument,
+        errors=(404,),
+    )
+    async def progress(uid: str, goal_id: str, query: Progress) -> GoalDocument:
+        return _existing(await _set(uid, goal_id, {"current_value": query.current_value}))
+
+    @api.get(
+        "/<goal_id>/history",
+        "A goal's values day by day, latest first",
+        query=HistoryDays,
+        answer=list[GoalDayDocument],
+        errors=(404,),
+    )
+    async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
+        _existing(await table.get(uid, goal_id))
+        return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
+
+    @api.delete("/<goal_id>", "Delete a goal", answer=Deleted, errors=(404,))
+    async def delete(uid: str, goal_id: str) -> Deleted:
+        if not await table.remove(uid, goal_id):
+            raise missing("Goal")
+        return Deleted()
+
+    async def _set(uid: str, goal_id: str, changes: dict[str, object]) -> GoalRow | None:
+        at = now()
+        if "current_value" in changes:
+            return await table.progress(uid, goal_id, changes | {"updated_at": at}, at)
+        return await table.change(uid, goal_id, changes | {"updated_at": at})
+
+    return api
+
+
+def _existing(row: GoalRow | None) -> GoalDocument:
+    if row is None:
+        raise missing("Goal")
+    return goal_document(row)
