@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine._config_conversation import Conversation
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
 from engine._config_models import Chat, Embedding, Llm
@@ -43,6 +44,7 @@ __all__ = [
     "Chat",
     "Config",
     "ConfigError",
+    "Conversation",
     "Deepgram",
     "Embedding",
     "Key",
@@ -169,6 +171,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     speechmatics: Speechmatics = msgspec.field(default_factory=Speechmatics)
     vosk: Vosk = msgspec.field(default_factory=Vosk)
     local: Local = msgspec.field(default_factory=Local)
+    conversation: Conversation = msgspec.field(default_factory=Conversation)
     llm: Llm = msgspec.field(default_factory=Llm)
     embedding: Embedding = msgspec.field(default_factory=Embedding)
     chat: Chat = msgspec.field(default_factory=Chat)
@@ -292,6 +295,13 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
             "store.retry_initial",
             store.retry_initial,
             f"must be at most store.retry_limit ({store.retry_limit:g})",
+        )
+    conversation = config.conversation
+    if conversation.retry_initial > conversation.retry_limit:
+        wrong(
+            "conversation.retry_initial",
+            conversation.retry_initial,
+            f"must be at most conversation.retry_limit ({conversation.retry_limit:g})",
         )
     if llm.answer_tokens > llm.context_tokens // 2:
         limit = f"must be at most half of llm.context_tokens ({llm.context_tokens})"

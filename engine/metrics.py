@@ -35,6 +35,8 @@ GAUGES: Mapping[str, str] = MappingProxyType(
         "stt_lag_seconds": "Audio received and not yet transcribed, of the session furthest behind.",
         "journal_pending_records": "Records in journals that are not in the database yet.",
         "database_writable": "1 when the last check could write to the database.",
+        "jobs_waiting": "Jobs to be done or being done, of all processes.",
+        "jobs_failed": "Jobs that were given up and are kept with their error, of all processes.",
         "ready": "1 when /readyz says so.",
         "draining": "1 from the stop signal on.",
         "lane_connections": "Connections in the native lane.",
@@ -84,11 +86,14 @@ STAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Where the time of a segment goes, in order; README has the fine print."""
+JOBS = frozenset(("process", "erase", "index"))
+JOB_OUTCOMES = frozenset(("completed", "discarded", "gone", "retried", "failed"))
 VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "vosk", "local-whisper"))
 VENDOR_FAILURES = frozenset(("connect", "closed", "timeout", "rejected", "overloaded", "error"))
 
 _LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _STAGE = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_JOB = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _STALL = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
@@ -143,6 +148,9 @@ class Metrics:
         each = "; ".join(f"{stage}: {text}" for stage, text in STAGES.items())
         text = f"Time in one stage of the live path, once for each final result. {each}."
         self._latencies("stage_latency_seconds", text, self._stages, "stage")
+        self._jobs = self._histogram(
+            "job_seconds", "Jobs done, among them conversations processed.", _JOB, "kind", "outcome"
+        )
         self._stall = self._histogram("loop_stall_seconds", "How late the event loop woke a timer.", _STALL)
 
         text = "For how long a full pass of Python's cycle collector held the event loop."
@@ -204,6 +212,10 @@ class Metrics:
         """A session went on with another vendor, which was given this much audio again."""
         self._failovers.labels(_bounded(before, VENDORS), _bounded(after, VENDORS)).inc()
         self._replayed.inc(replayed_seconds)
+
+    def job(self, kind: str, outcome: str, seconds: float) -> None:
+        """A job was done, failed or is tried again."""
+        self._jobs.labels(_bounded(kind, JOBS), _bounded(outcome, JOB_OUTCOMES)).observe(seconds)
 
     def loop_stall(self, seconds: float) -> None:
         self._stall.observe(seconds)

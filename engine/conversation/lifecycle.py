@@ -1,20 +1,21 @@
 """When conversations begin and end. One task per open conversation waits for its silence.
 
-Operations: sessions `join`; `finish` ends a user's conversation at once, `delete` removes one; `run` first brings
-back what an earlier process left open, then holds the tasks. Where several processes share the users: `adopt` takes
-up a user's conversations from another, `release` lets another have them, `drop` forgets those it has already.
+Operations: sessions `join`; `finish` and `finalize` end a conversation at once, `delete` removes one; `run` first
+brings back what an earlier process left open, then holds the tasks. Where several processes share the users: `adopt`
+takes up a user's conversations from another, `release` lets another have them, `drop` forgets those it has already.
 Invariants: a user has at most one current conversation in this process; every open conversation has exactly one
 task waiting for it; a conversation leaves `in_progress` once, by the process that owns its user (`Ownership`).
 Bounded by the number of open conversations. After a restart each one left open has a task again, so none
 outlives its timeout, whoever is connected.
 
-    in_progress --silence, or POST--> completed
+    in_progress --silence, or POST--> processing, a job: see `engine.conversation.states`
     in_progress --silence, nothing said--> deleted (or, while a session listens, begun anew)
 
 Known doubts: two sessions of one user at the same moment share a conversation, as with the Omi backend.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import uuid4
 
 import trio
@@ -23,17 +24,14 @@ from msgspec.structs import replace
 from engine.conversation.document import conversation_document
 from engine.conversation.keeping import Keeping
 from engine.conversation.live import MICROSECONDS, LiveConversation
-from engine.conversation.ports import Alone, Conversations, Ownership, Writer
+from engine.conversation.ports import Alone, Conversations, Ownership, Wholes, Work, Writer
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
 from engine.log import get_logger
 from engine.store.records import (
-    COMPLETED,
-    IN_PROGRESS,
     PROCESSING,
     ConversationClosed,
     ConversationOpened,
     ConversationRow,
-    UsageAdded,
     UsageRow,
 )
 from engine.transcript.timeline import SAMPLE_RATE
@@ -50,14 +48,26 @@ class Lifecycle:
     def __init__(
         self,
         table: Conversations,
+        wholes: Wholes,
         writer: Writer,
         wall_clock: WallClock,
+        work: Work,
         *,
         retry_interval: float = 5.0,
+        answer_wait: float = 20.0,
+        erase_delay: float = 0.0,
         ownership: Ownership | None = None,
     ) -> None:
-        """`retry_interval`: seconds between two tries while the disk is full. One process owns all users."""
+        """`work`: who processes what has ended. Without `ownership` this process owns all users.
+
+        `retry_interval`: seconds between two tries while the disk is full; `answer_wait`: seconds that `finish` waits
+        for processing; `erase_delay`: seconds from deleting to erasing.
+        """
         self._table = table
+        self._wholes = wholes
+        self._work = work
+        self._answer_wait = answer_wait
+        self._erase_delay = erase_delay
         self._wall_clock = wall_clock
         self._ownership = ownership or Alone()
         self._current: dict[str, LiveConversation] = {}
@@ -71,6 +81,7 @@ class Lifecycle:
         """Open again what was open when the last process ended (if `reopen`), then serve until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            await nursery.start(self._work.run)
             for row in await self._table.all_unfinished() if reopen else ():
                 await self._reopen(row)
             task_status.started()
@@ -99,7 +110,7 @@ class Lifecycle:
             self._detach(current)
             self._over(current)
         for conversation in list(self._unfinished.get(uid, {}).values()):
-            await conversation.completed.wait()
+            await conversation.over.wait()
         await self._keeping.flush()
         return True
 
@@ -167,14 +178,15 @@ class Lifecycle:
 
     # What REST asks
 
-    async def finish(self, uid: str) -> ConversationRow | None:
-        """End the user's conversation now and return it, completed; None when there is nothing to end (any more).
+    async def finish(self, uid: str, id: str | None = None, *, wait: bool = True) -> ConversationRow | None:
+        """End the user's conversation now and return it; None when there is nothing to end (any more).
 
-        Also None when it is deleted meanwhile. What was said so far is transcribed first, within the configured
-        time. Cancellation leaves it ending.
+        With `id` only that one. Also None when it is deleted meanwhile. What was said so far is transcribed first,
+        within the configured time. With `wait` it is completed, or has failed, unless that takes longer than
+        `answer_wait`; then it is still `processing`, as it is without. Cancellation leaves it ending.
         """
         conversation = self._current.get(uid)
-        if conversation is None:
+        if conversation is None or id not in (None, conversation.id):
             return None
         async with trio.open_nursery() as nursery:
             for participant in conversation.participants.values():
@@ -182,21 +194,39 @@ class Lifecycle:
         if not conversation.closed:
             if not conversation.revisions:
                 return None
-            self._close(conversation)
-        await conversation.completed.wait()
-        return None if conversation.removed else conversation.row
+            self._close(conversation, forced=True)
+        await conversation.over.wait()
+        if wait:
+            await self._work.wait(uid, conversation.id, self._answer_wait)
+        return None if conversation.removed else await self._table.get(uid, conversation.id)
 
-    async def delete(self, uid: str, conversation_id: str) -> bool:
-        """Remove a conversation; False when there is none. Of one in progress, what was said so far is removed and a
-        new one begins; cancellation does not keep it.
+    async def delete(self, uid: str, conversation_id: str, *, cascade: bool = False) -> bool:
+        """Remove a conversation, with `cascade` also its memories; False when there is none.
+
+        Of one in progress, what was said so far is removed and a new one begins; cancellation does not keep it.
         """
         conversation = self._current.get(uid)
         if conversation is None or conversation.id != conversation_id:
-            return await self._table.delete(uid, conversation_id)
+            delay = self._erase_delay
+            found = await self._table.delete(uid, conversation_id, cascade=cascade, delay=delay)
+            self._work.wake()
+            return found
         self._replace(conversation)
-        self._soon(self._remove, conversation)
-        await conversation.completed.wait()
+        self._soon(self._remove, conversation, self._erase_delay)
+        await conversation.over.wait()
         return True
+
+    async def tell(self, uid: str, id: str) -> None:
+        """A conversation was completed or has failed: tell the sessions of its user that are here."""
+        current = self._current.get(uid)
+        if current is None or not current.participants:
+            return
+        whole = await self._wholes.get(uid, id)
+        if whole is None:
+            return
+        document = conversation_document(whole.row, whole.segments, whole.action_items, whole.photos)
+        for participant in list(current.participants.values()):
+            participant.notify(MemoryCreated(memory=document))
 
     # Beginning
 
@@ -205,13 +235,10 @@ class Lifecycle:
         silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
         conversation.recover(segments)
-        if row.status == IN_PROGRESS:
-            older = self._current.get(row.uid)
-            if older is not None:
-                self._close(older)
-            self._open(conversation)
-        else:
-            self._soon(self._complete, conversation, ())
+        older = self._current.get(row.uid)
+        if older is not None:
+            self._close(older)
+        self._open(conversation)
 
     def _begin(
         self, participant: Participant, language: str | None, source: str | None, timeout: int
@@ -243,7 +270,7 @@ class Lifecycle:
 
     def _over(self, conversation: LiveConversation) -> None:
         """Nothing more is done about it here."""
-        conversation.completed.set()
+        conversation.over.set()
         others = self._unfinished.get(conversation.row.uid, {})
         others.pop(conversation.id, None)
         if not others:
@@ -272,10 +299,12 @@ class Lifecycle:
                 self._detach(conversation)
                 await self._remove(conversation)
 
-    async def _remove(self, conversation: LiveConversation) -> None:
-        """Forget one that no session is in any more."""
+    async def _remove(self, conversation: LiveConversation, delay: float = 0.0) -> None:
+        """Forget one that no session is in any more; what was said in it is erased after `delay` seconds."""
         await self._keeping.flush()
-        await self._keeping.patiently(self._table.delete, conversation.row.uid, conversation.id)
+        delete = partial(self._table.delete, delay=delay)
+        await self._keeping.patiently(delete, conversation.row.uid, conversation.id)
+        self._work.wake()
         conversation.removed = True
         self._over(conversation)
 
@@ -302,37 +331,30 @@ class Lifecycle:
                 participant.move_to(following)
         return participants, following
 
-    def _close(self, conversation: LiveConversation) -> None:
+    def _close(self, conversation: LiveConversation, *, forced: bool = False) -> None:
         participants, _ = self._replace(conversation)
-        self._soon(self._complete, conversation, participants)
+        self._soon(self._hand_on, conversation, participants, forced)
 
     def _split(self, conversation: LiveConversation, by: Participant) -> OpenConversation:
         participants, following = self._replace(conversation, mover=by)
         assert following is not None, "the session that splits a conversation takes part in it"
-        self._soon(self._complete, conversation, participants)
+        self._soon(self._hand_on, conversation, participants, False)
         return following
 
-    async def _complete(self, conversation: LiveConversation, told: Sequence[Participant]) -> None:
-        """From `in_progress` over `processing` to `completed`, telling those who took part."""
-        uid, id = conversation.row.uid, conversation.id
-        await self._keeping.flush()
-        segments = await self._keeping.patiently(self._table.segments, uid, id)
-        for status, event in ((PROCESSING, MemoryProcessingStarted), (COMPLETED, MemoryCreated)):
-            conversation.row = replace(conversation.row, status=status)
-            closed = ConversationClosed(uid, id, status, conversation.row.finished_at)
-            await self._keeping.record((closed, *self._counted(conversation, status)))
-            document = conversation_document(conversation.row, segments)
-            for participant in told:
-                participant.notify(event(memory=document))
+    async def _hand_on(
+        self, conversation: LiveConversation, told: Sequence[Participant], forced: bool
+    ) -> None:
+        """From `in_progress` to `processing`, telling those who took part."""
+        row = conversation.row = replace(conversation.row, status=PROCESSING)
+        closed = ConversationClosed(row.uid, row.id, PROCESSING, row.finished_at, forced=forced)
+        await self._keeping.record((closed,))
+        segments = await self._keeping.patiently(self._table.segments, row.uid, row.id)
+        document = conversation_document(row, segments)
+        for participant in told:
+            participant.notify(MemoryProcessingStarted(memory=document))
+        self._work.wake()
         self._over(conversation)
-        log.info("conversation.completed", conversation=id, segment_count=len(segments))
-
-    def _counted(self, conversation: LiveConversation, status: str) -> tuple[UsageAdded, ...]:
-        """A completed conversation is counted once: the entry bears its id."""
-        if status != COMPLETED:
-            return ()
-        row = UsageRow(uid=conversation.row.uid, hour=self._hour(), conversations=1)
-        return (UsageAdded(f"conversation:{conversation.id}", row),)
+        log.info("conversation.ended", conversation=row.id, segment_count=len(segments))
 
     def _hour(self) -> int:
         now = self._wall_clock()

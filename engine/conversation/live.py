@@ -3,8 +3,8 @@
 Operations: sessions `join` and `leave`, `publish` segments and say when they `heard` something; the lifecycle asks
 `remaining`.
 Invariants: a segment is in a journal before `publish` returns; `revisions` names every segment given out; the
-conversation is over once `closed` is true, and nothing is published to it after that; once `completed` is set, it is
-in the database as it will stay, or, `removed`, no more.
+conversation is over once `closed` is true, and nothing is published to it after that; once `over` is set, it is
+in the database with all that was said in it, to be processed, or, `removed`, no more.
 Bounded by its own segments: an id and a number each. The segments themselves are in the database, but the last.
 """
 
@@ -45,7 +45,7 @@ class LiveConversation:
         self.participants: dict[str, Participant] = {}
         self.closed = False
         self.removed = False
-        self.completed = trio.Event()
+        self.over = trio.Event()
         self.changed = trio.Event()
         self._revisions: dict[str, int] = {}
         self._next_look = -math.inf

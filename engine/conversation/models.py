@@ -1,10 +1,16 @@
-"""Opens the models that the configuration names, for as long as a process runs."""
+"""Opens the models that the configuration names, for as long as a process runs.
+
+`Models` is what others hold of them; until its `run` has started, and without a configuration for more, conversations
+are read by rules and nothing is searched by meaning.
+"""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
 
 from engine._config_models import Embedding, Llm
-from engine.conversation.embedding import Embedder
+from engine.conversation.embedding import Embedder, EmbedderUnavailable
 from engine.conversation.embedding_minilm import MiniLm
 from engine.conversation.embedding_openai import OpenAiEmbedder
 from engine.conversation.extract import EmbeddedExtractor
@@ -14,9 +20,47 @@ from engine.conversation.llm_http import open_model_server
 from engine.conversation.llm_metrics import LlmMeter
 from engine.conversation.llm_openai import OpenAiLlm, is_configured
 from engine.conversation.structured import Extractor
+from engine.log import get_logger
 from engine.off_loop import OffLoop, worker_threads
 
-__all__ = ["extractor_for", "open_embedder", "open_llm"]
+__all__ = ["Models", "extractor_for", "open_embedder", "open_llm"]
+
+log = get_logger(__name__)
+
+
+class Models:
+    """The models of one process.
+
+    `llm` and `embedder` are None when there is none; `plain` extracts without either, `extractor` as well as can be.
+    """
+
+    def __init__(self, llm: Llm, embedding: Embedding, off_loop: OffLoop, meter: LlmMeter) -> None:
+        """`off_loop`: where conversations are read by rules."""
+        self._llm_settings = llm
+        self._embedding = embedding
+        self._off_loop = off_loop
+        self._meter = meter
+        self.llm: LlmPort | None = None
+        self.embedder: Embedder | None = None
+        self.plain: Extractor = EmbeddedExtractor(off_loop)
+
+    @property
+    def extractor(self) -> Extractor:
+        """That which asks the language model, or else the plain one."""
+        if self.llm is None:
+            return self.plain
+        return extractor_for(self.llm, self._llm_settings, self._off_loop, self._meter)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open them, then keep them open until cancelled."""
+        async with open_llm(self._llm_settings, self._meter) as self.llm, AsyncExitStack() as stack:
+            opening = open_embedder(self._embedding, self._llm_settings, self._meter)
+            try:
+                self.embedder = await stack.enter_async_context(opening)
+            except EmbedderUnavailable as error:
+                log.warning("embedding.unavailable", error=str(error), loss="no search by meaning")
+            task_status.started()
+            await trio.sleep_forever()
 
 
 @asynccontextmanager

@@ -17,6 +17,9 @@ import trio
 from engine.audio.resample import use_cache_dir, warm
 from engine.config import Config
 from engine.conversation import Lifecycle
+from engine.conversation.llm_metrics import LlmMetrics
+from engine.conversation.models import Models
+from engine.conversation.processor import Processor
 from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -54,6 +57,12 @@ Bind = Callable[[], Awaitable[list[trio.SocketListener]]]
 OFF_LOOP_THREADS = 16
 """Threads for disk and database; models and AAC have their own."""
 
+EXTRACTION_THREADS = 1
+"""Threads that read conversations by rules: Python code, of which no more than one runs at a time anyway."""
+
+ANSWER_SHARE = 2 / 3
+"""Of `web.request_timeout`, the most that a request waits for a conversation to be processed."""
+
 DRAIN_RESERVE = 0.2
 """Share of `drain_timeout` kept, after the sessions' time is over, to end connections and write journals."""
 
@@ -89,7 +98,23 @@ class Parts:
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
-        self.lifecycle = Lifecycle(store.conversations, self.writer, wall_clock, ownership=ownership)
+        self.models = Models(
+            config.llm,
+            config.embedding,
+            worker_threads(EXTRACTION_THREADS),
+            LlmMetrics(self.metrics.registry),
+        )
+        self.processor = Processor(store, self.models, config.conversation, wall_clock, self.metrics)
+        self.lifecycle = Lifecycle(
+            store.conversations,
+            store.wholes,
+            self.writer,
+            wall_clock,
+            self.processor,
+            answer_wait=min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE),
+            erase_delay=config.conversation.erase_delay,
+            ownership=ownership,
+        )
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -103,10 +128,11 @@ class Parts:
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
             self.member.attend(self.lifecycle, self.sessions, self.writer, self.metrics, self.readiness)
+        self.processor.when_done((self.member or self.lifecycle).tell)
         services = self._services()
         entrance = Entrance(config, listen_service(services), lane) if lane is not None else None
         self.http = HttpServer(create_app(services), config, entrance)
-        watch_process(self.metrics, self.sessions, self.writer)
+        watch_process(self.metrics, self.sessions, self.writer, self.processor)
         if lane is not None:
             watch_lane(self.metrics, lane)
 
@@ -215,6 +241,7 @@ class Parts:
             for vendor in self.vendors:
                 nursery.start_soon(vendor.prepare)
             nursery.start_soon(self.off_loop, self._warm_kernels)
+            await serving.start(self.models.run)
             await self._take_up(serving)
             await serving.start(check_database, self.store, self.readiness)
         if self.member is not None:

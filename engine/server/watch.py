@@ -5,6 +5,7 @@ from operator import attrgetter
 
 import trio
 
+from engine.conversation.processor import Processor
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -82,7 +83,9 @@ async def give_back_when_quiet(sessions: ListenService, off_loop: OffLoop) -> No
             await off_loop(give_back_memory)
 
 
-def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWriter) -> None:
+def watch_process(
+    metrics: Metrics, sessions: ListenService, writer: DatabaseWriter, processor: Processor
+) -> None:
     """Read the gauges from what is alive."""
     metrics.watch(
         connections_active=lambda: float(len(sessions.live())),
@@ -90,6 +93,8 @@ def watch_process(metrics: Metrics, sessions: ListenService, writer: DatabaseWri
         ring_fill_ratio=lambda: max((s.pipeline.ring_fill for s in sessions.live()), default=0.0),
         stt_lag_seconds=lambda: max((s.lag for s in sessions.live()), default=0.0),
         journal_pending_records=lambda: float(writer.statistics().pending),
+        jobs_waiting=lambda: float(processor.statistics().waiting),
+        jobs_failed=lambda: float(processor.statistics().failed),
     )
 
 

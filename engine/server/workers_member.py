@@ -1,7 +1,8 @@
 """One worker among several: what it is asked by the others, and what it asks them.
 
 Operations: `attend` gives it the parts it speaks for; `run` takes questions; `report` its progress; `admitted` is set
-when it may take clients; `serve`, `finish` and `delete` do what the web wants, at the worker that has the user.
+when it may take clients; `serve`, `finish` and `delete` do what the web wants, `tell` what processing has to tell, at
+the worker that has the user.
 Invariants: what is done to a user's live sessions or conversation is done at the worker that has them.
 Bounded by the questions there are: each is a task until it is answered.
 """
@@ -34,6 +35,7 @@ from engine.server.workers_messages import (
     Recover,
     Reported,
     Stage,
+    Tell,
     Yield,
     Yielded,
     socket_of,
@@ -139,31 +141,42 @@ class Member:
         async with connected(path, question, timeout=self._settings.handover_timeout) as frames:
             await pass_through(socket, frames)
 
-    async def finish(self, uid: str) -> ConversationRow | None:
+    async def finish(self, uid: str, id: str | None = None, *, wait: bool = True) -> ConversationRow | None:
         """See `Lifecycle`. Waits while nobody answers for the user: the request has a time limit."""
         while True:
             done: Finished | None
             there = await self.placement.whereabouts(uid)
             if there is None:
-                row = await self._lifecycle.finish(uid)
+                row = await self._lifecycle.finish(uid, id, wait=wait)
                 done = Finished(row, row is not None or await self.placement.whereabouts(uid) is None)
             else:
-                done = await self._there(there, Finish(uid), Finished)
+                done = await self._there(there, Finish(uid, id, wait), Finished)
             if done is not None and (done.row is not None or done.here):
                 return done.row
 
-    async def delete(self, uid: str, conversation_id: str) -> bool:
+    async def delete(self, uid: str, conversation_id: str, *, cascade: bool = False) -> bool:
         """See `Lifecycle`. Waits as `finish` does."""
         while True:
             done: Deleted | None
             there = await self.placement.whereabouts(uid)
             if there is None:
-                found = await self._lifecycle.delete(uid, conversation_id)
+                found = await self._lifecycle.delete(uid, conversation_id, cascade=cascade)
                 done = Deleted(found, found or await self.placement.whereabouts(uid) is None)
             else:
-                done = await self._there(there, Delete(uid, conversation_id), Deleted)
+                done = await self._there(there, Delete(uid, conversation_id, cascade), Deleted)
             if done is not None and (done.found or done.here):
                 return done.found
+
+    async def tell(self, uid: str, conversation_id: str) -> None:
+        """A conversation was processed here: tell the user's live sessions, wherever they are, once."""
+        try:
+            there = await self.placement.whereabouts(uid)
+            if there is None:
+                await self._lifecycle.tell(uid, conversation_id)
+            else:
+                await self._call(there.owner, Tell(uid, conversation_id), bool)
+        except (CallFailed, Unreachable) as error:  # a client that connects again reads it over REST
+            log.warning("processing.untold", conversation=conversation_id, error=str(error))
 
     async def _there(self, there: Elsewhere, question: object, answer: type[T]) -> T | None:
         """None when that worker did not answer; then it is time to ask again who has the user."""
@@ -185,11 +198,17 @@ class Member:
                 await frames.answer(await self.placement.taken_from(question.uid, question.to))
             case Finish():
                 here = self.placement.here(question.uid)
-                await frames.answer(Finished(await self._lifecycle.finish(question.uid), here))
+                row = await self._lifecycle.finish(question.uid, question.conversation_id, wait=question.wait)
+                await frames.answer(Finished(row, here))
             case Delete():
                 here = self.placement.here(question.uid)
-                found = await self._lifecycle.delete(question.uid, question.conversation_id)
+                found = await self._lifecycle.delete(
+                    question.uid, question.conversation_id, cascade=question.cascade
+                )
                 await frames.answer(Deleted(found, here))
+            case Tell():
+                await self._lifecycle.tell(question.uid, question.conversation_id)
+                await frames.answer(True)
             case Listen():
                 await self._host(question, frames)
             case Go():

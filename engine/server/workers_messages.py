@@ -31,6 +31,7 @@ __all__ = [
     "Reported",
     "Series",
     "Stage",
+    "Tell",
     "Yield",
     "Yielded",
     "decode_assignment",
@@ -109,9 +110,14 @@ class Yielded(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
-    """To the worker that has a user: end their conversation. Answered with `Finished`."""
+    """To the worker that has a user: end their conversation, or the one named. Answered with `Finished`.
+
+    `wait`: until it has been processed.
+    """
 
     uid: str
+    conversation_id: str | None
+    wait: bool
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -126,6 +132,7 @@ class Delete(msgspec.Struct, frozen=True, tag="delete"):
 
     uid: str
     conversation_id: str
+    cascade: bool
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -133,6 +140,13 @@ class Deleted(msgspec.Struct, frozen=True):
 
     found: bool
     here: bool
+
+
+class Tell(msgspec.Struct, frozen=True, tag="tell"):
+    """To the worker that has a user: a conversation of theirs was processed. Answered with True."""
+
+    uid: str
+    conversation_id: str
 
 
 class Listen(msgspec.Struct, frozen=True, tag="listen"):
@@ -169,7 +183,7 @@ class Measured(msgspec.Struct, frozen=True):
     families: tuple[Family, ...]
 
 
-Question = Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Listen
+Question = Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Tell | Listen
 
 
 def socket_of(folder: Path, owner: str) -> Path:

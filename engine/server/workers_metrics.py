@@ -23,7 +23,15 @@ __all__ = ["Sums", "expose", "measure"]
 SUMMED = frozenset(("counter", "histogram", "summary"))
 
 LARGEST = frozenset(
-    ("listen_ring_fill_ratio", "listen_stt_lag_seconds", "listen_draining", "python_info", "process_max_fds")
+    (
+        "listen_ring_fill_ratio",
+        "listen_stt_lag_seconds",
+        "listen_draining",
+        "listen_jobs_waiting",
+        "listen_jobs_failed",
+        "python_info",
+        "process_max_fds",
+    )
 )
 SMALLEST = frozenset(("listen_database_writable", "listen_ready", "process_start_time_seconds"))
 MEAN = frozenset(("listen_capacity_ratio",))

@@ -2,7 +2,7 @@
 
 What makes it harmless: a conversation is inserted once and never after it was deleted; a segment is replaced
 only by one of the same or a higher revision and never after it was deleted; times and status move forward
-only; a usage entry is added up once.
+only; a usage entry is added up once; a conversation that is to be processed has one job, made in the same transaction.
 
 Each statement has one text, whatever is in the batch, and takes one set of values a row: it is compiled once, and
 the database knows it after the first batch. What depends on the database (is the conversation there?) is
@@ -15,16 +15,20 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Connection,
     Dialect,
+    Integer,
+    String,
     and_,
     bindparam,
     case,
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     update,
@@ -32,9 +36,10 @@ from sqlalchemy import (
 
 from engine.store.batch import Batch, Key, Times
 from engine.store.database import upsert
+from engine.store.jobs import PROCESS
 from engine.store.prepared import Prepared
-from engine.store.records import STATUS_RANK, ConversationRow
-from engine.store.tables import conversations, deleted_conversations, segments
+from engine.store.records import PROCESSING, STATUS_RANK, ConversationRow
+from engine.store.tables import conversations, deleted_conversations, jobs, segments
 from engine.store.usage import add_usage
 from engine.wire.messages import Segment
 
@@ -81,6 +86,7 @@ class _Statements:
         self.write = Prepared(_writing(dialect.name), dialect)
         self.delete = Prepared(_deleting(dialect.name), dialect)
         self.close = {status: Prepared(_closing(status), dialect) for status in STATUS_RANK}
+        self.queue = Prepared(_queueing(dialect.name), dialect)
 
 
 @lru_cache(maxsize=8)
@@ -227,3 +233,33 @@ def _close(connection: Connection, batch: Batch) -> None:
             )
     for status, values in by_status.items():
         _statements(connection.dialect).close[status].run(connection, values)
+    _queue(connection, batch)
+
+
+def _queueing(dialect: str) -> Any:
+    """The job that processes a conversation, if that is its status; nothing when it waits already or is done."""
+    at = conversations.c.finished_at
+    values = {
+        "uid": conversations.c.uid,
+        "kind": literal(PROCESS, String),
+        "key": conversations.c.id,
+        "payload": bindparam("new_payload", type_=JSON),
+        "created_at": at,
+        "due_at": at,
+        "attempts": literal(0, Integer),
+        "failures": literal(0, Integer),
+    }
+    row = select(*(value.label(name) for name, value in values.items()))
+    there = and_(
+        _of_conversation(), conversations.c.status == PROCESSING, conversations.c.deleted_at.is_(None)
+    )
+    return upsert(dialect, jobs).from_select(list(values), row.where(there)).on_conflict_do_nothing()
+
+
+def _queue(connection: Connection, batch: Batch) -> None:
+    values = [
+        {"of_uid": uid, "of_id": id, "new_payload": {"force": changes.closed.forced}}
+        for (uid, id), changes in batch.conversations.items()
+        if changes.closed is not None and changes.closed.status == PROCESSING
+    ]
+    _statements(connection.dialect).queue.run(connection, values)

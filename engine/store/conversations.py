@@ -1,7 +1,7 @@
 """Conversations and their segments.
 
 Invariants: every statement about one user's conversation names the uid. What is deleted stays deleted, also
-when an older journal is replayed.
+when an older journal is replayed, and is read by nobody from then on, whether it is erased already or not.
 Bounded: a page has at most `PAGE_LIMIT` conversations; the marks of deleted conversations go once no journal
 is older (`forget_deleted`).
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
@@ -19,7 +19,6 @@ from sqlalchemy import (
     delete,
     false,
     func,
-    insert,
     select,
     true,
     update,
@@ -28,12 +27,11 @@ from sqlalchemy import (
 from engine.store.apply import apply_batch, insert_conversations
 from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
+from engine.store.erasing import hide
 from engine.store.keyed import one_of
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
-    MERGING,
-    PROCESSING,
     STATUS_RANK,
     ConversationRow,
     JournalRecord,
@@ -82,7 +80,7 @@ class Conversations:
 
     async def segments(self, uid: str, id: str) -> Segments:
         """Its segments by start time, equal ones in the order they first came."""
-        return (await self._database.read(segments_of, [(uid, id)])).get((uid, id), [])
+        return await self._database.read(_segments_unless_deleted, uid, id)
 
     async def with_segments(
         self, rows: Sequence[ConversationRow]
@@ -126,15 +124,17 @@ class Conversations:
         return await self._latest(uid, COMPLETED)
 
     async def _latest(self, uid: str, status: str) -> ConversationRow | None:
-        query = select(conversations).where(conversations.c.uid == uid, conversations.c.status == status)
+        query = select(conversations).where(
+            conversations.c.uid == uid, conversations.c.status == status, NOT_DELETED
+        )
         return await self._database.read(_first, _newest_first(query).limit(1))
 
     async def all_unfinished(self) -> Rows:
-        """Every user's conversations that are in progress or being processed, oldest first."""
+        """Every user's conversations that are in progress, oldest first."""
         return await self._database.read(_all, _unfinished())
 
     async def unfinished(self, uid: str) -> Rows:
-        """One user's conversations that are in progress or being processed, oldest first."""
+        """One user's conversations that are in progress, oldest first."""
         return await self._database.read(_all, _unfinished().where(conversations.c.uid == uid))
 
     async def apply(self, records: Sequence[JournalRecord]) -> int:
@@ -175,17 +175,23 @@ class Conversations:
             statement = statement.where(conversations.c.status.in_(expected))
         return await self._database.write(_changed, statement)
 
-    async def delete(self, uid: str, id: str) -> bool:
-        """Remove a conversation with its segments for good; False when there was none."""
-        return await self._database.write(_delete, uid, id, self._now())
+    async def delete(self, uid: str, id: str, *, cascade: bool = False, delay: float = 0.0) -> bool:
+        """Delete a conversation with its action items; False when there was none.
+
+        `cascade`: also the memories that were made of it. Its rows are erased after `delay` seconds, now for 0.
+        """
+        return await self._database.write(_delete, uid, id, self._now(), cascade, delay)
+
+
+NOT_DELETED = conversations.c.deleted_at.is_(None)
 
 
 def _is(uid: str, id: str) -> ColumnElement[bool]:
-    return and_(conversations.c.uid == uid, conversations.c.id == id)
+    return and_(conversations.c.uid == uid, conversations.c.id == id, NOT_DELETED)
 
 
 def _filter(uid: str, **chosen: Unpack[Chosen]) -> ColumnElement[bool]:
-    of, terms = conversations.c, [conversations.c.uid == uid]
+    of, terms = conversations.c, [conversations.c.uid == uid, NOT_DELETED]
     if (statuses := chosen.get("statuses")) is not None:
         terms.append(of.status.in_(statuses))
     if (sources := chosen.get("sources")) is not None:
@@ -208,7 +214,7 @@ def _newest_first(query: Select[Any]) -> Select[Any]:
 
 
 def _unfinished() -> Select[Any]:
-    query = select(conversations).where(conversations.c.status.in_([IN_PROGRESS, PROCESSING, MERGING]))
+    query = select(conversations).where(conversations.c.status == IN_PROGRESS, NOT_DELETED)
     return query.order_by(conversations.c.created_at, conversations.c.id)
 
 
@@ -232,6 +238,12 @@ def _resume(connection: Connection, uid: str, id: str, timeout_seconds: int) -> 
     there = and_(_is(uid, id), conversations.c.status == IN_PROGRESS)
     connection.execute(update(conversations).where(there).values(timeout_seconds=timeout_seconds))
     return _first(connection, select(conversations).where(there))
+
+
+def _segments_unless_deleted(connection: Connection, uid: str, id: str) -> list[Segment]:
+    if connection.execute(select(conversations.c.id).where(_is(uid, id))).first() is None:
+        return []
+    return segments_of(connection, [(uid, id)]).get((uid, id), [])
 
 
 def segments_of(
@@ -265,12 +277,8 @@ def _segment(row: Row[Any]) -> Segment:
     )
 
 
-def _delete(connection: Connection, uid: str, id: str, now: int) -> bool:
-    if not _changed(connection, delete(conversations).where(_is(uid, id))):
-        return False
-    connection.execute(delete(segments).where(segments.c.uid == uid, segments.c.conversation_id == id))
-    connection.execute(insert(deleted_conversations).values(uid=uid, id=id, deleted_at=now))
-    return True
+def _delete(connection: Connection, uid: str, id: str, now: int, cascade: bool, delay: float) -> bool:
+    return hide(connection, uid, id, now=now, cascade=cascade, delay=delay)
 
 
 def forget_deleted(connection: Connection, before: int) -> None:

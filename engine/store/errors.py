@@ -26,3 +26,7 @@ class JournalFull(Exception):
 
 class WriterFull(Exception):
     """The database is down, the journal could not take the record either, and memory's share is used up."""
+
+
+class ClaimLost(Exception):
+    """A job was claimed by somebody else meanwhile; nothing was written for it. The text is its key."""

@@ -6,8 +6,8 @@ r"""Work that is done once, whatever dies meanwhile: rows that are claimed for a
              +--claim ran out+
 
 Operations: `add`, `claim`, `renew`, then one of `done`, `retry`, `failed`; `revive` and `discard` what has failed;
-`next_due`, `find` and `list_failed` to look. `finish` does what `done` does inside somebody else's transaction, so
-that the work's result and its end are one commit: then it takes effect once.
+`next_due`, `find`, `counts` and `list_failed` to look. `finish` does what `done` does inside somebody else's
+transaction, so that the work's result and its end are one commit: then it takes effect once.
 Invariants: a job is known by its user, kind and key, and adding one that is there changes nothing. A claim is good
 until `due_at`, which is moved ahead by it: a job whose owner died is due again by itself. `attempts` grows with
 each claim and is the claim's token: whoever was too slow has lost it, and can neither end nor prolong the job.
@@ -25,7 +25,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 from engine.store.database import MICROSECONDS, Database, WallClock, upsert
 from engine.store.tables import jobs
 
-__all__ = ["Job", "Jobs", "finish"]
+__all__ = ["ERASE", "PROCESS", "Job", "Jobs", "add", "discard", "fail", "finish"]
+
+PROCESS = "process"
+"""The kind of job that processes the conversation whose id is its key; `force` in the payload: never discard it."""
+ERASE = "erase"
+"""The kind of job that erases the deleted conversation whose id is its key."""
 
 ERROR_CHARACTERS = 500
 """An error's text is cut after so many."""
@@ -93,8 +98,7 @@ class Jobs:
 
     async def failed(self, job: Job, error: str) -> bool:
         """It did not work and is not tried again, but kept to be looked at. False when the claim was lost."""
-        changes = {"due_at": None, "owner": None, "failed_at": self._now()} | _failure(job, error)
-        return await self._database.write(_change, job, changes)
+        return await self._database.write(fail, job, error, self._now())
 
     async def revive(self, uid: str, kind: str, key: str) -> bool:
         """Have a failed one tried from the beginning; False when there is none."""
@@ -103,7 +107,7 @@ class Jobs:
 
     async def discard(self, uid: str, kind: str, key: str) -> bool:
         """Forget a job in whatever state; False when there is none. Who works on it has lost its claim."""
-        return await self._database.write(_discard, uid, kind, key)
+        return await self._database.write(discard, uid, kind, key)
 
     async def next_due(self, kinds: Collection[str]) -> int | None:
         """When the next one can be claimed (µs since the epoch, maybe in the past); None: nothing waits."""
@@ -112,6 +116,10 @@ class Jobs:
     async def find(self, uid: str, kind: str, key: str) -> Job | None:
         """One job, if it is not done."""
         return await self._database.read(_find, uid, kind, key)
+
+    async def counts(self, kinds: Collection[str]) -> tuple[int, int]:
+        """How many jobs of these kinds are to be done or being done, and how many have failed for good."""
+        return await self._database.read(_counts, tuple(kinds))
 
     async def list_failed(self, uid: str | None = None, limit: int = 100) -> list[Job]:
         """What failed for good, the latest first, of one user or of all."""
@@ -135,6 +143,11 @@ def add(connection: Connection, job: Job) -> bool:
 def finish(connection: Connection, job: Job) -> bool:
     """Remove `job` if the claim is still good; a caller who gets False must undo what it did: raise."""
     return bool(connection.execute(delete(jobs).where(_is_claimed(job)).returning(jobs.c.key)).all())
+
+
+def fail(connection: Connection, job: Job, error: str, now: int) -> bool:
+    """As `Jobs.failed`, at the time `now`. For use in another's transaction, which a False must undo."""
+    return _change(connection, job, {"due_at": None, "owner": None, "failed_at": now} | _failure(job, error))
 
 
 def _claim(
@@ -164,13 +177,20 @@ def _revive(connection: Connection, uid: str, kind: str, key: str, changes: Mapp
     return bool(connection.execute(statement.returning(jobs.c.key)).all())
 
 
-def _discard(connection: Connection, uid: str, kind: str, key: str) -> bool:
+def discard(connection: Connection, uid: str, kind: str, key: str) -> bool:
+    """As `Jobs.discard`. For use in another's transaction."""
     statement = delete(jobs).where(_named(uid, kind, key)).returning(jobs.c.key)
     return bool(connection.execute(statement).all())
 
 
 def _next_due(connection: Connection, kinds: tuple[str, ...]) -> int | None:
     return connection.execute(select(func.min(jobs.c.due_at)).where(jobs.c.kind.in_(kinds))).scalar()
+
+
+def _counts(connection: Connection, kinds: tuple[str, ...]) -> tuple[int, int]:
+    count = select(func.count(jobs.c.due_at), func.count(jobs.c.failed_at)).where(jobs.c.kind.in_(kinds))
+    waiting, failed = connection.execute(count).one()
+    return int(waiting), int(failed)
 
 
 def _find(connection: Connection, uid: str, kind: str, key: str) -> Job | None:

@@ -122,13 +122,17 @@ class SegmentsDeleted(msgspec.Struct, frozen=True, tag="deleted"):
 
 
 class ConversationClosed(msgspec.Struct, frozen=True, tag="closed"):
-    """A conversation left `in_progress`: it is now `processing`, `completed` or `failed`."""
+    """A conversation left `in_progress`: it is now `processing`, `completed` or `failed`.
+
+    With `processing` comes the job that does it. `forced`: its owner asked for it, so it is never discarded.
+    """
 
     uid: str
     conversation_id: str
     status: str
     finished_at: int
     discarded: bool = False
+    forced: bool = False
 
 
 class UsageAdded(msgspec.Struct, frozen=True, tag="usage"):

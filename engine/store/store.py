@@ -21,6 +21,7 @@ from engine.store.memories import Memories
 from engine.store.messages import Messages
 from engine.store.people import People
 from engine.store.photos import Photos
+from engine.store.processing import Processing
 from engine.store.tables import probes
 from engine.store.texts import Texts
 from engine.store.tokens import Tokens
@@ -55,6 +56,7 @@ class Store:
     texts: Texts
     wholes: Wholes
     edits: Edits
+    processing: Processing
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Store:
         self.user_data = UserData(database, data_dir / FOLDER, now)
         self.wholes = Wholes(database)
         self.edits = Edits(database, now)
+        self.processing = Processing(database, now)
 
     @classmethod
     async def open(

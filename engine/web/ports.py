@@ -59,12 +59,15 @@ class Conversations(Protocol):
 class Lifecycle(Protocol):
     """Changing conversations, live ones among them."""
 
-    async def finish(self, uid: str) -> ConversationRow | None:
-        """End the user's conversation in progress; None when there is none."""
+    async def finish(self, uid: str, id: str | None = None, *, wait: bool = True) -> ConversationRow | None:
+        """End the user's conversation in progress, with `id` only that one; None when there is none.
+
+        With `wait` it is processed when this returns, or still `processing` when that took too long.
+        """
         ...
 
-    async def delete(self, uid: str, conversation_id: str) -> bool:
-        """Whether there was one."""
+    async def delete(self, uid: str, conversation_id: str, *, cascade: bool = False) -> bool:
+        """Whether there was one. `cascade`: with the memories that were made of it."""
         ...
 
 

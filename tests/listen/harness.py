@@ -13,6 +13,9 @@ import trio.testing
 
 from engine.config import Config, Limits, Session, Stt
 from engine.conversation.lifecycle import Lifecycle
+from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.models import Models
+from engine.conversation.processor import Processor
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
 from engine.listen.unpacking import Unpacking
@@ -174,6 +177,12 @@ class Server:
         return list(await self.store.conversations.with_segments(await self.store.conversations.list(uid)))
 
 
+def processor_over(store: Store, config: Config) -> Processor:
+    """Reads conversations by rules, without a thread; nothing is searched by meaning."""
+    models = Models(config.llm, config.embedding, inline, NoMeter())
+    return Processor(store, models, config.conversation, wall_clock, Metrics())
+
+
 @asynccontextmanager
 async def server(
     tmp_path: Path,
@@ -192,7 +201,9 @@ async def server(
     store = await Store.open(tmp_path, inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
     await writer.recover()
-    lifecycle = Lifecycle(store.conversations, writer, wall_clock)
+    processor = processor_over(store, config)
+    lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
+    processor.when_done(lifecycle.tell)
     service = ListenService(
         config,
         vendors,

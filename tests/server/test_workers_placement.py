@@ -24,7 +24,7 @@ from engine.testing import ScriptedVendor, script_of
 from engine.transcript.words import Word
 from engine.web import Readiness
 from engine.wire import Refusal
-from tests.listen.harness import MemorySocket, inline, parameters, wall_clock
+from tests.listen.harness import MemorySocket, inline, parameters, processor_over, wall_clock
 from tests.listen.test_session import talk
 
 LEASE = 9.0
@@ -45,7 +45,11 @@ class Site:
         self._sites = sites
         self._name = name
         self.placement = member.placement = Placement(name, store.leases, member, settings, self._ask)
-        self.lifecycle = Lifecycle(store.conversations, self.writer, wall_clock, ownership=self.placement)
+        processor = processor_over(store, config)
+        self.lifecycle = Lifecycle(
+            store.conversations, store.wholes, self.writer, wall_clock, processor, ownership=self.placement
+        )
+        processor.when_done(self.lifecycle.tell)
         metrics = Metrics()
         vendor = ScriptedVendor(script_of([Word("Word.", 0, SAMPLE_RATE // 2)]))
         self.service = ListenService(

@@ -245,7 +245,8 @@ async def test_the_latest_ones_and_the_unfinished_ones_are_found(store: Store) -
             opened("done", created_at=NOW + 3, status=COMPLETED),
             opened("later", created_at=NOW + 4, status=COMPLETED),
             opened("bad", created_at=NOW + 5, status=FAILED),
-            opened("theirs", uid="u2", created_at=NOW + 6, status=PROCESSING),
+            opened("ended", created_at=NOW + 6, status=PROCESSING),
+            opened("theirs", uid="u2", created_at=NOW + 7),
         ]
     )
     in_progress = await store.conversations.latest_in_progress("u1")

@@ -10,8 +10,12 @@ import trio
 
 from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
+from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.models import Models
+from engine.conversation.processor import Processor
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.metrics import Metrics
+from engine.off_loop import worker_threads
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
@@ -137,12 +141,16 @@ async def site(
     if filled is not None:
         await filled(store)
     writer = DatabaseWriter(store, off_loop, write_interval=0.01)
-    lifecycle = Lifecycle(store.conversations, writer, wall_clock)
+    metrics = Metrics()
+    models = Models(config.llm, config.embedding, worker_threads(1), NoMeter())
+    processor = Processor(store, models, config.conversation, wall_clock, metrics)
+    lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
+    processor.when_done(lifecycle.tell)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
     services = Services(
         config=config,
-        metrics=Metrics(),
+        metrics=metrics,
         readiness=readiness,
         sessions=sessions,
         conversations=store.conversations,

@@ -1,0 +1,195 @@
+"""Does the jobs of conversations: processes those that have ended, erases those that were deleted.
+
+Operations: `run` works until cancelled; `wake` says that there is a job; `wait` for one conversation's; `when_done` is
+told of each that was completed or has failed here. How jobs are claimed, tried again and given up is
+`engine.conversation.job_runner`'s; any process may process any user's conversation.
+Bounded: two conversations of one user are extracted beside each other and kept one after the other, so that the
+second knows the memories of the first.
+Known doubts: reading a very long conversation by rules holds the interpreter's lock for most of some seconds, a few
+milliseconds at a time.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import trio
+
+from engine._config_conversation import Conversation as Settings
+from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
+from engine.conversation.llm import LlmError
+from engine.conversation.models import Models
+from engine.conversation.ports import (
+    Clock,
+    Conversations,
+    Jobs,
+    Memories,
+    Owners,
+    People,
+    Photos,
+    Processing,
+)
+from engine.conversation.process import Material, extract, processed
+from engine.conversation.structured import Extraction
+from engine.conversation.vector_search import Vectors
+from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable
+from engine.store.jobs import ERASE, PROCESS, Job
+from engine.store.processing import Processed
+
+__all__ = ["Processor", "Shelves"]
+
+log = get_logger(__name__)
+
+Told = Callable[[str, str], Awaitable[None]]
+
+
+class Shelves(Protocol):
+    """Where what is processed lies. `engine.store.Store` is one."""
+
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def processing(self) -> Processing: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def photos(self) -> Photos: ...
+    @property
+    def memories(self) -> Memories: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def users(self) -> Owners: ...
+    @property
+    def vectors(self) -> Vectors: ...
+
+
+class Processor:
+    """One per process. Implements `Handler` for `PROCESS`."""
+
+    def __init__(
+        self, shelves: Shelves, models: Models, settings: Settings, wall_clock: Clock, meter: Meter
+    ) -> None:
+        self._shelves = shelves
+        self._models = models
+        self._settings = settings
+        self._wall_clock = wall_clock
+        self._keeping: dict[str, tuple[trio.Lock, int]] = {}
+        self._told: list[Told] = []
+        self.jobs = JobRunner(shelves.jobs, settings, wall_clock, meter)
+        self.jobs.add(PROCESS, self)
+        self.jobs.add(ERASE, _Eraser(shelves))
+
+    def when_done(self, told: Told) -> None:
+        """Call `told` with the uid and id of each conversation that was completed or has failed here."""
+        self._told.append(told)
+
+    def wake(self) -> None:
+        """There is a job to be done."""
+        self.jobs.wake()
+
+    def statistics(self) -> JobStatistics:
+        """What there is to be done."""
+        return self.jobs.statistics()
+
+    async def wait(self, uid: str, id: str, seconds: float) -> None:
+        """Return once the conversation is not being processed any more, wherever that is done, or time is up.
+
+        Raises `DatabaseUnavailable`.
+        """
+        await self.jobs.wait(uid, PROCESS, id, seconds)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled, beginning with what an earlier process left."""
+        task_status.started()
+        while True:
+            try:
+                await self._shelves.processing.sweep()
+            except DatabaseUnavailable as error:
+                log.warning("jobs.waiting_for_database", error=str(error))
+                await trio.sleep(self._settings.claim_time)
+            else:
+                break
+        await self.jobs.run()
+
+    async def do(self, job: Job) -> str:
+        """See `Handler`."""
+        shelves, uid, id = self._shelves, job.uid, job.key
+        row = await shelves.conversations.get(uid, id)
+        if row is None:
+            await shelves.jobs.done(job)
+            return "gone"
+        material = Material(
+            row=row,
+            segments=await shelves.conversations.segments(uid, id),
+            photos=await shelves.photos.of_conversation(uid, id),
+            owner=await shelves.users.get(uid),
+            people=await shelves.people.names(uid),
+        )
+        force = bool(job.payload.get("force"))
+        language = job.payload.get("language")
+        models = self._models
+        found = await extract(material, models.extractor, models.plain, force=force, language=language)
+        for notice in found.notices:
+            log.info("processing.notice", conversation=id, notice=notice)
+        async with self._one_at_a_time(uid):
+            done = await self._made(job, material, found, force)
+            await shelves.processing.finish(job, done, source_delay=self._settings.erase_delay)
+        discarded = bool(done.changes["discarded"])
+        count = len(material.segments)
+        log.info("conversation.completed", conversation=id, segment_count=count, discarded=discarded)
+        return "discarded" if discarded else "completed"
+
+    async def _made(self, job: Job, material: Material, found: Extraction, force: bool) -> Processed:
+        """With vectors; without them when at the last try there is still no service to make them."""
+        shelves, now = self._shelves, self._wall_clock()
+        arguments = shelves.vectors, shelves.memories
+        try:
+            return await processed(material, found, self._models.embedder, *arguments, now=now, force=force)
+        except LlmError as error:
+            if job.failures + 1 < self._settings.tries:
+                raise
+            log.error("conversation.without_vectors", conversation=job.key, error=str(error))
+            return await processed(material, found, None, *arguments, now=now, force=force, later=True)
+
+    async def give_up(self, job: Job, reason: str) -> None:
+        """See `Handler`."""
+        await self._shelves.processing.fail(job, reason)
+        log.error("conversation.failed", conversation=job.key, reason=reason)
+
+    async def after(self, job: Job) -> None:
+        """See `Handler`."""
+        for told in self._told:
+            await told(job.uid, job.key)
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, uid: str) -> AsyncIterator[None]:
+        lock, users = self._keeping.get(uid, (trio.Lock(), 0))
+        self._keeping[uid] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._keeping.pop(uid)
+            if users > 1:
+                self._keeping[uid] = lock, users - 1
+
+
+class _Eraser:
+    """Implements `Handler` for `ERASE`."""
+
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves = shelves
+
+    async def do(self, job: Job) -> str:
+        """See `Handler`."""
+        await self._shelves.processing.erase_due(job)
+        return "completed"
+
+    async def give_up(self, job: Job, reason: str) -> None:
+        """See `Handler`."""
+        await self._shelves.jobs.failed(job, reason)
+
+    async def after(self, job: Job) -> None:
+        """See `Handler`. Nobody waits for it."""
