@@ -1,4 +1,4 @@
-"""The section about REST; `engine.config` puts it in the tree.
+"""The sections about REST and about what users may use; `engine.config` puts them in the tree.
 
 As in `engine._config_sections`, every leaf carries its meaning and bounds. Times are seconds.
 """
@@ -50,3 +50,12 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_timeout: Annotated[
         float, Meta(gt=0, le=600, description="An idle HTTP connection is closed after this long.")
     ] = 5.0
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """How much users may have transcribed; what is made of more is locked: listed, but not to be read."""
+
+    audio_minutes: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Audio of one user in a calendar month (UTC), in minutes; 0: any."),
+    ] = 0.0

@@ -36,7 +36,7 @@ from engine._config_sections import (
     Watch,
 )
 from engine._config_supervisor import Supervisor
-from engine._config_web import Web
+from engine._config_web import Quota, Web
 from engine.capacity import read_capacity
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Llm",
     "Local",
     "Problem",
+    "Quota",
     "Resolved",
     "Session",
     "Soniox",
@@ -179,6 +180,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: Supervisor = msgspec.field(default_factory=Supervisor)
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)
+    quota: Quota = msgspec.field(default_factory=Quota)
     watch: Watch = msgspec.field(default_factory=Watch)
 
     def __post_init__(self) -> None:

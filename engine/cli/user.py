@@ -1,4 +1,4 @@
-"""`listen user show | export | delete`: all that is kept of one user."""
+"""`listen user show | export | unlock | delete`: all that is kept of one user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Uid = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Show, export or delete all of one user.", rich_markup_mode="rich"
+    no_args_is_help=True, help="Show, export, unlock or delete all of one user.", rich_markup_mode="rich"
 )
 
 
@@ -92,6 +92,18 @@ async def _export(store: Store, uid: str, out: Path | None) -> None:
         async for piece in store.user_data.export(uid):
             await file.write(piece)
         await file.flush()
+
+
+@app.command()
+def unlock(uid: Uid, config: options.ConfigFile = None, data_dir: options.DataDir = None) -> None:
+    """Unlock the conversations that a user made while over the quota, and what was drawn from them.
+
+    \b
+    Examples:
+      listen user unlock ada
+    """
+    count = with_store(config, data_dir, lambda store: store.locking.unlock(uid))
+    typer.echo(f"Unlocked {count} conversation{'' if count == 1 else 's'} of {uid!r}.")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from engine.store.indexed import Indexing
 from engine.store.jobs import Jobs
 from engine.store.journal import FOLDER
 from engine.store.leases import Leases
+from engine.store.locking import Locking
 from engine.store.memories import Memories
 from engine.store.messages import Messages
 from engine.store.people import People
@@ -53,6 +54,7 @@ class Store:
     goals: Goals
     messages: Messages
     idempotency: Idempotency
+    locking: Locking
     texts: Texts
     wholes: Wholes
     edits: Edits
@@ -86,6 +88,7 @@ class Store:
         self.goals = Goals(database)
         self.messages = Messages(database)
         self.idempotency = Idempotency(database, now)
+        self.locking = Locking(database)
         self.texts = Texts(database)
         self.user_data = UserData(database, data_dir / FOLDER, now)
         self.wholes = Wholes(database)

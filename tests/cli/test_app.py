@@ -47,6 +47,10 @@ def test_all_commands_are_there() -> None:
         ("token", "create"),
         ("token", "list"),
         ("token", "revoke"),
+        ("user", "show"),
+        ("user", "export"),
+        ("user", "unlock"),
+        ("user", "delete"),
     }
 
 

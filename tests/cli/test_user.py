@@ -59,6 +59,12 @@ def test_of_an_unknown_user_nothing_is_exported(listen: Listen, tmp_path: Path) 
     assert not (tmp_path / "eve.json").exists()
 
 
+def test_what_is_locked_of_a_user_is_unlocked(listen: Listen, data_dir: Path) -> None:
+    keep(data_dir, conversation("c1", "ada", status=COMPLETED, is_locked=True))
+    assert "Unlocked 1 conversation of 'ada'." in listen("user", "unlock", "ada").out
+    assert "Unlocked 0 conversations of 'ada'." in listen("user", "unlock", "ada").out
+
+
 @pytest.mark.usefixtures("kept")
 def test_a_deleted_user_is_in_no_file_of_the_data_directory(listen: Listen, data_dir: Path) -> None:
     outcome = listen("user", "delete", "ada", "--yes")
