@@ -104,9 +104,11 @@ def _as(uid: str | None) -> dict[str, str]:
 _template: bytes | None = None
 
 
-async def open_store(data_dir: Path) -> Store:
+async def open_store(data_dir: Path, url: str = "") -> Store:
     """A fresh store; only the first one of a run goes through the migrations."""
     global _template
+    if url:
+        return await Store.open(data_dir, off_loop, url=url)
     if _template is None:
         await (await Store.open(data_dir, off_loop)).close()
         _template = (data_dir / DATABASE_FILE).read_bytes()
@@ -124,11 +126,13 @@ async def site(
     web: Web | None = None,
     usage: Usage | None = None,
     lane: bool = False,
+    database_url: str = "",
     **session: Any,
 ) -> AsyncIterator[Site]:
     """Serve until the block ends. `filled` puts things in the store before conversations are taken up.
 
-    `lane`: listen sockets come in by the native lane.
+    `lane`: listen sockets come in by the native lane. `database_url`: of an empty PostgreSQL database; else it is
+    SQLite.
     """
     config = Config(
         data_dir=data_dir,
@@ -137,7 +141,7 @@ async def site(
         limits=Limits(sessions=4),
         web=web or Web(),
     )
-    store = await open_store(data_dir)
+    store = await open_store(data_dir, database_url)
     if filled is not None:
         await filled(store)
     writer = DatabaseWriter(store, off_loop, write_interval=0.01)
