@@ -158,6 +158,7 @@ REFUSED = {"folders_post_reorder": 422}
 """Operations that take ids in their body alone, and how those of another user are refused."""
 
 WITHOUT_TEXT = {
+    "developer_goals_get_history",
     "goals_get_history",
     "settings_get_cloud_sync",
     "settings_get_language",
