@@ -19,7 +19,11 @@ from tests.web.fuzzing import fuzz
 from tests.web.serving import site
 
 UID = "alice"
-UNLIMITED = Web(requests_per_minute=1_000_000)
+UNLIMITED = Web(
+    requests_per_minute=1_000_000,
+    developer_requests_per_minute=1_000_000,
+    developer_requests_per_day=100_000_000,
+)
 
 
 async def fill_store(tmp_path: Path, url: str, store: Store) -> None:
