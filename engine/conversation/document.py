@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.store.records import ConversationRow
 from engine.store.user_records import ActionItemRow, PhotoRow
+from engine.store.whole import Whole
 from engine.wire.documents import (
     ActionItemDocument,
     AppResult,
@@ -20,7 +21,15 @@ from engine.wire.documents import (
 )
 from engine.wire.messages import Segment
 
-__all__ = ["conversation_document", "instant", "iso_time", "photo_document", "shared_document"]
+__all__ = [
+    "conversation_document",
+    "instant",
+    "iso_time",
+    "photo_document",
+    "shared_document",
+    "teaser_document",
+    "whole_document",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,6 +78,25 @@ def conversation_document(
         status=row.status,
         is_locked=row.is_locked,
         folder_id=row.folder_id,
+    )
+
+
+def whole_document(whole: Whole) -> ConversationDocument:
+    """The document of a conversation as it was read; of a locked one what `teaser_document` leaves."""
+    document = conversation_document(whole.row, whole.segments, whole.action_items, whole.photos)
+    return teaser_document(document) if whole.row.is_locked else document
+
+
+def teaser_document(document: ConversationDocument) -> ConversationDocument:
+    """What lists show of a locked conversation: that it is there, and what it was about."""
+    return replace(
+        document,
+        structured=replace(document.structured, action_items=(), events=()),
+        transcript_segments=(),
+        photos=(),
+        apps_results=(),
+        plugins_results=(),
+        suggested_summarization_apps=(),
     )
 
 

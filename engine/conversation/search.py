@@ -13,7 +13,7 @@ Bounded: `NEAREST` by meaning and `engine.store.texts.SEARCH_LIMIT` by words go 
 Known doubts: a question in another language than the conversation is found as far as the embedding model knows both.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -98,7 +98,8 @@ class Search:
     nothing has any of them, the search is made without them.
     """
 
-    def __init__(self, store: SearchStore, embedder: Embedder | None) -> None:
+    def __init__(self, store: SearchStore, embedder: Callable[[], Embedder | None]) -> None:
+        """`embedder` is asked at each search: a model is there once it was loaded."""
         self._store = store
         self._embedder = embedder
 
@@ -164,11 +165,12 @@ class Search:
         self, uid: str, text: str, kind: VectorKind, k: int, filter: VectorFilter
     ) -> list[VectorHit] | None:
         """None where there is no model to ask."""
-        if self._embedder is None or not text.strip():
+        embedder = self._embedder()
+        if embedder is None or not text.strip():
             return None
         try:
             return await search_by_meaning(
-                self._store.vectors, self._embedder, uid, text, kind=kind, k=k, filter=filter
+                self._store.vectors, embedder, uid, text, kind=kind, k=k, filter=filter
             )
         except LlmError as error:
             log.warning("search.without_meaning", error=str(error))

@@ -20,6 +20,7 @@ from engine.conversation import Lifecycle
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
+from engine.conversation.search import Search
 from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -163,6 +164,9 @@ class Parts:
             readiness=self.readiness,
             sessions=self.member or self.sessions,
             conversations=self.store.conversations,
+            wholes=self.store.wholes,
+            edits=self.store.edits,
+            search=Search(self.store, lambda: self.models.embedder),
             lifecycle=self.member or self.lifecycle,
             tokens=self.store.tokens,
             usage=self.store.usage,

@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 from engine.listen.ports import ClientSocket
 from engine.web.api import Api
 from engine.web.auth import Authenticator
+from engine.web.conversation_edits import conversation_edits
 from engine.web.conversations import conversations
 from engine.web.developer import developer_routes
 from engine.web.developer_keys import developer_keys
@@ -20,6 +21,7 @@ from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit, limited
 from engine.web.record_routes import record_routes
+from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
 
@@ -56,7 +58,6 @@ def create_app(services: Services) -> ListenApp:
     authenticator = Authenticator(config.auth, services.tokens)
     app.register_blueprint(health(services.readiness, services.metrics, services.exposition))
     app.register_blueprint(listen(services, authenticator))
-    app.register_blueprint(conversations(services, authenticator))
     once = Once(services.records.idempotency, config.web.request_timeout)
     for api in apis(services, authenticator):
         api.once = once
@@ -68,7 +69,13 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     """All routes of REST that stand in the OpenAPI document. `identify` counts requests against the user's limit."""
     limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
     identify = limited(authenticator.identify_request, limit)
-    groups = [usage(services.usage, identify), *record_routes(services, identify)]
+    groups = [
+        conversations(services, identify),
+        conversation_edits(services, identify),
+        search(services, identify),
+        usage(services.usage, identify),
+        *record_routes(services, identify),
+    ]
     groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
     return [*groups, documents(groups, identify)]
 

@@ -1,109 +1,241 @@
-"""/v1/conversations: the user's own conversations, newest first, and ending the one in progress."""
+"""/v1/conversations: the user's own conversations, newest first, one of them whole, and ending the one in progress."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
-from quart import Blueprint, Response, current_app, request
+from msgspec import Meta
+from quart import Response, current_app
 
-from engine.conversation.document import conversation_document
-from engine.store.records import COMPLETED, PROCESSING, STATUS_RANK, ConversationRow
-from engine.web.auth import Authenticator
-from engine.web.errors import ApiError, json_response
-from engine.web.ports import Conversations, Services
-from engine.web.query import Query
+from engine.conversation.analytics import ConversationAnalytics, analytics_of
+from engine.conversation.document import (
+    conversation_document,
+    photo_document,
+    shared_document,
+    whole_document,
+)
+from engine.off_loop import OffLoop
+from engine.store.conversations import Chosen
+from engine.store.records import ConversationRow
+from engine.store.whole import Whole
+from engine.web.answers import locked, missing
+from engine.web.api import Api, Identify
+from engine.web.conversation_ports import Wholes
+from engine.web.errors import ApiError
+from engine.web.ports import Services
+from engine.web.reading import micros
+from engine.wire import ConversationDocument, Segment
+from engine.wire.documents import PhotoDocument
 
-__all__ = ["conversations"]
+__all__ = ["Status", "conversations", "unlocked"]
 
 PAGE_DEFAULT, PAGE_LIMIT = 100, 1000
-DEFAULT_STATUSES = (PROCESSING, COMPLETED)
-BATCH = 20
-"""Conversations whose segments are in memory at once while a list is sent."""
+BATCH = 25
+"""Conversations that are in memory whole at once while a list is sent."""
+JSON = "application/json"
+
+Status = Literal["in_progress", "processing", "merging", "completed", "failed"]
 
 
-class _Filter(msgspec.Struct, frozen=True):
-    """Which conversations; an empty `statuses` in the query means any, as clients that exist send it."""
+class Filter(msgspec.Struct, frozen=True):
+    """Which conversations; an empty `statuses` means any, as clients that exist send it. Bounds are inclusive."""
 
-    statuses: tuple[str, ...] | None
-    start: int | None
-    end: int | None
-    include_discarded: bool
+    statuses: tuple[Status, ...] = ("processing", "completed")
+    sources: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
+    include_discarded: bool = True
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    folder_id: str | None = None
+    starred: bool | None = None
 
-    @classmethod
-    def of(cls, query: Query) -> "_Filter":
-        return cls(
-            statuses=query.choices("statuses", DEFAULT_STATUSES, STATUS_RANK) or None,
-            start=query.moment("start_date"),
-            end=query.moment("end_date"),
-            include_discarded=query.boolean("include_discarded", True),
+    @property
+    def chosen(self) -> Chosen:
+        """As the store takes it."""
+        return Chosen(
+            statuses=self.statuses or None,
+            sources=self.sources or None,
+            include_discarded=self.include_discarded,
+            start=None if self.start_date is None else micros(self.start_date),
+            end=None if self.end_date is None else micros(self.end_date),
+            folder_id=self.folder_id or None,
+            starred=self.starred,
         )
 
 
-def conversations(services: Services, authenticator: Authenticator) -> Blueprint:
+class Page(Filter, frozen=True):
+    """A page of them."""
+
+    limit: Annotated[int, Meta(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many there are."""
+
+    count: int
+
+
+class Finishing(msgspec.Struct, frozen=True):
+    """What a client may say when it ends a conversation; nothing of it is used yet."""
+
+    calendar_meeting_context: dict[str, Any] | None = None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The conversation that was ended, and what apps had to say about it."""
+
+    conversation: ConversationDocument
+    messages: list[dict[str, Any]] = []
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """Whether audio was kept."""
+
+    has_recording: bool
+
+
+class SuggestedApps(msgspec.Struct, frozen=True):
+    """Apps that could make something of the conversation."""
+
+    suggested_apps: list[dict[str, Any]]
+    conversation_id: str
+
+
+def conversations(services: Services, identify: Identify) -> Api:
     """The routes."""
-    routes = Blueprint("conversations", __name__, url_prefix="/v1/conversations")
-    store = services.conversations
+    api = Api("conversations", identify, prefix="/v1/conversations", tag="Conversations")
+    _lists(api, services)
+    _endings(api, services)
+    _one(api, services)
+    _parts(api, services)
+    _shared(api, services)
+    return api
 
-    @routes.get("")
-    async def page() -> Response:
-        uid = await authenticator.identify_request(request)
-        query = Query(request.args)
-        chosen = msgspec.structs.asdict(_Filter.of(query))
-        limit = query.integer("limit", PAGE_DEFAULT, 1, PAGE_LIMIT)
-        rows = await store.list(uid, limit=limit, offset=query.integer("offset", 0, 0), **chosen)
-        return current_app.response_class(_documents(store, rows), content_type="application/json")
 
-    @routes.get("/count")
-    async def count() -> Response:
-        uid = await authenticator.identify_request(request)
-        chosen = msgspec.structs.asdict(_Filter.of(Query(request.args)))
-        return json_response({"count": await store.count(uid, **chosen)})
+def _lists(api: Api, services: Services) -> None:
+    table = services.conversations
 
-    @routes.post("")
-    async def finish() -> Response:
-        """End the conversation in progress now. The body says nothing that is used yet."""
-        uid = await authenticator.identify_request(request)
-        _check_object(await request.get_data())
-        row = await services.lifecycle.finish(uid)
+    @api.get("", "The user's conversations, newest first", query=Page, answer=list[ConversationDocument])
+    async def page(uid: str, query: Page) -> Response:
+        rows = await table.list(uid, limit=query.limit, offset=query.offset, **query.chosen)
+        body = _documents(services.wholes, services.off_loop, rows)
+        return current_app.response_class(body, content_type=JSON)
+
+    @api.get("/count", "How many conversations there are", query=Filter, answer=Count)
+    async def count(uid: str, query: Filter) -> Count:
+        return Count(await table.count(uid, **query.chosen))
+
+
+def _endings(api: Api, services: Services) -> None:
+    lifecycle = services.lifecycle
+
+    @api.post("", "End the conversation in progress now", body=Finishing, answer=Finished, errors=(404,))
+    async def finish(uid: str, body: Finishing) -> Finished:
+        row = await lifecycle.finish(uid)
         if row is None:
             raise ApiError(404, "Conversation in progress not found")
-        document = conversation_document(row, await store.segments(uid, row.id))
-        return json_response({"conversation": document, "messages": []})
+        return Finished(conversation_document(row, await services.conversations.segments(uid, row.id)))
 
-    @routes.get("/<conversation_id>")
-    async def one(conversation_id: str) -> Response:
-        uid = await authenticator.identify_request(request)
-        row = await store.get(uid, conversation_id)
-        if row is None:
-            raise _missing()
-        return json_response(conversation_document(row, await store.segments(uid, conversation_id)))
-
-    @routes.delete("/<conversation_id>")
-    async def delete(conversation_id: str) -> Response:
+    @api.delete("/<conversation_id>", "Delete a conversation", status=204)
+    async def delete(uid: str, conversation_id: str) -> None:
         """204 and no body: the phone app counts any other answer as a failure."""
-        uid = await authenticator.identify_request(request)
-        if not await services.lifecycle.delete(uid, conversation_id):
-            raise _missing()
-        return current_app.response_class(status=204)
-
-    return routes
+        if not await lifecycle.delete(uid, conversation_id):
+            raise missing("Conversation")
 
 
-def _missing() -> ApiError:
-    return ApiError(404, "Conversation not found")
+def _one(api: Api, services: Services) -> None:
+    path, wholes = "/<conversation_id>", services.wholes
+
+    @api.get(path, "A conversation with all that is kept of it", answer=ConversationDocument, errors=(402,))
+    async def one(uid: str, conversation_id: str) -> Response:
+        whole = await unlocked(wholes, uid, conversation_id)
+        return current_app.response_class(await services.off_loop(_encode, whole), content_type=JSON)
+
+    @api.get(f"{path}/photos", "Its pictures, oldest first", answer=list[PhotoDocument], errors=(402,))
+    async def photos(uid: str, conversation_id: str) -> list[PhotoDocument]:
+        return list(map(photo_document, (await unlocked(wholes, uid, conversation_id)).photos))
+
+    @api.get(f"{path}/analytics", "Who spoke how much", answer=ConversationAnalytics, errors=(402,))
+    async def analytics(uid: str, conversation_id: str) -> ConversationAnalytics:
+        whole = await unlocked(wholes, uid, conversation_id)
+        people = {one.person_id for one in whole.segments if one.person_id is not None}
+        rows = [await services.records.people.get(uid, id) for id in people]
+        names = {row.id: row.name for row in rows if row is not None}
+        return analytics_of(conversation_id, whole.segments, names)
 
 
-def _check_object(body: str | bytes) -> None:
-    try:
-        msgspec.json.decode(body or b"{}", type=dict)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ApiError(400, f"the body is not accepted ({error}): use a JSON object, or none") from None
+def _parts(api: Api, services: Services) -> None:
+    path, wholes = "/<conversation_id>", services.wholes
+
+    @api.get(
+        f"{path}/transcripts",
+        "Its segments by who transcribed them",
+        answer=dict[str, list[Segment]],
+        errors=(402,),
+    )
+    async def transcripts(uid: str, conversation_id: str) -> dict[str, list[Segment]]:
+        found: dict[str, list[Segment]] = {}
+        for segment in (await unlocked(wholes, uid, conversation_id)).segments:
+            found.setdefault(segment.stt_provider or "unknown", []).append(segment)
+        return found
+
+    @api.get(f"{path}/recording", "Whether its audio was kept", answer=Recording, errors=(402,))
+    async def recording(uid: str, conversation_id: str) -> Recording:
+        await unlocked(wholes, uid, conversation_id)
+        return Recording(has_recording=False)
+
+    @api.get(
+        f"{path}/suggested-apps",
+        "Apps that could make something of it",
+        answer=SuggestedApps,
+        errors=(402,),
+    )
+    async def suggested_apps(uid: str, conversation_id: str) -> SuggestedApps:
+        whole = await unlocked(wholes, uid, conversation_id)
+        return SuggestedApps([], whole.row.id)
 
 
-async def _documents(store: Conversations, rows: Sequence[ConversationRow]) -> AsyncIterator[bytes]:
+def _shared(api: Api, services: Services) -> None:
+    @api.get(
+        "/<conversation_id>/shared",
+        "A conversation that its owner shared, for whoever has the link",
+        answer=ConversationDocument,
+        public=True,
+    )
+    async def shared(conversation_id: str) -> ConversationDocument:
+        owner = await services.edits.owner_of_shared(conversation_id)
+        whole = None if owner is None else await services.wholes.get(owner, conversation_id)
+        if whole is None or whole.row.is_locked or whole.row.visibility == "private":
+            raise ApiError(404, "Conversation is private")
+        return shared_document(whole_document(whole))
+
+
+async def unlocked(wholes: Wholes, uid: str, id: str) -> Whole:
+    """A conversation of the user's. Raises `ApiError` 404 and 402."""
+    whole = await wholes.get(uid, id)
+    if whole is None:
+        raise missing("Conversation")
+    if whole.row.is_locked:
+        raise locked("conversation")
+    return whole
+
+
+def _encode(whole: Whole) -> bytes:
+    return msgspec.json.encode(whole_document(whole))
+
+
+def _encode_list(wholes: Sequence[Whole]) -> bytes:
+    return b",".join(map(_encode, wholes))
+
+
+async def _documents(
+    wholes: Wholes, off_loop: OffLoop, rows: Sequence[ConversationRow]
+) -> AsyncIterator[bytes]:
     """The list piece by piece, so that a long one neither fills memory nor holds the loop."""
     separator = b"["
     for first in range(0, len(rows), BATCH):
-        for row, segments in await store.with_segments(rows[first : first + BATCH]):
-            yield separator + msgspec.json.encode(conversation_document(row, segments))
-            separator = b","
+        batch = await wholes.of(rows[first : first + BATCH])
+        yield separator + await off_loop(_encode_list, batch)
+        separator = b","
     yield b"]" if rows else b"[]"

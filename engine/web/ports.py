@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from engine.config import Config
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
+from engine.store.conversations import Chosen
 from engine.store.records import ConversationRow, TokenRow, UsageRow
+from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
 from engine.web.record_ports import Records
 from engine.wire import ListenParameters, Segment
@@ -22,6 +24,9 @@ class Sessions(Protocol):
         ...
 
 
+Rows = list[ConversationRow]  # inside the class `list` is the method
+
+
 class Conversations(Protocol):
     """Reading what is kept; every call names the owner."""
 
@@ -29,31 +34,11 @@ class Conversations(Protocol):
 
     async def segments(self, uid: str, id: str) -> list[Segment]: ...
 
-    async def with_segments(
-        self, rows: Sequence[ConversationRow]
-    ) -> Sequence[tuple[ConversationRow, list[Segment]]]: ...
+    async def some(self, uid: str, ids: Collection[str]) -> Rows: ...
 
-    async def list(
-        self,
-        uid: str,
-        *,
-        limit: int,
-        offset: int,
-        statuses: Collection[str] | None,
-        start: int | None,
-        end: int | None,
-        include_discarded: bool,
-    ) -> list[ConversationRow]: ...
+    async def list(self, uid: str, *, limit: int, offset: int = 0, **chosen: Unpack[Chosen]) -> Rows: ...
 
-    async def count(
-        self,
-        uid: str,
-        *,
-        statuses: Collection[str] | None,
-        start: int | None,
-        end: int | None,
-        include_discarded: bool,
-    ) -> int: ...
+    async def count(self, uid: str, **chosen: Unpack[Chosen]) -> int: ...
 
 
 class Lifecycle(Protocol):
@@ -116,6 +101,9 @@ class Services:
     readiness: Readiness
     sessions: Sessions
     conversations: Conversations
+    wholes: Wholes
+    edits: Edits
+    search: Search
     lifecycle: Lifecycle
     tokens: Keys
     usage: Usage

@@ -111,7 +111,7 @@ async def ids(search: Search, text: str, uid: str = "u1", **how: Any) -> list[st
 
 
 async def test_words_that_are_in_none_find_the_right_one_by_meaning(store: Store, embedder: MiniLm) -> None:
-    search = Search(store, embedder)
+    search = Search(store, lambda: embedder)
     for question, id in (
         ("yachting weekend", "boat"),
         ("what do I owe the state?", "tax"),
@@ -121,28 +121,28 @@ async def test_words_that_are_in_none_find_the_right_one_by_meaning(store: Store
 
 
 async def test_what_is_first_by_words_and_by_meaning_is_first(store: Store, embedder: MiniLm) -> None:
-    found = await Search(store, embedder).search_conversations("u1", "apple pie")
+    found = await Search(store, lambda: embedder).search_conversations("u1", "apple pie")
     assert found[0].row.id == "pie"
     assert found[0].score == pytest.approx(2 / 61)
 
 
 async def test_without_a_model_words_find_all_of_them_first_and_then_any(store: Store) -> None:
-    search = Search(store, None)
+    search = Search(store, lambda: None)
     assert await ids(search, "recipe marta") == ["pie"]
     assert set(await ids(search, "marta and her submarine")) == {"boat", "pie"}
     assert await ids(search, "yachting") == []
 
 
 async def test_a_model_that_does_not_answer_leaves_the_words(store: Store) -> None:
-    assert await ids(Search(store, Silent()), "recipe marta") == ["pie"]
+    assert await ids(Search(store, Silent), "recipe marta") == ["pie"]
 
 
 async def test_only_what_comes_near_is_found_by_meaning(store: Store, embedder: MiniLm) -> None:
-    assert await ids(Search(store, embedder), "quarterly tax return") == ["tax"]
+    assert await ids(Search(store, lambda: embedder), "quarterly tax return") == ["tax"]
 
 
 async def test_people_topics_and_times_bound_what_is_found(store: Store, embedder: MiniLm) -> None:
-    for search in (Search(store, embedder), Search(store, None)):
+    for search in (Search(store, lambda: embedder), Search(store, lambda: None)):
         for filter, expected in (
             (VectorFilter(topics=("Cooking",)), ["pie"]),
             (VectorFilter(end=0), ["boat"]),
@@ -157,14 +157,14 @@ async def test_what_is_locked_discarded_or_somebody_elses_is_not_found(
 ) -> None:
     await keep(store, embedder, "locked", TALKS["boat"], is_locked=True)
     await keep(store, embedder, "dull", TALKS["boat"], discarded=True)
-    for search in (Search(store, embedder), Search(store, None)):
+    for search in (Search(store, lambda: embedder), Search(store, lambda: None)):
         assert await ids(search, "harbour sails") == ["boat"]
         assert set(await ids(search, "harbour sails", include_discarded=True)) == {"boat", "dull"}
         assert await ids(search, "harbour sails", uid="u2") == ["theirs"]
 
 
 async def test_the_limit_is_of_what_is_found(store: Store, embedder: MiniLm) -> None:
-    assert len(await ids(Search(store, embedder), "marta", limit=1)) == 1
+    assert len(await ids(Search(store, lambda: embedder), "marta", limit=1)) == 1
 
 
 async def test_memories_and_action_items_are_found_by_meaning_or_by_their_words(
@@ -182,7 +182,7 @@ async def test_memories_and_action_items_are_found_by_meaning_or_by_their_words(
     await store.action_items.put(item)
     await keep_vector(store, embedder, "action_item", "i1", item.description, at=5)
 
-    meaning, words = Search(store, embedder), Search(store, None)
+    meaning, words = Search(store, lambda: embedder), Search(store, lambda: None)
     first, *_ = await meaning.search_memories("u1", "which seafood is dangerous")
     assert first.row.id == "m1"
     assert [f.row.id for f in await words.search_memories("u1", "anna NURSE!")] == ["m2", "m1"]

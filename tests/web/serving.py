@@ -13,6 +13,7 @@ from engine.conversation import Lifecycle
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
+from engine.conversation.search import Search
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import worker_threads
@@ -158,6 +159,9 @@ async def site(
         readiness=readiness,
         sessions=sessions,
         conversations=store.conversations,
+        wholes=store.wholes,
+        edits=store.edits,
+        search=Search(store, lambda: models.embedder),
         lifecycle=lifecycle,
         tokens=store.tokens,
         usage=usage or store.usage,

