@@ -62,7 +62,7 @@ class StoreSearch:
 
     @property
     def _search(self) -> Search:
-        return Search(self._store, self._models.embedder)
+        return Search(self._store, lambda: self._models.embedder)
 
     async def search_conversations(self, uid: str, wanted: Wanted, limit: int) -> list[ConversationRow]:
         """See `ChatSearch`."""

@@ -6,7 +6,7 @@ from typing import Any
 from engine.store import Store
 from tests.web.serving import Site, add, row, segment, site
 
-TALKS = {
+TALKS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "c1": (10, "Marta repairs the boat at the harbour.", {}),
     "c2": (20, "The harbour is closed today.", {"discarded": True}),
     "c3": (30, "Apple pie with cinnamon.", {"labels": {"topics": ["cooking"]}}),
