@@ -1,7 +1,6 @@
-"""Conversations that are given whole, as a text or a transcript, and merged ones: they begin as `processing`.
+"""Conversations that are given whole, as a text or a transcript: their rows, and what processing reads of a text.
 
-Invariants: of a conversation and its job there are both or neither. A text is kept as it came, in `external_data`;
-what processing reads of it are its lines.
+A text is kept as it came, in `external_data`; what processing reads of it are its lines.
 """
 
 import re
@@ -9,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from engine.conversation.ports import Clock, Processing
+import msgspec
+
+from engine.conversation.live import MICROSECONDS
 from engine.store.records import PROCESSING, ConversationRow
 from engine.wire.messages import Segment, speaker_label
 
-__all__ = ["create_from_segments", "create_from_text", "segments_of_text"]
+__all__ = ["Given", "row_of", "segments_of_text", "text_row", "transcript_row"]
 
 TIMEOUT_SECONDS = 120
 """Of a conversation that nobody listens to: the column wants one."""
@@ -27,70 +28,40 @@ LINE_LIMIT = 10_000
 _NAMED = re.compile(r"^\s*(?:\[[^\]]{0,20}\]\s*)?([^\W\d_][\w .'-]{0,40}?)\s*:\s+(\S.*)$")
 
 
-async def create_from_text(
-    processing: Processing,
-    now: Clock,
-    uid: str,
-    text: str,
-    *,
-    text_source: str = "audio_transcript",
-    text_source_spec: str | None = None,
-    started_at: int | None = None,
-    finished_at: int | None = None,
-    source: str = "external_integration",
-    language: str | None = None,
-    geolocation: Mapping[str, Any] | None = None,
-    app_id: str | None = None,
-) -> ConversationRow:
-    """A conversation whose words are `text`, `processing`. Times in µs; without them it was now.
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be said of a conversation that is given whole. Times in µs since the epoch; None: not known."""
 
-    Whoever gave it did so on purpose, but it is discarded like others when there is nothing in it.
-    """
-    external = {"text": text, "text_source": text_source, "text_source_spec": text_source_spec}
-    row = _row(now(), uid, started_at, finished_at, source, language, geolocation, app_id, external)
-    await processing.begin(row, (), {})
-    return row
+    started_at: int | None = None
+    finished_at: int | None = None
+    source: str = "external_integration"
+    language: str | None = None
+    geolocation: Mapping[str, Any] | None = None
+    app_id: str | None = None
+    folder_id: str | None = None
+    is_locked: bool = False
 
 
-async def create_from_segments(
-    processing: Processing,
-    now: Clock,
-    uid: str,
-    segments: Sequence[Segment],
-    *,
-    started_at: int | None = None,
-    finished_at: int | None = None,
-    source: str = "external_integration",
-    language: str | None = None,
-    geolocation: Mapping[str, Any] | None = None,
-    app_id: str | None = None,
-) -> ConversationRow:
-    """A conversation of `segments` (seconds after `started_at`, each with an id of its own), `processing`.
-
-    Without `started_at` (µs) it ended now; without `finished_at` it ends with its last segment.
-    """
-    length = round(max((segment.end for segment in segments), default=0.0) * 1_000_000)
-    moment = now()
-    begun = moment - length if started_at is None else started_at
-    ended = begun + length if finished_at is None else finished_at
-    row = _row(moment, uid, begun, ended, source, language, geolocation, app_id, None)
-    await processing.begin(row, segments, {})
-    return row
+def text_row(now: int, uid: str, external: dict[str, Any], given: Given) -> ConversationRow:
+    """Of a text; without times it was now."""
+    return msgspec.structs.replace(row_of(now, uid, given), external_data=external)
 
 
-def _row(
-    now: int,
-    uid: str,
-    started_at: int | None,
-    finished_at: int | None,
-    source: str,
-    language: str | None,
-    geolocation: Mapping[str, Any] | None,
-    app_id: str | None,
-    external: dict[str, Any] | None,
-) -> ConversationRow:
-    begun = (now if finished_at is None else finished_at) if started_at is None else started_at
-    ended = max(begun if finished_at is None else finished_at, begun)
+def transcript_row(now: int, uid: str, segments: Sequence[Segment], given: Given) -> ConversationRow:
+    """Of a transcript: it is as long as its segments say, and ended now unless times are given."""
+    length = round(max((segment.end for segment in segments), default=0.0) * MICROSECONDS)
+    begun = given.started_at
+    if begun is None:
+        begun = (now if given.finished_at is None else given.finished_at) - length
+    ended = begun + length if given.finished_at is None else given.finished_at
+    return row_of(now, uid, msgspec.structs.replace(given, started_at=begun, finished_at=ended))
+
+
+def row_of(now: int, uid: str, given: Given) -> ConversationRow:
+    """A new conversation that is `processing`; one that ended before it began ended then."""
+    begun = given.started_at
+    if begun is None:
+        begun = now if given.finished_at is None else given.finished_at
+    ended = max(begun if given.finished_at is None else given.finished_at, begun)
     return ConversationRow(
         uid=uid,
         id=str(uuid4()),
@@ -100,11 +71,12 @@ def _row(
         finished_at=ended,
         last_speech_at=ended,
         timeout_seconds=TIMEOUT_SECONDS,
-        source=source,
-        language=language,
-        external_data=external,
-        geolocation=None if geolocation is None else dict(geolocation),
-        app_id=app_id,
+        source=given.source,
+        language=given.language,
+        geolocation=None if given.geolocation is None else dict(given.geolocation),
+        app_id=given.app_id,
+        folder_id=given.folder_id,
+        is_locked=given.is_locked,
     )
 
 

@@ -5,7 +5,7 @@ conversation, the number of its processing and the place, so that doing it twice
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.conversation.document import instant
 from engine.conversation.embedding import Embedder, conversation_text
 from engine.conversation.given import segments_of_text
 from engine.conversation.ports import Memories
@@ -30,9 +31,10 @@ from engine.store.processing import Processed
 from engine.store.records import ConversationRow
 from engine.store.user_records import ActionItemRow, MemoryRow, PhotoRow, UserRow
 from engine.store.vector_records import VectorRow
+from engine.store.whole import Whole
 from engine.wire.messages import Segment
 
-__all__ = ["KEPT_WORDS", "Material", "extract", "made_id", "processed"]
+__all__ = ["KEPT_WORDS", "Material", "extract", "joined", "made_id", "processed"]
 
 KEPT_WORDS = 100
 """A conversation of more words is never discarded."""
@@ -74,6 +76,41 @@ async def extract(
     return await plain.extract(transcript)
 
 
+def joined(sources: Sequence[Whole]) -> Extraction:
+    """What is kept of a conversation that is made of others and not read again; `sources` in time order."""
+    structured = [msgspec.convert(whole.row.structured, Structured) for whole in sources]
+    first = next((each for each in structured if each.title), structured[0])
+    items = [_item_again(item) for whole in sources for item in whole.action_items]
+    labels = [whole.row.labels for whole in sources]
+
+    def names(what: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in labels for name in each.get(what, ())))
+
+    return Extraction(
+        structured=msgspec.structs.replace(
+            first,
+            overview="\n\n".join(each.overview for each in structured if each.overview),
+            action_items=tuple(items),
+            events=tuple(event for each in structured for event in each.events),
+        ),
+        people=names("people"),
+        topics=names("topics"),
+        entities=names("entities"),
+        dates=tuple(map(date.fromisoformat, names("dates"))),
+        emotions=" ".join(whole.row.emotions for whole in sources if whole.row.emotions),
+    )
+
+
+def _item_again(item: ActionItemRow) -> ActionItem:
+    return ActionItem(
+        description=item.description,
+        completed=item.completed,
+        due_at=None if item.due_at is None else instant(item.due_at),
+        speaker=item.speaker,
+        is_user=item.is_user,
+    )
+
+
 def _transcript(material: Material, language: str | None) -> Transcript:
     row, owner = material.row, material.owner
     said = [*material.segments] or segments_of_text(row.external_data)
@@ -85,7 +122,7 @@ def _transcript(material: Material, language: str | None) -> Transcript:
     ]
     return Transcript(
         segments=(*said, *seen),
-        started_at=_EPOCH + timedelta(microseconds=row.started_at),
+        started_at=instant(row.started_at),
         time_zone=_zone(owner.time_zone),
         language=language or row.language or owner.language or "en",
         owner_name=owner.name,

@@ -9,7 +9,7 @@ Known doubts: reading a very long conversation by rules holds the interpreter's 
 milliseconds at a time.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -28,14 +28,17 @@ from engine.conversation.ports import (
     People,
     Photos,
     Processing,
+    Wholes,
 )
-from engine.conversation.process import Material, extract, processed
+from engine.conversation.process import Material, extract, joined, processed
 from engine.conversation.structured import Extraction
 from engine.conversation.vector_search import Vectors
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.store.jobs import ERASE, PROCESS, Job
 from engine.store.processing import Processed
+from engine.store.user_records import PhotoRow
+from engine.store.whole import Whole
 
 __all__ = ["Processor", "Shelves"]
 
@@ -53,6 +56,8 @@ class Shelves(Protocol):
     def processing(self) -> Processing: ...
     @property
     def conversations(self) -> Conversations: ...
+    @property
+    def wholes(self) -> Wholes: ...
     @property
     def photos(self) -> Photos: ...
     @property
@@ -120,17 +125,20 @@ class Processor:
         if row is None:
             await shelves.jobs.done(job)
             return "gone"
+        sources = await self._sources(job)
         material = Material(
             row=row,
             segments=await shelves.conversations.segments(uid, id),
-            photos=await shelves.photos.of_conversation(uid, id),
+            photos=await self._photos(uid, [id, *(whole.row.id for whole in sources)]),
             owner=await shelves.users.get(uid),
             people=await shelves.people.names(uid),
         )
         force = bool(job.payload.get("force"))
-        language = job.payload.get("language")
-        models = self._models
-        found = await extract(material, models.extractor, models.plain, force=force, language=language)
+        if sources and not job.payload.get("extract", True):
+            found = joined(sources)
+        else:
+            models, language = self._models, job.payload.get("language")
+            found = await extract(material, models.extractor, models.plain, force=force, language=language)
         for notice in found.notices:
             log.info("processing.notice", conversation=id, notice=notice)
         async with self._one_at_a_time(uid):
@@ -140,6 +148,14 @@ class Processor:
         count = len(material.segments)
         log.info("conversation.completed", conversation=id, segment_count=count, discarded=discarded)
         return "discarded" if discarded else "completed"
+
+    async def _sources(self, job: Job) -> list[Whole]:
+        """What the conversation is merged from, in time order."""
+        found = [await self._shelves.wholes.get(job.uid, id) for id in job.payload.get("sources", ())]
+        return [whole for whole in found if whole is not None]
+
+    async def _photos(self, uid: str, ids: Sequence[str]) -> list[PhotoRow]:
+        return [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
 
     async def _made(self, job: Job, material: Material, found: Extraction, force: bool) -> Processed:
         """With vectors; without them when at the last try there is still no service to make them."""

@@ -1,146 +1,17 @@
 """Conversations that have ended are processed: by a job that is done once, whatever goes wrong."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import trio
 import trio.testing
-from numpy.typing import NDArray
 from trio.testing import MockClock
 
-from engine.config import Config, Conversation
-from engine.conversation.given import create_from_segments, create_from_text
 from engine.conversation.llm import LlmRefused, LlmUnavailable
-from engine.conversation.llm_metrics import NoMeter
-from engine.conversation.models import Models
-from engine.conversation.processor import Processor
-from engine.conversation.structured import Extraction, Extractor, Memory, Structured, Transcript
-from engine.metrics import Metrics
-from engine.store import ConversationRow, Store
+from engine.conversation.structured import Extraction, Memory, Structured
+from engine.store import Store
 from engine.store.jobs import PROCESS
-from engine.wire.messages import Segment
+from tests.conversation.processing import Fixed, Held, Letters, Planned, TestModels, left, site
 from tests.listen.harness import inline, wall_clock
-
-TALK = (
-    ("SPEAKER_00", True, "I am allergic to peanuts, so please tell the caterer about it."),
-    (
-        "SPEAKER_01",
-        False,
-        "I will call the caterer tomorrow and send you the menu for the wedding by Friday.",
-    ),
-    ("SPEAKER_00", True, "Great, the wedding budget is fine and the caterer knows the venue."),
-)
-SEGMENTS = tuple(
-    Segment(id=f"s{n}", text=text, speaker=speaker, is_user=is_user, start=5.0 * n, end=5.0 * n + 4)
-    for n, (speaker, is_user, text) in enumerate(TALK)
-)
-
-
-class Letters:
-    """An embedder whose vectors count letters: texts of the same letters are near."""
-
-    model = "letters"
-    dimensions = 26
-
-    def __init__(self) -> None:
-        self.failures = 0
-
-    async def embed(self, texts: Any) -> NDArray[np.float32]:
-        if self.failures:
-            self.failures -= 1
-            raise LlmUnavailable("nobody there", "connect")
-        counts = np.array(
-            [[text.lower().count(chr(97 + n)) for n in range(26)] for text in texts], np.float32
-        )
-        unit: NDArray[np.float32] = counts / np.linalg.norm(counts, axis=1, keepdims=True)
-        return unit
-
-
-class Planned:
-    """An extractor that fails as planned, then does what `extractor` does."""
-
-    def __init__(self, extractor: Extractor, *failures: Exception) -> None:
-        self.extractor = extractor
-        self.failures = list(failures)
-        self.asked = 0
-
-    async def extract(self, transcript: Transcript) -> Extraction:
-        self.asked += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        return await self.extractor.extract(transcript)
-
-
-class Fixed:
-    """An extractor that always finds the same."""
-
-    def __init__(self, found: Extraction) -> None:
-        self.found = found
-
-    async def extract(self, transcript: Transcript) -> Extraction:
-        await trio.lowlevel.checkpoint()
-        return self.found
-
-
-class TestModels(Models):
-    """With an extractor and an embedder of the test's."""
-
-    __test__ = False
-
-    def __init__(self, extractor: Any = None, embedder: Any = None) -> None:
-        config = Config()
-        super().__init__(config.llm, config.embedding, inline, NoMeter())
-        self.embedder = embedder
-        self._extractor = extractor
-
-    @property
-    def extractor(self) -> Extractor:
-        return self._extractor or self.plain
-
-
-class Site:
-    """A processor at work over a real store."""
-
-    def __init__(self, store: Store, models: Models, metrics: Metrics, **settings: Any) -> None:
-        self.store = store
-        self.metrics = metrics
-        self.done: list[tuple[str, str]] = []
-        self.processor = Processor(store, models, Conversation(**settings), wall_clock, metrics)
-        self.processor.when_done(self._told)
-
-    async def _told(self, uid: str, id: str) -> None:
-        self.done.append((uid, id))
-
-    async def given(self, uid: str = "ada", **fields: Any) -> ConversationRow:
-        """A conversation of `SEGMENTS` that has just ended."""
-        return await create_from_segments(self.store.processing, wall_clock, uid, SEGMENTS, **fields)
-
-    async def finished(self, row: ConversationRow) -> ConversationRow:
-        self.processor.wake()
-        await self.processor.wait(row.uid, row.id, 10_000)
-        await trio.testing.wait_all_tasks_blocked()
-        return await self.row(row)
-
-    async def row(self, row: ConversationRow) -> ConversationRow:
-        found = await self.store.conversations.get(row.uid, row.id)
-        assert found is not None
-        return found
-
-
-@asynccontextmanager
-async def site(
-    folder: Path, extractor: Any = None, embedder: Any = None, **settings: Any
-) -> AsyncIterator[Site]:
-    store = await Store.open(folder, inline, now=wall_clock)
-    async with trio.open_nursery() as nursery:
-        it = Site(store, TestModels(extractor, embedder), Metrics(), **settings)
-        await nursery.start(it.processor.run)
-        yield it
-        nursery.cancel_scope.cancel()
-    await store.close()
 
 
 async def test_a_conversation_becomes_title_overview_items_memories_and_vectors(
@@ -172,23 +43,6 @@ async def test_a_conversation_becomes_title_overview_items_memories_and_vectors(
         assert it.done == [("ada", row.id)]
         (hour,) = await it.store.usage.read("ada")
         assert hour.conversations == 1
-
-
-async def test_a_text_becomes_a_conversation_by_the_same_path(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    text = "Anna: I will send the contract to the lawyer by Monday.\nBen: Good, the contract is urgent."
-    async with site(tmp_path) as it:
-        row = await create_from_text(it.store.processing, wall_clock, "ada", text)
-        done = await it.finished(row)
-        assert done.status == "completed"
-        (item,) = await it.store.action_items.of_conversation("ada", row.id)
-        assert "contract" in item.description
-        assert done.external_data == {
-            "text": text,
-            "text_source": "audio_transcript",
-            "text_source_spec": None,
-        }
 
 
 async def test_without_an_embedder_it_is_completed_without_vectors(
@@ -304,7 +158,7 @@ async def test_nothing_worth_keeping_is_discarded_unless_its_owner_wants_it(
 async def test_more_than_a_hundred_words_are_always_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
     text = " ".join(["The garden needs water every morning."] * 20)
     async with site(tmp_path, Fixed(Extraction(structured=Structured()))) as it:
-        row = await create_from_text(it.store.processing, wall_clock, "ada", text)
+        row = await it.requests.from_text("ada", text)
         done = await it.finished(row)
         assert not done.discarded
         assert done.structured["title"]
@@ -314,7 +168,7 @@ async def test_what_a_process_that_died_had_begun_is_done_by_the_next(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     store = await Store.open(tmp_path, inline, now=wall_clock)
-    row = await create_from_segments(store.processing, wall_clock, "ada", SEGMENTS)
+    row = await left(store)
     (job,) = await store.jobs.claim("dead", [PROCESS], 5.0, 1)
     await store.close()
     async with site(tmp_path, claim_time=5.0) as it:
@@ -329,7 +183,7 @@ async def test_a_conversation_that_kills_every_process_has_failed_in_the_end(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     store = await Store.open(tmp_path, inline, now=wall_clock)
-    row = await create_from_segments(store.processing, wall_clock, "ada", SEGMENTS)
+    row = await left(store)
     for n in range(3):
         assert await store.jobs.claim(f"dead{n}", [PROCESS], 1.0, 1)
         await trio.sleep(1.1)
@@ -357,24 +211,11 @@ async def test_a_conversation_that_is_deleted_while_it_is_processed_stays_delete
         assert it.done == []
 
 
-class Held(Planned):
-    """An extractor that waits."""
-
-    def __init__(self, extractor: Extractor) -> None:
-        super().__init__(extractor)
-        self.begun, self.go = trio.Event(), trio.Event()
-
-    async def extract(self, transcript: Transcript) -> Extraction:
-        self.begun.set()
-        await self.go.wait()
-        return await super().extract(transcript)
-
-
 async def test_a_conversation_left_in_processing_without_a_job_gets_one(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     store = await Store.open(tmp_path, inline, now=wall_clock)
-    row = await create_from_segments(store.processing, wall_clock, "ada", SEGMENTS)
+    row = await left(store)
     assert await store.jobs.discard("ada", PROCESS, row.id)
     await store.close()
     async with site(tmp_path) as it:
