@@ -124,6 +124,14 @@ class Ignored(msgspec.Struct, frozen=True):
     reason: str
 
 
+class BadImage(Ignored, frozen=True):
+    """An `image_chunk` that is none: unlike other messages without effect, the client is sent away for it."""
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
 _Known = SuggestedTranscript | SpeakerAssigned | ImageChunk | SkipQuestion | AuthMessage | Flush
 _decoder: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
 
@@ -133,8 +141,16 @@ def decode_client(text: str) -> ClientMessage | Ignored:
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError as wrong:
-        return Ignored(printable(str(wrong)))
+        return _invalid(text, printable(str(wrong)))
     except (msgspec.DecodeError, UnicodeError):
         return Ignored("not JSON")
     except RecursionError:
         return Ignored("nested too deeply")
+
+
+def _invalid(text: str, reason: str) -> Ignored:
+    try:
+        said = msgspec.json.decode(text, type=_Typed)
+    except msgspec.DecodeError:
+        return Ignored(reason)
+    return BadImage(reason) if said.type == "image_chunk" else Ignored(reason)
