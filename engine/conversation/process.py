@@ -157,7 +157,7 @@ async def processed(
     """
     row, structured = material.row, found.structured
     version = row.processing_version + 1
-    columns = _columns(found, discarded=not structured.title and not force)
+    columns = _columns(found, discarded=not structured.title and not force) | {"is_locked": row.is_locked}
     if not structured.title:
         return Processed(version=version, changes=columns)
     items = [_item(row, version, n, item, now) for n, item in enumerate(structured.action_items)]
@@ -243,6 +243,7 @@ def _item(row: ConversationRow, version: int, place: int, item: ActionItem, now:
         completed_at=now if item.completed else None,
         speaker=item.speaker,
         is_user=item.is_user,
+        is_locked=row.is_locked,
     )
 
 
@@ -255,6 +256,7 @@ def _memory(row: ConversationRow, version: int, place: int, memory: Memory, now:
         category=memory.category,
         created_at=now,
         updated_at=now,
+        is_locked=row.is_locked,
     )
 
 

@@ -14,8 +14,10 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
+from msgspec.structs import replace
 
 from engine._config_conversation import Conversation as Settings
+from engine.conversation.indexer import Indexer, Texts
 from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
 from engine.conversation.llm import LlmError
 from engine.conversation.models import Models
@@ -31,12 +33,15 @@ from engine.conversation.ports import (
     Wholes,
 )
 from engine.conversation.process import Material, extract, joined, processed
+from engine.conversation.quota import Quota
 from engine.conversation.structured import Extraction
 from engine.conversation.vector_search import Vectors
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
+from engine.store.indexed import INDEX
 from engine.store.jobs import ERASE, PROCESS, Job
 from engine.store.processing import Processed
+from engine.store.records import ConversationRow
 from engine.store.user_records import PhotoRow
 from engine.store.whole import Whole
 
@@ -68,15 +73,25 @@ class Shelves(Protocol):
     def users(self) -> Owners: ...
     @property
     def vectors(self) -> Vectors: ...
+    @property
+    def indexing(self) -> Texts: ...
 
 
 class Processor:
     """One per process. Implements `Handler` for `PROCESS`."""
 
     def __init__(
-        self, shelves: Shelves, models: Models, settings: Settings, wall_clock: Clock, meter: Meter
+        self,
+        shelves: Shelves,
+        models: Models,
+        settings: Settings,
+        wall_clock: Clock,
+        meter: Meter,
+        quota: Quota | None = None,
     ) -> None:
+        """`quota`: what is made of users over it is locked."""
         self._shelves = shelves
+        self._quota = quota
         self._models = models
         self._settings = settings
         self._wall_clock = wall_clock
@@ -85,6 +100,7 @@ class Processor:
         self.jobs = JobRunner(shelves.jobs, settings, wall_clock, meter)
         self.jobs.add(PROCESS, self)
         self.jobs.add(ERASE, _Eraser(shelves))
+        self.jobs.add(INDEX, Indexer(shelves.jobs, shelves.indexing, models))
 
     def when_done(self, told: Told) -> None:
         """Call `told` with the uid and id of each conversation that was completed or has failed here."""
@@ -127,7 +143,7 @@ class Processor:
             return "gone"
         sources = await self._sources(job)
         material = Material(
-            row=row,
+            row=await self._locked(row),
             segments=await shelves.conversations.segments(uid, id),
             photos=await self._photos(uid, [id, *(whole.row.id for whole in sources)]),
             owner=await shelves.users.get(uid),
@@ -156,6 +172,12 @@ class Processor:
 
     async def _photos(self, uid: str, ids: Sequence[str]) -> list[PhotoRow]:
         return [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
+
+    async def _locked(self, row: ConversationRow) -> ConversationRow:
+        """The conversation, locked if its owner is over the quota when it is first processed."""
+        if self._quota is None or row.processing_version or not await self._quota.is_over(row.uid):
+            return row
+        return replace(row, is_locked=True)
 
     async def _made(self, job: Job, material: Material, found: Extraction, force: bool) -> Processed:
         """With vectors; without them when at the last try there is still no service to make them."""

@@ -20,6 +20,7 @@ from engine.conversation import Lifecycle
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
+from engine.conversation.quota import Quota
 from engine.conversation.search import Search
 from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
@@ -105,7 +106,16 @@ class Parts:
             worker_threads(EXTRACTION_THREADS),
             LlmMetrics(self.metrics.registry),
         )
-        self.processor = Processor(store, self.models, config.conversation, wall_clock, self.metrics)
+        self.processor = Processor(
+            store,
+            self.models,
+            config.conversation,
+            wall_clock,
+            self.metrics,
+            Quota(config.quota, store.usage, wall_clock),
+        )
+        for table in (store.memories, store.action_items):
+            table.when_text_changes(self.processor.wake)
         self.lifecycle = Lifecycle(
             store.conversations,
             store.wholes,

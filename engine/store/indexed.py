@@ -7,7 +7,7 @@ dropped, for the newer one has a job of its own.
 Cost: one job a changed text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,14 +50,24 @@ class Indexed(Owned[Row]):
         super().__init__(database, table, kind)
         self._now = now
         self._what = what
+        self._tell: Callable[[], None] | None = None
+
+    def when_text_changes(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when there is a job, which may also be found without."""
+        self._tell = tell
 
     async def put(self, *rows: Row) -> None:
         """As `Owned.put`."""
         await self._database.write(_put, self._table, self._what, rows, self._now())
+        if self._tell is not None:
+            self._tell()
 
     async def change(self, uid: str, id: str, values: Mapping[str, Any]) -> Row | None:
         """As `Owned.change`."""
-        return await self._database.write(self._changed, uid, id, dict(values), self._now())
+        row = await self._database.write(self._changed, uid, id, dict(values), self._now())
+        if self._tell is not None:
+            self._tell()
+        return row
 
     async def delete(self, uid: str, id: str) -> bool:
         """As `Owned.delete`."""

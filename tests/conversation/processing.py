@@ -11,11 +11,13 @@ import trio.testing
 from numpy.typing import NDArray
 
 from engine.config import Config, Conversation
+from engine.config import Quota as Limit
 from engine.conversation.given import Given, transcript_row
 from engine.conversation.llm import LlmUnavailable
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
+from engine.conversation.quota import Quota
 from engine.conversation.requests import Requests
 from engine.conversation.structured import Extraction, Extractor, Transcript
 from engine.metrics import Metrics
@@ -124,7 +126,8 @@ class Site:
         self.models = models
         self.metrics = metrics
         self.done: list[tuple[str, str]] = []
-        self.processor = Processor(store, models, Conversation(**settings), wall_clock, metrics)
+        quota = Quota(settings.pop("quota", Limit()), store.usage, wall_clock)
+        self.processor = Processor(store, models, Conversation(**settings), wall_clock, metrics, quota)
         self.processor.when_done(self._told)
         self.requests = Requests(store, self.processor, wall_clock, 10_000.0)
 

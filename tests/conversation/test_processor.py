@@ -6,9 +6,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from engine.config import Quota
 from engine.conversation.llm import LlmRefused, LlmUnavailable
 from engine.conversation.structured import Extraction, Memory, Structured
-from engine.store import Store
+from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
 from tests.conversation.processing import Fixed, Held, Letters, Planned, TestModels, left, site
 from tests.listen.harness import inline, wall_clock
@@ -43,6 +44,23 @@ async def test_a_conversation_becomes_title_overview_items_memories_and_vectors(
         assert it.done == [("ada", row.id)]
         (hour,) = await it.store.usage.read("ada")
         assert hour.conversations == 1
+
+
+async def test_what_is_made_of_a_user_over_the_quota_is_locked_until_it_is_unlocked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with site(tmp_path, quota=Quota(audio_minutes=1)) as it:
+        within = await it.finished(await it.given())
+        used = UsageRow(uid="ada", hour=hour_of(wall_clock()), audio_seconds=60.0)
+        await it.store.usage.add("used", used)
+        over = await it.finished(await it.given())
+        others = await it.finished(await it.given("ben"))
+        assert [row.is_locked for row in (within, over, others)] == [False, True, False]
+        items = await it.store.action_items.list("ada")
+        assert {item.conversation_id: item.is_locked for item in items} == {within.id: False, over.id: True}
+        await it.store.locking.unlock("ada")
+        await it.store.processing.again("ada", over.id, {"force": True}, ["completed"])
+        assert not (await it.finished(over)).is_locked
 
 
 async def test_without_an_embedder_it_is_completed_without_vectors(
@@ -103,7 +121,9 @@ async def test_vectors_that_cannot_be_had_are_left_out_at_the_last_try(
         done = await it.finished(await it.given())
         assert done.status == "completed"
         items = await it.store.action_items.of_conversation("ada", done.id)
-        assert await it.store.jobs.next_due(["index"]) is not None, "those that can be made later, are"
+        (vector,) = await Letters().embed(["caterer"])
+        hits = await it.store.vectors.query_vectors("ada", "action_item", "letters", vector, 10)
+        assert {hit.id for hit in hits} == {item.id for item in items}, "those that can be made later, are"
         assert items
 
 

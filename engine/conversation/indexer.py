@@ -1,0 +1,62 @@
+"""Keeps the vectors of memories and action items up to date with their texts, by the jobs that changes leave.
+
+Implements `Handler` of `engine.conversation.job_runner`. Without an embedder the jobs end without a vector: what is
+changed then is found by words alone.
+"""
+
+from typing import Protocol
+
+from engine.conversation.models import Models
+from engine.store.errors import ClaimLost
+from engine.store.indexed import IndexText
+from engine.store.jobs import Job
+from engine.store.vector_records import VectorKind, VectorRow
+
+__all__ = ["Indexer", "Texts"]
+
+
+class Jobs(Protocol):
+    """Where jobs end."""
+
+    async def done(self, job: Job) -> bool: ...
+
+    async def failed(self, job: Job, error: str) -> bool: ...
+
+
+class Texts(Protocol):
+    """The texts, and their vectors; see `engine.store.indexed`."""
+
+    async def text(self, uid: str, what: VectorKind, id: str) -> IndexText | None: ...
+
+    async def keep(self, job: Job, row: VectorRow, text: str) -> bool: ...
+
+
+class Indexer:
+    """One per process."""
+
+    def __init__(self, jobs: Jobs, texts: Texts, models: Models) -> None:
+        self._jobs = jobs
+        self._texts = texts
+        self._models = models
+
+    async def do(self, job: Job) -> str:
+        """See `Handler`."""
+        what, id = job.payload["what"], job.payload["id"]
+        found, embedder = await self._texts.text(job.uid, what, id), self._models.embedder
+        if found is None or embedder is None:
+            await self._jobs.done(job)
+            return "gone" if found is None else "without_embedder"
+        (vector,) = await embedder.embed([found.text])
+        row = VectorRow(
+            uid=job.uid, kind=what, id=id, model=embedder.model, created_at=found.created_at, vector=vector
+        )
+        if not await self._texts.keep(job, row, found.text):
+            raise ClaimLost(job.key)
+        return "completed"
+
+    async def give_up(self, job: Job, reason: str) -> None:
+        """See `Handler`."""
+        await self._jobs.failed(job, reason)
+
+    async def after(self, job: Job) -> None:
+        """See `Handler`. Nobody waits for it."""
