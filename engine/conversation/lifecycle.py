@@ -1,8 +1,9 @@
 """When conversations begin and end. One task per open conversation waits for its silence.
 
-Operations: sessions `join`; `finish` and `finalize` end a conversation at once, `delete` removes one; `run` first
-brings back what an earlier process left open, then holds the tasks. Where several processes share the users: `adopt`
-takes up a user's conversations from another, `release` lets another have them, `drop` forgets those it has already.
+Operations: sessions `join`; `finish` and `finalize` end a conversation at once, `delete` removes one, `edit_live`
+corrects it; `run` first brings back what an earlier process left open, then holds the tasks. Where several processes
+share the users: `adopt` takes up a user's conversations from another, `release` lets another have them, `drop` forgets
+those it has already.
 Invariants: a user has at most one current conversation in this process; every open conversation has exactly one
 task waiting for it; a conversation leaves `in_progress` once, by the process that owns its user (`Ownership`).
 Bounded by the number of open conversations. After a restart each one left open has a task again, so none
@@ -22,11 +23,13 @@ import trio
 from msgspec.structs import replace
 
 from engine.conversation.document import conversation_document
+from engine.conversation.editing import edit_live
 from engine.conversation.keeping import Keeping
 from engine.conversation.live import MICROSECONDS, LiveConversation
 from engine.conversation.ports import Alone, Conversations, Ownership, Wholes, Work, Writer
 from engine.listen.ports import JoinRequest, OpenConversation, Participant, SessionUsage, WallClock
 from engine.log import get_logger
+from engine.store.edits import SegmentEdit
 from engine.store.records import (
     PROCESSING,
     ConversationClosed,
@@ -215,6 +218,16 @@ class Lifecycle:
         self._soon(self._remove, conversation, self._erase_delay)
         await conversation.over.wait()
         return True
+
+    async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> list[str] | None:
+        """Edit what was said in a conversation in progress; None when nobody here holds it (any more).
+
+        Else those segments that are not there, with which nothing was changed.
+        """
+        conversation = self._unfinished.get(uid, {}).get(conversation_id)
+        if conversation is None:
+            return None
+        return await edit_live(conversation, edit, self._table, self._keeping)
 
     async def tell(self, uid: str, id: str) -> None:
         """A conversation was completed or has failed: tell the sessions of its user that are here."""

@@ -1,7 +1,7 @@
 """A conversation in progress, with or without a session that writes to it.
 
 Operations: sessions `join` and `leave`, `publish` segments and say when they `heard` something; the lifecycle asks
-`remaining`.
+`remaining`, edits by hand `amend`.
 Invariants: a segment is in a journal before `publish` returns; `revisions` names every segment given out; the
 conversation is over once `closed` is true, and nothing is published to it after that; once `over` is set, it is
 in the database with all that was said in it, to be processed, or, `removed`, no more.
@@ -93,6 +93,13 @@ class LiveConversation:
             self._revisions.pop(gone, None)
         if merged.segments:
             self.tail = merged.segments[-1]
+
+    def amend(self, segments: Sequence[Segment]) -> None:
+        """These revisions were made by hand; who makes them keeps them."""
+        self._revisions.update((segment.id, segment.revision) for segment in segments)
+        for segment in segments:
+            if self.tail is not None and self.tail.id == segment.id:
+                self.tail = segment
 
     def split(self, by: Participant) -> OpenConversation:
         """See `OpenConversation`."""

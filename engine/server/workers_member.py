@@ -1,8 +1,8 @@
 """One worker among several: what it is asked by the others, and what it asks them.
 
 Operations: `attend` gives it the parts it speaks for; `run` takes questions; `report` its progress; `admitted` is set
-when it may take clients; `serve`, `finish` and `delete` do what the web wants, `tell` what processing has to tell, at
-the worker that has the user.
+when it may take clients; `serve`, `finish`, `delete` and `edit_live` do what the web wants, `tell` what processing
+has to tell, at the worker that has the user.
 Invariants: what is done to a user's live sessions or conversation is done at the worker that has them.
 Bounded by the questions there are: each is a task until it is answered.
 """
@@ -25,6 +25,8 @@ from engine.server.workers_messages import (
     Assignment,
     Delete,
     Deleted,
+    Edit,
+    Edited,
     Finish,
     Finished,
     Go,
@@ -44,6 +46,7 @@ from engine.server.workers_metrics import expose, measure
 from engine.server.workers_placement import Elsewhere, Placement, Unreachable
 from engine.server.workers_relay import PassedSocket, pass_through, refuse
 from engine.store import ConversationRow, DatabaseUnavailable, DatabaseWriter, Store
+from engine.store.edits import SegmentEdit
 from engine.web import Readiness
 from engine.web.errors import ApiError
 from engine.wire import CloseCode, ListenParameters, Refusal
@@ -167,6 +170,19 @@ class Member:
             if done is not None and (done.found or done.here):
                 return done.found
 
+    async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> list[str] | None:
+        """See `Lifecycle`. Waits as `finish` does."""
+        while True:
+            done: Edited | None
+            there = await self.placement.whereabouts(uid)
+            if there is None:
+                missing = await self._lifecycle.edit_live(uid, conversation_id, edit)
+                done = Edited(missing, missing is not None or await self.placement.whereabouts(uid) is None)
+            else:
+                done = await self._there(there, Edit(uid, conversation_id, edit), Edited)
+            if done is not None and (done.missing is not None or done.here):
+                return done.missing
+
     async def tell(self, uid: str, conversation_id: str) -> None:
         """A conversation was processed here: tell the user's live sessions, wherever they are, once."""
         try:
@@ -206,6 +222,12 @@ class Member:
                     question.uid, question.conversation_id, cascade=question.cascade
                 )
                 await frames.answer(Deleted(found, here))
+            case Edit():
+                here = self.placement.here(question.uid)
+                missing = await self._lifecycle.edit_live(
+                    question.uid, question.conversation_id, question.edit
+                )
+                await frames.answer(Edited(missing, here))
             case Tell():
                 await self._lifecycle.tell(question.uid, question.conversation_id)
                 await frames.answer(True)

@@ -10,6 +10,7 @@ import msgspec
 
 from engine.config import Config
 from engine.server.workers_port import Address
+from engine.store.edits import SegmentEdit
 from engine.store.records import ConversationRow
 from engine.wire import ListenParameters
 
@@ -18,6 +19,8 @@ __all__ = [
     "Assignment",
     "Delete",
     "Deleted",
+    "Edit",
+    "Edited",
     "Failed",
     "Family",
     "Finish",
@@ -149,6 +152,21 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     conversation_id: str
 
 
+class Edit(msgspec.Struct, frozen=True, tag="edit"):
+    """To the worker that has a user: edit what was said in a conversation in progress. Answered with `Edited`."""
+
+    uid: str
+    conversation_id: str
+    edit: SegmentEdit
+
+
+class Edited(msgspec.Struct, frozen=True):
+    """The segments that were not there; None: nobody holds the conversation. `here` as in `Finished`."""
+
+    missing: list[str] | None
+    here: bool
+
+
 class Listen(msgspec.Struct, frozen=True, tag="listen"):
     """To the worker that has a user: serve this session of theirs. What follows is in `engine.server.workers_relay`.
 
@@ -183,7 +201,7 @@ class Measured(msgspec.Struct, frozen=True):
     families: tuple[Family, ...]
 
 
-Question = Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Tell | Listen
+Question = Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Tell | Listen | Edit
 
 
 def socket_of(folder: Path, owner: str) -> Path:

@@ -1,5 +1,6 @@
 """/v1/conversations/{id}: what its owner changes about a conversation."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from engine.web.errors import ApiError
 from engine.web.ports import Services
 from engine.web.record_ports import People
 from engine.wire import ConversationDocument
+from engine.wire.refusal import printable
 
 __all__ = ["conversation_edits"]
 
@@ -111,7 +113,7 @@ def conversation_edits(services: Services, identify: Identify) -> Api:
     api = Api("conversation_edits", identify, prefix=path, tag="Conversations")
     _itself(api, services.wholes, services.edits)
     _events_and_items(api, services.wholes, services.edits)
-    _segments(api, services.wholes, services.edits, services.records.people)
+    _segments(api, services)
     return api
 
 
@@ -187,26 +189,28 @@ def _events_and_items(api: Api, wholes: Wholes, edits: Edits) -> None:
         return DONE
 
 
-def _segments(api: Api, wholes: Wholes, edits: Edits, people: People) -> None:
-    async def open_for_edits(uid: str, id: str) -> Whole:
-        whole = await unlocked(wholes, uid, id)
-        if whole.row.status == IN_PROGRESS:
-            raise ApiError(409, "the conversation is going on: edit it when it has ended")
-        return whole
+def _segments(api: Api, services: Services) -> None:
+    wholes = services.wholes
 
-    async def apply(uid: str, id: str, edit: SegmentEdit) -> None:
-        gone = await edits.edit_segments(uid, id, edit)
+    async def apply(whole: Whole, edit: SegmentEdit) -> None:
+        uid, id = whole.row.uid, whole.row.id
+        gone: Sequence[str] | None = None
+        if whole.row.status == IN_PROGRESS:  # who holds it would overwrite what we change
+            gone = await services.lifecycle.edit_live(uid, id, edit)
+        if gone is None:
+            gone = await services.edits.edit_segments(uid, id, edit)
         if gone:
-            raise ApiError(404, f"Segment not found: {', '.join(gone[:10])}")
+            raise ApiError(404, f"Segment not found: {printable(', '.join(gone[:10]))}")
 
-    async def assign(uid: str, id: str, ids: tuple[str, ...], given: Assignment) -> ConversationDocument:
-        await apply(uid, id, SegmentEdit(ids=ids, speaker=await _speaker(people, uid, given)))
-        return whole_document(await unlocked(wholes, uid, id))
+    async def assign(whole: Whole, ids: tuple[str, ...], given: Assignment) -> ConversationDocument:
+        uid = whole.row.uid
+        await apply(whole, SegmentEdit(ids=ids, speaker=await _speaker(services.records.people, uid, given)))
+        return whole_document(await unlocked(wholes, uid, whole.row.id))
 
-    @api.patch("/segments/text", "Say what was really said", body=SegmentText, answer=Done, errors=(402, 409))
+    @api.patch("/segments/text", "Say what was really said", body=SegmentText, answer=Done, errors=(402,))
     async def text(uid: str, conversation_id: str, body: SegmentText) -> Done:
-        await open_for_edits(uid, conversation_id)
-        await apply(uid, conversation_id, SegmentEdit(ids=(body.segment_id,), text=body.text))
+        whole = await unlocked(wholes, uid, conversation_id)
+        await apply(whole, SegmentEdit(ids=(body.segment_id,), text=body.text))
         return DONE
 
     @api.patch(
@@ -214,43 +218,43 @@ def _segments(api: Api, wholes: Wholes, edits: Edits, people: People) -> None:
         "Say who speaks in a segment, by its place, counted from 0",
         query=Assignment,
         answer=ConversationDocument,
-        errors=(402, 409),
+        errors=(402,),
     )
     async def one(
         uid: str, conversation_id: str, segment_idx: int, query: Assignment
     ) -> ConversationDocument:
-        whole = await open_for_edits(uid, conversation_id)
+        whole = await unlocked(wholes, uid, conversation_id)
         if segment_idx >= len(whole.segments):
             raise missing("Segment")
-        return await assign(uid, conversation_id, (whole.segments[segment_idx].id,), query)
+        return await assign(whole, (whole.segments[segment_idx].id,), query)
 
     @api.patch(
         "/segments/assign-bulk",
         "Say who speaks in several segments",
         body=BulkAssignment,
         answer=ConversationDocument,
-        errors=(402, 409),
+        errors=(402,),
     )
     async def several(uid: str, conversation_id: str, body: BulkAssignment) -> ConversationDocument:
-        await open_for_edits(uid, conversation_id)
+        whole = await unlocked(wholes, uid, conversation_id)
         given = Assignment(body.assign_type, body.value)
-        return await assign(uid, conversation_id, tuple(dict.fromkeys(body.segment_ids)), given)
+        return await assign(whole, tuple(dict.fromkeys(body.segment_ids)), given)
 
     @api.patch(
         "/assign-speaker/<int:speaker_id>",
         "Say who a speaker is, wherever they speak",
         query=Assignment,
         answer=ConversationDocument,
-        errors=(402, 409),
+        errors=(402,),
     )
     async def speaker(
         uid: str, conversation_id: str, speaker_id: int, query: Assignment
     ) -> ConversationDocument:
-        whole = await open_for_edits(uid, conversation_id)
+        whole = await unlocked(wholes, uid, conversation_id)
         ids = tuple(segment.id for segment in whole.segments if segment.speaker_id == speaker_id)
         if not ids:
             raise missing("Speaker")
-        return await assign(uid, conversation_id, ids, query)
+        return await assign(whole, ids, query)
 
 
 async def _speaker(people: People, uid: str, given: Assignment) -> Speaker:

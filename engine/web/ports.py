@@ -9,6 +9,7 @@ from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.store.conversations import Chosen
+from engine.store.edits import SegmentEdit
 from engine.store.records import ConversationRow, TokenRow, UsageRow
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
@@ -53,6 +54,10 @@ class Lifecycle(Protocol):
 
     async def delete(self, uid: str, conversation_id: str, *, cascade: bool = False) -> bool:
         """Whether there was one. `cascade`: with the memories that were made of it."""
+        ...
+
+    async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> Sequence[str] | None:
+        """Edit a conversation in progress; which segments are not there, None when nobody holds it (any more)."""
         ...
 
 
