@@ -13,12 +13,12 @@ from tests.web.test_schemathesis import UID, UNLIMITED, fill_store
 
 pytestmark = pytest.mark.campaign
 
-EXAMPLES = 200
+EXAMPLES = 100
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_every_answer_is_one_that_the_document_tells_of(
     tmp_path: Path, database: str, seed: int, request: pytest.FixtureRequest
 ) -> None:

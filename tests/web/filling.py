@@ -64,6 +64,7 @@ VALUES: dict[str, Any] = {
     "vector_labels.what": "topics",
     "vector_versions.kind": "conversation",
     "segments.speaker": "SPEAKER_00",
+    "segments.translations": [],
     "idempotency.status": 200,
 }
 """What a column holds by "table.column", where not just any value will do."""
@@ -86,6 +87,7 @@ def identifiers(uid: str) -> dict[str, str]:
         "conversation_id": of_table["conversations"],
         "segment_id": of_table["segments"],
         "item_id": of_table["action_items"],
+        "item": of_table["action_items"],
         "memory_id": of_table["memories"],
         "person_id": of_table["people"],
         "folder_id": of_table["folders"],

@@ -139,6 +139,24 @@ async def test_nothing_of_one_user_is_told_to_another_or_changed_by_another(tmp_
         assert kept(engine, BOB) == before
 
 
+async def test_what_is_shared_is_told_by_its_public_route_alone_and_changed_by_nobody_else(
+    tmp_path: Path,
+) -> None:
+    told = {}
+    async with filled(tmp_path) as (served, engine, document):
+        ids = identifiers(BOB)
+        path = f"/v1/conversations/{ids['conversation_id']}/visibility"
+        assert (await served.request("PATCH", path, uid=BOB, params={"value": "shared"})).status_code == 200
+        before = kept(engine, BOB)
+        for call in calls(document, ids):
+            answer = await call.make(served, ANN)
+            if SECRET in answer.text:
+                told[call.name] = answer.text
+        assert kept(engine, BOB) == before
+    assert told.keys() == {"conversations_get_shared"}
+    assert f'"{BOB}"' not in told["conversations_get_shared"]
+
+
 async def test_the_same_calls_give_their_owner_what_is_theirs(tmp_path: Path) -> None:
     """So that the walk above is known to ask for what is there."""
     wrong = []
@@ -155,6 +173,9 @@ REFUSED = {"folders_post_reorder": 422}
 """Operations that take ids in their body alone, and how those of another user are refused."""
 
 WITHOUT_TEXT = {
+    "conversations_get_count",
+    "conversations_get_recording",
+    "conversations_get_suggested_apps",
     "developer_goals_get_history",
     "goals_get_history",
     "settings_get_cloud_sync",
