@@ -59,10 +59,7 @@ class StoreSearch:
     def __init__(self, store: ChatStore, models: ChatModels) -> None:
         self._store = store
         self._models = models
-
-    @property
-    def _search(self) -> Search:
-        return Search(self._store, lambda: self._models.embedder)
+        self._search = Search(store, lambda: models.embedder)
 
     async def search_conversations(self, uid: str, wanted: Wanted, limit: int) -> list[ConversationRow]:
         """See `ChatSearch`."""

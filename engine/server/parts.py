@@ -17,6 +17,8 @@ import trio
 from engine.audio.resample import use_cache_dir, warm
 from engine.config import Config
 from engine.conversation import Lifecycle
+from engine.conversation.chat import Chat
+from engine.conversation.chat_search import StoreSearch
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
@@ -100,11 +102,17 @@ class Parts:
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
-        self.models = Models(
-            config.llm,
-            config.embedding,
-            worker_threads(EXTRACTION_THREADS),
-            LlmMetrics(self.metrics.registry),
+        meter = LlmMetrics(self.metrics.registry)
+        self.models = Models(config.llm, config.embedding, worker_threads(EXTRACTION_THREADS), meter)
+        self.chat = Chat(
+            messages=store.messages,
+            users=store.users,
+            search=StoreSearch(store, self.models),
+            models=self.models,
+            settings=config.chat,
+            now=wall_clock,
+            asks=config.llm.asks,
+            meter=meter,
         )
         self.processor = Processor(
             store,
@@ -181,6 +189,7 @@ class Parts:
             tokens=self.store.tokens,
             usage=self.store.usage,
             records=self.store,
+            chat=self.chat,
             off_loop=self.off_loop,
             exposition=None if self.member is None else self.member.exposition,
         )

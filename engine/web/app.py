@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 from engine.listen.ports import ClientSocket
 from engine.web.api import Api
 from engine.web.auth import Authenticator
+from engine.web.chat import chat
 from engine.web.conversation_edits import conversation_edits
 from engine.web.conversations import conversations
 from engine.web.developer import developer_routes
@@ -77,6 +78,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
         *record_routes(services, identify),
     ]
     groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
+    groups.append(chat(services.chat, services.config.chat.text_limit, identify))
     return [*groups, documents(groups, identify)]
 
 

@@ -227,7 +227,9 @@ def _response(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str
         return response
     response = {"description": HTTPStatus(status).phrase}
     if route.media != "application/json":
-        response["content"] = {route.media: {"schema": {"type": "string"}}}
+        # A chat's events are not those of the standard, which tools would read from it.
+        schema = {} if route.media == "text/event-stream" else {"type": "string"}
+        response["content"] = {route.media: {"schema": schema}}
     elif route.answer is not None:
         response["content"] = {route.media: {"schema": schemas[_key(route.answer)]}}
     return response

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, Unpack
 
 from engine.config import Config
+from engine.conversation.chat import Chat
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
@@ -113,5 +114,6 @@ class Services:
     tokens: Keys
     usage: Usage
     records: Records
+    chat: Chat
     off_loop: OffLoop
     exposition: Exposition | None = None

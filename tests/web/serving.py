@@ -10,6 +10,8 @@ import trio
 
 from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
+from engine.conversation.chat import Chat
+from engine.conversation.chat_search import StoreSearch
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
@@ -79,8 +81,11 @@ async def off_loop(function: Callable[[*Ts], T], /, *args: *Ts) -> T:
 class Site:
     """A running application."""
 
-    def __init__(self, services: Services, store: Store, sessions: EchoSessions, port: int) -> None:
+    def __init__(
+        self, services: Services, store: Store, sessions: EchoSessions, port: int, models: Models
+    ) -> None:
         self.services = services
+        self.models = models
         self.store = store
         self.sessions = sessions
         self.port = port
@@ -166,6 +171,14 @@ async def site(
         tokens=store.tokens,
         usage=usage or store.usage,
         records=store,
+        chat=Chat(
+            messages=store.messages,
+            users=store.users,
+            search=StoreSearch(store, models),
+            models=models,
+            settings=config.chat,
+            now=wall_clock,
+        ),
         off_loop=off_loop,
     )
     listeners = await bind("127.0.0.1", 0)
@@ -177,7 +190,7 @@ async def site(
             entrance = Entrance(config, listen_service(services)) if lane else None
             http = HttpServer(create_app(services), config, entrance)
             await nursery.start(http.run, listeners)
-            running = Site(services, store, sessions, port)
+            running = Site(services, store, sessions, port, models)
             async with running.client:
                 yield running
             nursery.cancel_scope.cancel()

@@ -79,7 +79,7 @@ def _sample(document: Document, schema: Document, name: str, ids: Mapping[str, s
             properties: Document = schema.get("properties", {})
             return {key: _sample(document, value, key, ids) for key, value in properties.items()}
         case "array":
-            least = max(1, schema.get("minItems", 1))
+            least = 0 if schema.get("maxItems") == 0 else max(1, schema.get("minItems", 1))
             return [_sample(document, schema["items"], name.removesuffix("s"), ids)] * least
         case "boolean":
             return True
