@@ -23,6 +23,7 @@ from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
+from engine.conversation.requests import Requests
 from engine.conversation.search import Search
 from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
@@ -124,13 +125,15 @@ class Parts:
         )
         for table in (store.memories, store.action_items):
             table.when_text_changes(self.processor.wake)
+        answer_wait = min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE)
+        self.requests = Requests(store, self.processor, wall_clock, answer_wait)
         self.lifecycle = Lifecycle(
             store.conversations,
             store.wholes,
             self.writer,
             wall_clock,
             self.processor,
-            answer_wait=min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE),
+            answer_wait=answer_wait,
             erase_delay=config.conversation.erase_delay,
             ownership=ownership,
         )
@@ -186,6 +189,7 @@ class Parts:
             edits=self.store.edits,
             search=Search(self.store, lambda: self.models.embedder),
             lifecycle=self.member or self.lifecycle,
+            requests=self.requests,
             tokens=self.store.tokens,
             usage=self.store.usage,
             records=self.store,

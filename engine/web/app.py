@@ -20,6 +20,7 @@ from engine.web.health import health
 from engine.web.idempotency import Once
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
+from engine.web.processing import processing
 from engine.web.rate_limit import RateLimit, limited
 from engine.web.record_routes import record_routes
 from engine.web.search import search
@@ -72,6 +73,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     identify = limited(authenticator.identify_request, limit)
     groups = [
         conversations(services, identify),
+        processing(services, identify),
         conversation_edits(services, identify),
         search(services, identify),
         usage(services.usage, identify),

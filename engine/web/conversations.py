@@ -1,4 +1,4 @@
-"""/v1/conversations: the user's own conversations, newest first, one of them whole, and ending the one in progress."""
+"""/v1/conversations: the user's own conversations, newest first, and one of them whole."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -10,7 +10,6 @@ from quart import Response, current_app
 
 from engine.conversation.analytics import ConversationAnalytics, analytics_of
 from engine.conversation.document import (
-    conversation_document,
     photo_document,
     shared_document,
     whole_document,
@@ -76,19 +75,6 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
-class Finishing(msgspec.Struct, frozen=True):
-    """What a client may say when it ends a conversation; nothing of it is used yet."""
-
-    calendar_meeting_context: dict[str, Any] | None = None
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """The conversation that was ended, and what apps had to say about it."""
-
-    conversation: ConversationDocument
-    messages: list[dict[str, Any]] = []
-
-
 class Recording(msgspec.Struct, frozen=True):
     """Whether audio was kept."""
 
@@ -106,7 +92,6 @@ def conversations(services: Services, identify: Identify) -> Api:
     """The routes."""
     api = Api("conversations", identify, prefix="/v1/conversations", tag="Conversations")
     _lists(api, services)
-    _endings(api, services)
     _one(api, services)
     _parts(api, services)
     _shared(api, services)
@@ -125,23 +110,6 @@ def _lists(api: Api, services: Services) -> None:
     @api.get("/count", "How many conversations there are", query=Filter, answer=Count)
     async def count(uid: str, query: Filter) -> Count:
         return Count(await table.count(uid, **query.chosen))
-
-
-def _endings(api: Api, services: Services) -> None:
-    lifecycle = services.lifecycle
-
-    @api.post("", "End the conversation in progress now", body=Finishing, answer=Finished, errors=(404,))
-    async def finish(uid: str, body: Finishing) -> Finished:
-        row = await lifecycle.finish(uid)
-        if row is None:
-            raise ApiError(404, "Conversation in progress not found")
-        return Finished(conversation_document(row, await services.conversations.segments(uid, row.id)))
-
-    @api.delete("/<conversation_id>", "Delete a conversation", status=204)
-    async def delete(uid: str, conversation_id: str) -> None:
-        """204 and no body: the phone app counts any other answer as a failure."""
-        if not await lifecycle.delete(uid, conversation_id):
-            raise missing("Conversation")
 
 
 def _one(api: Api, services: Services) -> None:

@@ -6,11 +6,13 @@ from typing import Protocol, Unpack
 
 from engine.config import Config
 from engine.conversation.chat import Chat
+from engine.conversation.given import Given
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.store.conversations import Chosen
 from engine.store.edits import SegmentEdit
+from engine.store.jobs import Job
 from engine.store.records import ConversationRow, TokenRow, UsageRow
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
@@ -62,6 +64,33 @@ class Lifecycle(Protocol):
         ...
 
 
+class Requests(Protocol):
+    """What is asked of processing. `engine.conversation.requests` says what each does."""
+
+    async def from_text(
+        self,
+        uid: str,
+        text: str,
+        *,
+        text_source: str = "audio_transcript",
+        text_source_spec: str | None = None,
+        given: Given = ...,
+        wait: bool = False,
+    ) -> ConversationRow: ...
+
+    async def from_segments(
+        self, uid: str, segments: Sequence[Segment], *, given: Given = ..., wait: bool = False
+    ) -> ConversationRow: ...
+
+    async def reprocess(
+        self, uid: str, id: str, *, language: str | None = None, app_id: str | None = None
+    ) -> ConversationRow: ...
+
+    async def merge(self, uid: str, ids: Sequence[str], *, reprocess: bool = True) -> ConversationRow: ...
+
+    async def progress(self, uid: str, id: str) -> tuple[ConversationRow, Job | None]: ...
+
+
 class Tokens(Protocol):
     """API keys."""
 
@@ -111,6 +140,7 @@ class Services:
     edits: Edits
     search: Search
     lifecycle: Lifecycle
+    requests: Requests
     tokens: Keys
     usage: Usage
     records: Records

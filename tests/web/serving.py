@@ -15,6 +15,7 @@ from engine.conversation.chat_search import StoreSearch
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
+from engine.conversation.requests import Requests
 from engine.conversation.search import Search
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.metrics import Metrics
@@ -80,6 +81,8 @@ async def off_loop(function: Callable[[*Ts], T], /, *args: *Ts) -> T:
 
 class Site:
     """A running application."""
+
+    processor: Processor
 
     def __init__(
         self, services: Services, store: Store, sessions: EchoSessions, port: int, models: Models
@@ -168,6 +171,7 @@ async def site(
         edits=store.edits,
         search=Search(store, lambda: models.embedder),
         lifecycle=lifecycle,
+        requests=Requests(store, processor, wall_clock, 5.0),
         tokens=store.tokens,
         usage=usage or store.usage,
         records=store,
@@ -191,6 +195,7 @@ async def site(
             http = HttpServer(create_app(services), config, entrance)
             await nursery.start(http.run, listeners)
             running = Site(services, store, sessions, port, models)
+            running.processor = processor
             async with running.client:
                 yield running
             nursery.cancel_scope.cancel()
