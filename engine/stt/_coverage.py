@@ -20,6 +20,9 @@ from engine.transcript.words import Word
 QUIET = 10 * SAMPLE_RATE
 """Samples without speech that a vendor may leave without a word; then the older half counts as covered."""
 
+WORD = SAMPLE_RATE
+"""Samples: a word that is being spoken began at most so long ago."""
+
 Emit = Callable[[SttEvent], None]
 
 
@@ -88,9 +91,13 @@ class Coverage:
         self._emit(Interim(self._on_timeline(words)))
         self._heard()
 
-    def answered(self, position: int) -> None:
-        """The vendor says that no result is to come for anything before `position`."""
-        self.cover(position)
+    def answered(self, position: int, *, guessed: bool = False) -> None:
+        """The vendor says that no result is to come for anything before `position`.
+
+        `guessed`: it says nothing at all. Then a word that was being spoken there is not over.
+        """
+        open_word = guessed and self._speech_until > position - WORD
+        self.cover(position - WORD if open_word else position)
         self._heard()
 
     def cover(self, position: int, words: tuple[Word, ...] = (), *, assumed: bool = False) -> None:

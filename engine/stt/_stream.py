@@ -93,6 +93,7 @@ class Stream:
         self._pumping = Pumping(protocol, self._books, limits.chunk_shortest, limits.chunk_longest)
         self._wanted = self._finalized = 0  # results are asked for up to here; were asked for up to here
         self._finalized_at = -math.inf
+        self._guessed = False  # the last `finalize` was answered with nothing
         self._started = self._over = False
         self._error: VendorError | None = None
         self._finishing: End | None = None
@@ -272,12 +273,15 @@ class Stream:
 
     def _finalize(self) -> Sequence[Message]:
         self._finalized, self._finalized_at = self._books.sent, trio.current_time()
+        self._guessed = False
         return self.protocol.finalize()
 
     def _give_up_asking(self) -> None:
         """What was asked for is not said. Audio that was sent since makes the vendor speak, or the watch bite."""
         if self._books.sent > self._finalized:
             self._wanted = self._books.covered
+        elif self._guessed:
+            self._books.cover(self._finalized)  # no word goes on
         else:
             self._finishing = End.UNANSWERED
             self._reading.cancel()
@@ -330,7 +334,8 @@ class Stream:
             case Tentative():
                 self._books.tentative(event.words)
             case Flushed():
-                self._books.answered(self._finalized)
+                self._guessed = event.guessed
+                self._books.answered(self._finalized, guessed=event.guessed)
             case Finished():
                 self._fail(None)
             case Failed():

@@ -40,7 +40,12 @@ class Tentative(msgspec.Struct, frozen=True):
 
 
 class Flushed(msgspec.Struct, frozen=True):
-    """The answer to the last `finalize`: nothing sent before that is still to come. Not every vendor says so."""
+    """The answer to the last `finalize`: nothing sent before that is still to come. Not every vendor says so.
+
+    `guessed`: it did not say so, it only said nothing else; a word that was being spoken may yet come.
+    """
+
+    guessed: bool = False
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ seconds since the stream began. `{"eof" : 1}`, to the letter, gets the last resu
 - What is covered: a result covers all audio up to the message it answers, since the server decodes a message
   whole and begins the next utterance after it. Replies without words pass silence, `MARGIN` behind.
 - There is no way to ask for results. To finalize, silence is sent until the server ends the utterance, at most
-  `PADS` messages of it; all times after it are shifted back. It is the vendor's silence, not the session's.
+  `PADS` messages of it; all times after it are shifted back. It is the vendor's silence, not the session's. When it
+  came in the middle of a word, the server hears that word once its other half is there.
 - `phrase_list` forbids all other words rather than prefer its own, so vocabulary is not sent.
 - A server has one model, so one language, and does not say which: the operator does. Hence no language table.
 
@@ -135,10 +136,9 @@ class VoskProtocol:
             words = self._apportioned(partial, reply.end)
             event = Tentative(words) if self._interim_results else self._recognized((), 0)
         else:
-            passed = reply.end if reply.is_pad else reply.end - MARGIN
-            event = self._recognized((), 0 if self._heard else passed)
+            event = self._recognized((), 0 if self._heard else reply.end - MARGIN)
         last_pad = reply.is_pad and not any(sent.is_pad for sent in self._waiting)
-        return (event, Flushed()) if last_pad and not self._heard else (event,)
+        return (event, Flushed(guessed=True)) if last_pad and not self._heard else (event,)
 
     def _last(self, said: dict[str, object]) -> Sequence[Event]:
         self._over = True

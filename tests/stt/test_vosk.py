@@ -117,7 +117,7 @@ def test_finalize_sends_silence_until_the_utterance_ends() -> None:
     assert event == Recognized((Word("hello", 8_000, 16_000, confidence=0.5),), SECOND)
     assert [reply(stream, partial="") for _ in range(PADS - 2)] == [
         *([[Recognized((), SECOND)]] * (PADS - 3)),
-        [Recognized((), SECOND), Flushed()],
+        [Recognized((), SECOND), Flushed(guessed=True)],
     ]
 
 
@@ -125,7 +125,7 @@ def test_finalize_is_not_answered_while_words_are_open() -> None:
     stream = sent(1)
     stream.finalize()
     events = [event for _ in range(1 + PADS) for event in reply(stream, partial="hello")]
-    assert Flushed() not in events
+    assert not any(isinstance(event, Flushed) for event in events)
 
 
 def test_times_after_a_silence_put_in_are_shifted_back() -> None:
