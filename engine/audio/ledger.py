@@ -112,6 +112,16 @@ class Ledger:
         """Samples came while nobody was to transcribe them."""
         self._not_for_stt += samples
 
+    @property
+    def samples_in(self) -> int:
+        """Samples written to the timeline."""
+        return self._decoded + self._concealed
+
+    @property
+    def final(self) -> int:
+        """Samples covered by final results with words."""
+        return self._final
+
     def snapshot(self, *, pending: int) -> LedgerSnapshot:
         """The terms now. `pending`: what positions say is written and neither covered nor given up."""
         return LedgerSnapshot(

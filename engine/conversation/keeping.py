@@ -31,6 +31,7 @@ class Keeping:
         self._retry_interval = retry_interval
         self._journals: dict[str, Journal] = {}
         self._portions: dict[str, int] = {}
+        self._noted: dict[str, UsageSoFar] = {}
 
     async def open(self, participant: Participant) -> None:
         """Make the session's journal. Raises `JournalFull`."""
@@ -39,31 +40,33 @@ class Keeping:
     def close(self, participant: Participant) -> None:
         """The session is over: its journal is removed once the database has all of it."""
         self._portions.pop(participant.id, None)
+        self._noted.pop(participant.id, None)
         journal = self._journals.pop(participant.id, None)
         if journal is not None:
             journal.end()
 
     def keep(self, by: Participant, record: JournalRecord) -> None:
         """In the journal now, in the database soon; without disk for a journal, in memory until the database has it."""
-        self._append(self._journals[by.id], record)
+        noted = self._noted.pop(by.id, None)
+        self._append(self._journals[by.id], record, noted)
 
     def add_usage(self, by: Participant, row: UsageRow) -> None:
         """A portion of usage is over."""
+        self._noted.pop(by.id, None)
         number = self._portions.get(by.id, 0)
         self._portions[by.id] = number + 1
         self.keep(by, UsageAdded(f"{by.id}:{number}", row))
 
     def note_usage(self, by: Participant, row: UsageRow) -> None:
-        """What the next portion has come to, for whoever replays the journal if it never is over."""
-        record = UsageSoFar(f"{by.id}:{self._portions.get(by.id, 0)}", row)
-        try:
-            self._journals[by.id].append(record)
-        except JournalFull as error:
-            log.error("journal.full", error=str(error))
+        """What the next portion has come to, for whoever replays the journal if it never is over.
 
-    def _append(self, journal: Journal, record: JournalRecord) -> None:
+        It goes to the journal with what is kept next: a system call of its own would cost as much as the words.
+        """
+        self._noted[by.id] = UsageSoFar(f"{by.id}:{self._portions.get(by.id, 0)}", row)
+
+    def _append(self, journal: Journal, record: JournalRecord, noted: UsageSoFar | None = None) -> None:
         try:
-            journal.append(record)
+            journal.append(record, *(() if noted is None else (noted,)))
         except JournalFull as error:
             log.error("journal.full", error=str(error))
         self._writer.submit(journal, (record,))

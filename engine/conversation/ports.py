@@ -22,7 +22,7 @@ class Clock(Protocol):
 class Journal(Protocol):
     """What a session has told its client, on the disk before it is sent."""
 
-    def append(self, record: JournalRecord) -> int:
+    def append(self, *records: JournalRecord) -> int:
         """Raises `JournalFull` when the disk takes no more."""
         ...
 

@@ -4,11 +4,13 @@
 of its channel: who speaks is known, nothing has to be told apart.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import trio
 
 from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
+from engine.listen.ports import SessionUsage
 from engine.listen.spill import SpillStatistics
 from engine.listen.stages import Passage
 from engine.stt.failover import SttExhausted
@@ -157,6 +159,21 @@ class CallAudio:
         """See `Pipeline.stop`."""
         for channel in self._channels:
             channel.stop()
+
+    def usage(self, segments: int) -> SessionUsage:
+        """See `Pipeline.usage`; all channels are one session."""
+        each = [channel.usage(segments) for channel in self._channels]
+        vendor_samples: Counter[str] = Counter()
+        for one in each:
+            vendor_samples.update(one.vendor_samples)
+        return SessionUsage(
+            sessions=1,
+            audio_samples=sum(one.audio_samples for one in each),
+            speech_samples=sum(one.speech_samples for one in each),
+            words=sum(one.words for one in each),
+            segments=segments,
+            vendor_samples=dict(vendor_samples),
+        )
 
     def statistics(self) -> PipelineStatistics:
         """Sums over the channels; of positions the furthest behind, of buffers the fullest."""

@@ -20,6 +20,7 @@ from engine.audio.intake import Intake, PacketTimes, open_intake
 from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
+from engine.listen.ports import SessionUsage
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
 from engine.listen.unpacking import Unpacking
@@ -420,6 +421,19 @@ class Pipeline:
         self._backlog.close()
         self._decoder.close()
         pool.release(self._ring)
+
+    def usage(self, segments: int) -> SessionUsage:
+        """What it used so far, with so many segments of its words. Cheap: this is asked for with every result."""
+        if not self._stopped:
+            self._catch_up()
+        return SessionUsage(
+            sessions=1,
+            audio_samples=self.ledger.samples_in,
+            speech_samples=self.ledger.final,
+            words=self.words,
+            segments=segments,
+            vendor_samples=dict(self._vendor_samples),
+        )
 
     def statistics(self) -> PipelineStatistics:
         """The books, and how full the buffers are."""

@@ -180,7 +180,9 @@ class Conversations(Protocol):
         ...
 
     def using(self, by: Participant, usage: SessionUsage) -> None:
-        """What came since the last `used`: counted like it if the process dies before the next."""
+        """What came since the last `used`, kept with what is published next: counted like it if the process dies
+        before the next.
+        """
         ...
 
 

@@ -78,11 +78,11 @@ class Record:
         self._began_at: int | None = None
         self._breaks: deque[_Break] = deque()
         self._next_interim = -math.inf
-        self._on_kept: Callable[[], None] | None = None
+        self._before_keeping: Callable[[], None] | None = None
 
-    def when_kept(self, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever words have been kept, before they are sent."""
-        self._on_kept = callback
+    def before_keeping(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever words are about to be kept; `segments` counts theirs already."""
+        self._before_keeping = callback
 
     def begin(self) -> None:
         """The client's first audio or transcript is here: its timeline begins now."""
@@ -205,13 +205,13 @@ class Record:
     def _publish(self, new: tuple[Segment, ...], passage: Passage) -> int:
         """Merge into the conversation, keep, then send. Returns when they were kept (CLOCK_MONOTONIC, ns)."""
         conversation = self._current()
-        merged = merge(conversation.tail, new, sent=conversation.revisions)
-        before = len(conversation.revisions)
+        revisions = conversation.revisions
+        merged = merge(conversation.tail, new, sent=revisions)
+        self.segments += sum(segment.id not in revisions for segment in merged.changed) - len(merged.deleted)
+        if self._before_keeping is not None:
+            self._before_keeping()
         speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * MICROSECONDS)
         conversation.publish(self._participant, merged, speech_at)
-        self.segments += len(conversation.revisions) - before
-        if self._on_kept is not None:
-            self._on_kept()
         kept_at = monotonic_ns()
         self._merge.observe((kept_at - passage.told_at) / 1e9)
         self._outbox.deleted(merged.deleted)

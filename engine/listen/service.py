@@ -208,7 +208,7 @@ class ListenService:
         """The session beside its counting; whatever ends it, the last portion is counted."""
         meter = _Meter(session, pipeline, self._conversations, self._metrics)
         log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
-        session.when_kept(meter.note)
+        session.before_keeping(meter.note)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(meter.run, self._config.usage.interval)
@@ -246,8 +246,8 @@ class _Meter:
             self.read()
 
     def note(self) -> None:
-        """Words were kept: so is what they cost, though it is counted only when a portion is over."""
-        usage = self._usage.peek(self._pipeline.statistics(), self._session.segments)
+        """Words are being kept: so is what they cost, though it is counted only when a portion is over."""
+        usage = self._usage.peek(self._pipeline.usage(self._session.segments))
         self._conversations.using(self._session, usage)
 
     def read(self, *, over: bool = False) -> None:
@@ -255,7 +255,7 @@ class _Meter:
         if not (self._session.joined or over):
             return
         statistics = self._pipeline.statistics()
-        usage = self._usage.read(statistics, self._session.segments)
+        usage = self._usage.read(self._pipeline.usage(self._session.segments))
         codec = self._session.parameters.codec
         self._metrics.audio_in(codec, usage.audio_samples / SAMPLE_RATE)
         rejected = statistics.ledger.packets_rejected

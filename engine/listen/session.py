@@ -160,9 +160,9 @@ class Session:
         """Segments it has added, less those that merging swallowed."""
         return self._record.segments
 
-    def when_kept(self, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever words of the session have been kept, before they are sent."""
-        self._record.when_kept(callback)
+    def before_keeping(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever words of the session are about to be kept; `segments` counts theirs already."""
+        self._record.before_keeping(callback)
 
     def end(self, code: int, reason: str) -> None:
         """Send the client away once what it said is transcribed. The first call decides the code."""

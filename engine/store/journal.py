@@ -8,7 +8,7 @@ Invariants: what was appended survives the process being killed at any point and
 record that only went in part is cut off again at once, so that later ones can still be read. A live journal
 is locked (`flock`): another process that recovers the folder leaves it alone; the lock ends with the process.
 Bounded: one file descriptor a session; a record by `RECORD_LIMIT`.
-Cost: one system call an append.
+Cost: one system call an append, of however many records.
 Known doubts: a file grows as long as its session lives (about 1 KB a second of unbroken speech).
 """
 
@@ -80,37 +80,37 @@ class Journal:
         except OSError as error:
             raise JournalFull(f"journal {str(path)!r} cannot be made: {error.strerror}") from error
 
-    def append(self, record: JournalRecord) -> int:
-        """Write one record with one system call; returns the file's size in bytes.
+    def append(self, *records: JournalRecord) -> int:
+        """Write records with one system call; returns the file's size in bytes.
 
-        Raises `JournalFull` when it did not get to the file, which is then as it was before.
+        Raises `JournalFull` when they did not get to the file, which is then as it was before.
         """
         if self.ended:
             raise ValueError(f"journal {str(self.path)!r} has ended")
-        frame = encode_record(record)
+        frames = b"".join(map(encode_record, records))
         try:
-            self._write(frame)
+            self._write(frames)
         except OSError as error:
-            self._failed += 1
+            self._failed += len(records)
             raise JournalFull(
                 f"journal {str(self.path)!r} did not take a record: {error.strerror}"
             ) from error
-        self._size += len(frame)
-        self._records += 1
+        self._size += len(frames)
+        self._records += len(records)
         return self._size
 
-    def _write(self, frame: bytes) -> None:
+    def _write(self, frames: bytes) -> None:
         if self._broken is not None:
             raise self._broken
-        written = os.write(self._descriptor, frame)
-        if written == len(frame):
+        written = os.write(self._descriptor, frames)
+        if written == len(frames):
             return
         try:
             os.ftruncate(self._descriptor, self._size)
         except OSError as error:
             self._broken = error  # whatever came after the torn record could never be read
             raise
-        raise OSError(None, f"only {written} of {len(frame)} bytes fitted")
+        raise OSError(None, f"only {written} of {len(frames)} bytes fitted")
 
     async def sync(self) -> None:
         """Flush what was appended to the disk. Raises `OSError`."""

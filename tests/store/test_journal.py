@@ -75,6 +75,17 @@ async def test_a_record_for_which_there_is_no_room_at_all_leaves_no_trace(tmp_pa
     assert list(JournalReader(journal.path)) == [opened()]
 
 
+async def test_records_appended_together_are_all_there_or_none_is(tmp_path: Path) -> None:
+    journal = await create(tmp_path)
+    together = (opened(), changed(segment()))
+    size = journal.append(*together)
+    whole_and_a_part = size + len(encode_record(opened())) + 20
+    with files_limited_to(whole_and_a_part), pytest.raises(JournalFull):
+        journal.append(*together)
+    assert list(JournalReader(journal.path)) == list(together)
+    assert (journal.statistics().records, journal.statistics().failed) == (2, 2)
+
+
 async def test_nothing_is_appended_behind_a_torn_record_that_could_not_be_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
