@@ -34,7 +34,7 @@ from engine.store.vector_records import VectorRow
 from engine.store.whole import Whole
 from engine.wire.messages import Segment
 
-__all__ = ["KEPT_WORDS", "Material", "extract", "joined", "made_id", "processed"]
+__all__ = ["KEPT_WORDS", "Material", "extract", "joined", "made_id", "processed", "transcript_of"]
 
 KEPT_WORDS = 100
 """A conversation of more words is never discarded."""
@@ -66,7 +66,7 @@ async def extract(
     Discarded is what `extractor` finds nothing in, unless `force` or more than `KEPT_WORDS` words: then `plain` (which
     needs no model) has the word. `language`: instead of the one spoken. Raises what `extractor` raises.
     """
-    transcript = _transcript(material, language)
+    transcript = transcript_of(material, language)
     found = await extractor.extract(transcript)
     if found.structured.title:
         return found
@@ -111,7 +111,8 @@ def _item_again(item: ActionItemRow) -> ActionItem:
     )
 
 
-def _transcript(material: Material, language: str | None) -> Transcript:
+def transcript_of(material: Material, language: str | None = None) -> Transcript:
+    """A conversation as it is read, what is seen on its pictures at the end."""
     row, owner = material.row, material.owner
     said = [*material.segments] or segments_of_text(row.external_data)
     end = said[-1].end if said else 0.0

@@ -188,6 +188,7 @@ class Parts:
             wholes=self.store.wholes,
             edits=self.store.edits,
             search=Search(self.store, lambda: self.models.embedder),
+            models=self.models,
             lifecycle=self.member or self.lifecycle,
             requests=self.requests,
             tokens=self.store.tokens,

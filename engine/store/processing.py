@@ -217,6 +217,7 @@ def _fail(connection: Connection, job: Job, reason: str, now: int) -> None:
         raise ClaimLost(job.key)
     changed = update(conversations).where(_is(job.uid, job.key))
     connection.execute(changed.values(status=FAILED, failure=reason))
+    index_conversation(connection, job.uid, job.key)
     release_sources(connection, job.uid, job.payload.get("sources", ()))
 
 

@@ -95,10 +95,13 @@ class Texts:
 
 def index_conversation(connection: Connection, uid: str, id: str) -> None:
     """A conversation is found from now on by what is kept of it now; nothing happens when it is not there."""
-    query = select(conversations.c.structured).where(conversations.c.uid == uid, conversations.c.id == id)
-    structured = connection.execute(query).scalar()
-    if structured is None:
+    of = conversations.c
+    found = connection.execute(
+        select(of.structured, of.external_data).where(of.uid == uid, of.id == id)
+    ).first()
+    if found is None:
         return
+    structured, external = found.structured, found.external_data or {}
     said = select(segments.c.text).where(
         segments.c.uid == uid, segments.c.conversation_id == id, segments.c.deleted == false()
     )
@@ -108,7 +111,7 @@ def index_conversation(connection: Connection, uid: str, id: str) -> None:
     seen = select(photos.c.description).where(
         photos.c.uid == uid, photos.c.conversation_id == id, photos.c.description.is_not(None)
     )
-    lines = [structured.get("title", ""), structured.get("overview", "")]
+    lines = [structured.get("title", ""), structured.get("overview", ""), str(external.get("text", ""))]
     for event in structured.get("events", ()):
         lines += [event.get("title", ""), event.get("description", "")]
     for query in (to_do, seen, said.order_by(segments.c.start, segments.c.ordinal)):

@@ -21,6 +21,7 @@ from engine.web.idempotency import Once
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.processing import processing
+from engine.web.prompting import prompting
 from engine.web.rate_limit import RateLimit, limited
 from engine.web.record_routes import record_routes
 from engine.web.search import search
@@ -76,6 +77,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
         processing(services, identify),
         conversation_edits(services, identify),
         search(services, identify),
+        prompting(services, identify),
         usage(services.usage, identify),
         *record_routes(services, identify),
     ]

@@ -127,9 +127,7 @@ def _one(api: Api, services: Services) -> None:
     @api.get(f"{path}/analytics", "Who spoke how much", answer=ConversationAnalytics, errors=(402,))
     async def analytics(uid: str, conversation_id: str) -> ConversationAnalytics:
         whole = await unlocked(wholes, uid, conversation_id)
-        people = {one.person_id for one in whole.segments if one.person_id is not None}
-        rows = [await services.records.people.get(uid, id) for id in people]
-        names = {row.id: row.name for row in rows if row is not None}
+        names = await services.records.people.names(uid)
         return analytics_of(conversation_id, whole.segments, names)
 
 

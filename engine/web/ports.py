@@ -7,6 +7,7 @@ from typing import Protocol, Unpack
 from engine.config import Config
 from engine.conversation.chat import Chat
 from engine.conversation.given import Given
+from engine.conversation.llm import Llm
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
@@ -127,6 +128,13 @@ class Usage(Protocol):
     ) -> list[UsageRow]: ...
 
 
+class Models(Protocol):
+    """The models of this process; None while, and where, there is none."""
+
+    @property
+    def llm(self) -> Llm | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything the web serves from. `exposition`: what /metrics says, if not the metrics of this process alone."""
@@ -139,6 +147,7 @@ class Services:
     wholes: Wholes
     edits: Edits
     search: Search
+    models: Models
     lifecycle: Lifecycle
     requests: Requests
     tokens: Keys

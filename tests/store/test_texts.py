@@ -56,13 +56,13 @@ async def test_title_overview_events_and_action_items_are_found(store: Store) ->
         "overview": "About sails.",
         "events": [{"title": "Christening", "description": "with champagne"}],
     }
-    await keep(store, "c1", "Hello.", structured=structured)
+    await keep(store, "c1", "Hello.", structured=structured, external_data={"text": "A letter."})
     item = ActionItemRow(
         uid="u1", id="i1", conversation_id="c1", description="Buy varnish", created_at=NOW, updated_at=NOW
     )
     await store._database.write(put_rows, action_items, [item])
     await store.texts.index("u1", "c1")
-    for word in ("regatta", "sails", "christening", "champagne", "varnish", "hello"):
+    for word in ("regatta", "sails", "christening", "champagne", "varnish", "hello", "letter"):
         assert await found(store, word) == ["c1"], word
 
 

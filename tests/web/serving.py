@@ -170,6 +170,7 @@ async def site(
         wholes=store.wholes,
         edits=store.edits,
         search=Search(store, lambda: models.embedder),
+        models=models,
         lifecycle=lifecycle,
         requests=Requests(store, processor, wall_clock, 5.0),
         tokens=store.tokens,
