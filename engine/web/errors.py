@@ -27,6 +27,7 @@ MEANINGS = {
     413: "The body is larger than web.body_limit",
     422: "A parameter is not accepted; the answer names it, its value and what is accepted",
     429: "Too many requests; Retry-After says in how many seconds there is room for one",
+    502: "A model that was asked gave no answer that could be used",
     503: "It cannot be answered right now; trying again may help",
 }
 """What each status means that a route may answer when it does not do what it was asked for."""
