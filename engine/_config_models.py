@@ -29,6 +29,10 @@ class Llm(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = OPENAI_URL
     model: Annotated[str, Meta(min_length=1, description="The model to ask for.")] = "gpt-4o-mini"
+    vision_model: Annotated[
+        str,
+        Meta(description="The model that says what is to be seen on pictures. Empty: nobody does."),
+    ] = ""
     context_tokens: Annotated[
         int,
         Meta(

@@ -61,6 +61,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     texts_at_once: Annotated[
         int, Meta(ge=1, le=10000, description="Text messages taken from one client at once, after a rest.")
     ] = 200
+    photo_limit: Annotated[
+        int,
+        Meta(
+            ge=1024, le=16777216, description="Largest picture that a client may send, in bytes of its file."
+        ),
+    ] = 2097152
     client_write_timeout: Annotated[
         float,
         Meta(

@@ -38,6 +38,7 @@ from engine.store.records import (
     UsageRow,
 )
 from engine.transcript.timeline import SAMPLE_RATE
+from engine.wire import Event
 from engine.wire.documents import MemoryCreated, MemoryProcessingStarted
 
 log = get_logger(__name__)
@@ -195,7 +196,7 @@ class Lifecycle:
             for participant in conversation.participants.values():
                 nursery.start_soon(participant.flush)
         if not conversation.closed:
-            if not conversation.revisions:
+            if conversation.empty:
                 return None
             self._close(conversation, forced=True)
         await conversation.over.wait()
@@ -238,16 +239,22 @@ class Lifecycle:
         if whole is None:
             return
         document = conversation_document(whole.row, whole.segments, whole.action_items, whole.photos)
-        for participant in list(current.participants.values()):
-            participant.notify(MemoryCreated(memory=document))
+        self.notify(uid, MemoryCreated(memory=document))
+
+    def notify(self, uid: str, event: Event) -> None:
+        """Tell the sessions of a user that are here."""
+        current = self._current.get(uid)
+        for participant in list(current.participants.values()) if current is not None else ():
+            participant.notify(event)
 
     # Beginning
 
     async def _reopen(self, row: ConversationRow) -> None:
-        segments = await self._keeping.patiently(self._table.segments, row.uid, row.id)
+        whole = await self._keeping.patiently(self._wholes.get, row.uid, row.id)
         silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
-        conversation.recover(segments)
+        if whole is not None:
+            conversation.recover(whole.segments, len(whole.photos))
         older = self._current.get(row.uid)
         if older is not None:
             self._close(older)
@@ -304,7 +311,7 @@ class Lifecycle:
                 self.drop(conversation.row.uid)
             elif conversation.closed or not conversation.silent:
                 continue  # something happened while we asked
-            elif conversation.revisions:
+            elif not conversation.empty:
                 self._close(conversation)
             elif conversation.participants:
                 conversation.restart(self._wall_clock())

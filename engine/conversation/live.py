@@ -48,13 +48,16 @@ class LiveConversation:
         self.over = trio.Event()
         self.changed = trio.Event()
         self._revisions: dict[str, int] = {}
+        self._photos = 0
+        self._photo_at = -math.inf
         self._next_look = -math.inf
         self._quiet_since = trio.current_time() - silent_for
         self._keep = keep
         self._split = split
 
-    def recover(self, segments: Sequence[Segment]) -> None:
+    def recover(self, segments: Sequence[Segment], photos: int) -> None:
         """Take up again what an earlier process kept."""
+        self._photos = photos
         self._revisions.update((segment.id, segment.revision) for segment in segments)
         self.tail = segments[-1] if segments else None
 
@@ -73,9 +76,22 @@ class LiveConversation:
         """See `OpenConversation`."""
         return MappingProxyType(self._revisions)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was said in it and nothing is to be seen."""
+        return not (self._revisions or self._photos)
+
+    def pictured(self, by: Participant, moment: int) -> None:
+        """See `OpenConversation`."""
+        self._photos += 1
+        self._photo_at = trio.current_time()
+        finished_at = max(moment, self.row.finished_at)
+        self.row = replace(self.row, finished_at=finished_at, last_speech_at=finished_at)
+        self._keep(by, SegmentsChanged(self.row.uid, self.id, (), finished_at, finished_at))
+
     def start_at(self, by: Participant, moment: int) -> None:
         """See `OpenConversation`."""
-        if not self._revisions and moment > self.row.started_at:
+        if self.empty and moment > self.row.started_at:
             self.row = replace(self.row, started_at=moment)
             self._keep(by, ConversationRestarted(self.row.uid, self.id, moment))
 
@@ -135,9 +151,12 @@ class LiveConversation:
 
     @property
     def silence(self) -> float:
-        """Seconds since the end of the last speech in it, or since it was opened."""
+        """Seconds since the end of the last speech in it or its last photo, or since it was opened."""
+        now = trio.current_time()
         silences = [s for p in self.participants.values() if (s := p.silence()) is not None]
-        return min(silences) if silences else trio.current_time() - self._quiet_since
+        return (
+            min(*silences, now - self._photo_at) if silences else now - max(self._quiet_since, self._photo_at)
+        )
 
     def remaining(self) -> float | None:
         """Seconds of silence until the timeout; None while speech waits to be transcribed."""

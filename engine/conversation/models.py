@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
+from msgspec.structs import replace
 
 from engine._config_models import Embedding, Llm
 from engine.conversation.embedding import Embedder, EmbedderUnavailable
@@ -31,7 +32,8 @@ log = get_logger(__name__)
 class Models:
     """The models of one process.
 
-    `llm` and `embedder` are None when there is none; `plain` extracts without either, `extractor` as well as can be.
+    `llm`, `vision` (which sees) and `embedder` are None when there is none; `plain` extracts without any, `extractor`
+    as well as can be.
     """
 
     def __init__(self, llm: Llm, embedding: Embedding, off_loop: OffLoop, meter: LlmMeter) -> None:
@@ -41,6 +43,7 @@ class Models:
         self._off_loop = off_loop
         self._meter = meter
         self.llm: LlmPort | None = None
+        self.vision: LlmPort | None = None
         self.embedder: Embedder | None = None
         self.plain: Extractor = EmbeddedExtractor(off_loop)
 
@@ -53,7 +56,11 @@ class Models:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Open them, then keep them open until cancelled."""
-        async with open_llm(self._llm_settings, self._meter) as self.llm, AsyncExitStack() as stack:
+        settings = self._llm_settings
+        async with open_llm(settings, self._meter) as self.llm, AsyncExitStack() as stack:
+            if settings.vision_model:
+                seeing = replace(settings, model=settings.vision_model)
+                self.vision = await stack.enter_async_context(open_llm(seeing, self._meter))
             opening = open_embedder(self._embedding, self._llm_settings, self._meter)
             try:
                 self.embedder = await stack.enter_async_context(opening)

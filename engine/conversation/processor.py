@@ -21,6 +21,7 @@ from engine.conversation.indexer import Indexer, Texts
 from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
 from engine.conversation.llm import LlmError
 from engine.conversation.models import Models
+from engine.conversation.photos import PhotoDescriber
 from engine.conversation.ports import (
     Clock,
     Conversations,
@@ -40,6 +41,7 @@ from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.store.indexed import INDEX
 from engine.store.jobs import ERASE, PROCESS, Job
+from engine.store.photos import DESCRIBE
 from engine.store.processing import Processed
 from engine.store.records import ConversationRow
 from engine.store.user_records import PhotoRow
@@ -100,6 +102,8 @@ class Processor:
         self.jobs = JobRunner(shelves.jobs, settings, wall_clock, meter)
         self.jobs.add(PROCESS, self)
         self.jobs.add(ERASE, _Eraser(shelves))
+        self.describer = PhotoDescriber(shelves.jobs, shelves.photos, models)
+        self.jobs.add(DESCRIBE, self.describer)
         self.jobs.add(INDEX, Indexer(shelves.jobs, shelves.indexing, models))
 
     def when_done(self, told: Told) -> None:
@@ -170,8 +174,9 @@ class Processor:
         found = [await self._shelves.wholes.get(job.uid, id) for id in job.payload.get("sources", ())]
         return [whole for whole in found if whole is not None]
 
-    async def _photos(self, uid: str, ids: Sequence[str]) -> list[PhotoRow]:
-        return [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
+    async def _photos(self, uid: str, ids: Sequence[str]) -> Sequence[PhotoRow]:
+        found = [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
+        return await self.describer.described(found)
 
     async def _locked(self, row: ConversationRow) -> ConversationRow:
         """The conversation, locked if its owner is over the quota when it is first processed."""

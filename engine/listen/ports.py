@@ -136,6 +136,10 @@ class OpenConversation(Protocol):
         """
         ...
 
+    def pictured(self, by: Participant, moment: int) -> None:
+        """A picture belongs to it, which came at `moment` (µs since the epoch) and ends a silence as speech does."""
+        ...
+
     def heard(self) -> None:
         """Look at the silence again: a participant's speech or silence went on."""
         ...
@@ -146,6 +150,14 @@ class OpenConversation(Protocol):
 
     def leave(self, by: Participant) -> None:
         """The participant's session is over. The conversation goes on until its timeout."""
+        ...
+
+
+class Photos(Protocol):
+    """Where the pictures of sessions are kept."""
+
+    async def keep(self, uid: str, conversation_id: str, image: bytes) -> str | None:
+        """Keep the file `image` in a conversation: its id; None when the conversation is not there, or that fails."""
         ...
 
 

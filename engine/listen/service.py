@@ -20,7 +20,7 @@ from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
 from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import ClientSocket, Conversations, WallClock
+from engine.listen.ports import ClientSocket, Conversations, Photos, WallClock
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
@@ -51,7 +51,9 @@ class ListenService:
         off_loop: OffLoop,
         unpacking: Unpacking,
         wall_clock: WallClock,
+        photos: Photos | None = None,
     ) -> None:
+        """Without `photos` sessions take no pictures."""
         self.draining = False
         self._config = config
         self._vendors = {vendor.name: vendor for vendor in vendors}
@@ -60,6 +62,7 @@ class ListenService:
         self._off_loop = off_loop
         self._unpacking = unpacking
         self._wall_clock = wall_clock
+        self._photos = photos
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
@@ -139,6 +142,7 @@ class ListenService:
                 wall_clock=self._wall_clock,
                 metrics=self._metrics,
                 timers=self._timers,
+                photos=self._photos,
             )
             self._sessions[session_id] = session
             self._notify()

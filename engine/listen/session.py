@@ -23,6 +23,8 @@ from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pacing import Pace
+from engine.listen.photos import BadPhoto
+from engine.listen.pictures import Pictures
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import (
     ClientGone,
@@ -30,6 +32,7 @@ from engine.listen.ports import (
     Conversations,
     DecodingSocket,
     OpenConversation,
+    Photos,
     WallClock,
 )
 from engine.listen.record import Record
@@ -39,9 +42,18 @@ from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
 from engine.stt.vendor import SAMPLE_RATE, Fault, Vendor, VendorError
 from engine.transcript.words import Word
-from engine.wire.client_messages import KEEPALIVE_BYTES, Flush, Ignored, SuggestedTranscript, decode_client
+from engine.wire.client_messages import (
+    KEEPALIVE_BYTES,
+    BadImage,
+    Flush,
+    Ignored,
+    ImageChunk,
+    SuggestedTranscript,
+    decode_client,
+)
 from engine.wire.codes import CloseCode
 from engine.wire.messages import (
+    ErrorEvent,
     Event,
     LastMemory,
     ServiceStatus,
@@ -105,7 +117,9 @@ class Session:
         wall_clock: WallClock,
         metrics: Metrics,
         timers: Timers,
+        photos: Photos | None = None,
     ) -> None:
+        """Without `photos` pictures are not taken."""
         self.id = session_id
         self.uid = uid
         self.parameters = parameters
@@ -122,6 +136,9 @@ class Session:
         self._began = trio.current_time()
         self._last_message = self._began
         self._texts = Pace(self._config.texts_per_second, self._config.texts_at_once)
+        self._photos = photos
+        self._wall_clock = wall_clock
+        self._pictures = Pictures(self._keep_picture, self.notify, self._config.photo_limit)
         self._receiving = trio.CancelScope()
         self._flush_asked = trio.Event()
         self._bad_run = 0
@@ -142,7 +159,9 @@ class Session:
                     sending.start_soon(self._send)
                     await self._greet()
                     nursery.start_soon(self._serve_flushes)
+                    nursery.start_soon(self._pictures.run)
                     await self._transcribe()
+                    await self._pictures.finish()
                     self._outbox.finish()
                 await self._close()
                 nursery.cancel_scope.cancel()
@@ -321,6 +340,10 @@ class Session:
                 self._record.suggested(message)
             case SuggestedTranscript():
                 self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
+            case ImageChunk() if self._photos is not None:
+                self._take_picture(message)
+            case BadImage() if self._photos is not None:
+                self._send_away(message.reason)
             case Ignored():
                 self._ignored += 1
                 if (
@@ -329,6 +352,29 @@ class Session:
                     log.info("client message ignored", reason=message.reason)
             case _:
                 log.debug("client message without effect yet", type=type(message).__name__)
+
+    def _take_picture(self, chunk: ImageChunk) -> None:
+        try:
+            self._pictures.take(chunk)
+        except BadPhoto as error:
+            self._send_away(str(error))
+
+    def _send_away(self, reason: str) -> None:
+        self.notify(ErrorEvent(CloseCode.POLICY_VIOLATION, reason, parameter="image_chunk"))
+        self.end(CloseCode.POLICY_VIOLATION, reason)
+
+    async def _keep_picture(self, image: bytes) -> str | None:
+        """In the conversation of the moment, or in the one that follows it."""
+        assert self._photos is not None, "else none is taken"
+        await self._record.joined.wait()
+        for _ in range(2):
+            conversation = self._record.conversation
+            assert conversation is not None, "the session has joined"
+            conversation.pictured(self, self._wall_clock())
+            photo_id = await self._photos.keep(self.uid, conversation.id, image)
+            if photo_id is not None:
+                return photo_id
+        return None
 
     # Participant
 

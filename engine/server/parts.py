@@ -21,6 +21,7 @@ from engine.conversation.chat import Chat
 from engine.conversation.chat_search import StoreSearch
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
+from engine.conversation.photos import Album
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
 from engine.conversation.requests import Requests
@@ -146,7 +147,9 @@ class Parts:
             off_loop=self.off_loop,
             unpacking=Unpacking(worker_threads(aac_threads), aac_threads),
             wall_clock=wall_clock,
+            photos=Album(store.photos, self.models, self.writer.flush, self.processor.wake, wall_clock),
         )
+        self.processor.describer.tell = self.lifecycle.notify
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
             self.member.attend(self.lifecycle, self.sessions, self.writer, self.metrics, self.readiness)

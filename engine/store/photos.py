@@ -6,15 +6,23 @@ many photos as sessions were allowed to add.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
+from engine.store import jobs
 from engine.store.database import Database
+from engine.store.jobs import Job
 from engine.store.keyed import Key, one_of
-from engine.store.owned import Owned
-from engine.store.tables import photos
+from engine.store.owned import Owned, put_rows
+from engine.store.tables import conversations, photos
 from engine.store.user_records import PhotoRow
 
-__all__ = ["Photos", "photos_of"]
+__all__ = ["DESCRIBE", "Photos", "photos_of"]
+
+DESCRIBE = "describe_photo"
+"""The kind of the jobs that have a model say what is to be seen; their key is the photo's id."""
+
+PHOTO_SOURCE = "openglass"
+"""Where conversations with photos are said to come from, whatever their first session said."""
 
 
 class Photos(Owned[PhotoRow]):
@@ -30,6 +38,17 @@ class Photos(Owned[PhotoRow]):
     async def of_conversations(self, keys: Sequence[Key]) -> dict[Key, list[PhotoRow]]:
         """Those of each conversation (uid, id), oldest first, read in one query."""
         return await self._database.read(photos_of, keys)
+
+    async def add(self, row: PhotoRow, *, describe: bool) -> bool:
+        """Keep a picture, whose conversation comes from openglass from now on; with `describe` leave a job for it.
+
+        False, with nothing kept, when the conversation is not there (any more).
+        """
+        return await self._database.write(_add, row, describe)
+
+    async def described(self, job: Job, description: str, discarded: bool) -> bool:
+        """Keep what is to be seen on the picture that `job` is about and end the job; False when the claim was lost."""
+        return await self._database.write(_described, job, description, discarded)
 
     async def count_of(self, uid: str, conversation_id: str) -> int:
         """How many photos a conversation has."""
@@ -49,3 +68,25 @@ def photos_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[Pho
 def _count_of(connection: Connection, uid: str, conversation_id: str) -> int:
     there = photos.c.uid == uid, photos.c.conversation_id == conversation_id
     return int(connection.execute(select(func.count()).select_from(photos).where(*there)).scalar_one())
+
+
+def _add(connection: Connection, row: PhotoRow, describe: bool) -> bool:
+    of = conversations.c
+    there = of.uid == row.uid, of.id == row.conversation_id, of.deleted_at.is_(None)
+    if not connection.execute(update(conversations).where(*there).values(source=PHOTO_SOURCE)).rowcount:
+        return False
+    put_rows(connection, photos, [row])
+    if describe:
+        at = row.created_at
+        job = Job(uid=row.uid, kind=DESCRIBE, key=row.id, created_at=at, due_at=at)
+        jobs.add(connection, job)
+    return True
+
+
+def _described(connection: Connection, job: Job, description: str, discarded: bool) -> bool:
+    if not jobs.finish(connection, job):
+        return False
+    there = photos.c.uid == job.uid, photos.c.id == job.key
+    said = {"description": description, "discarded": discarded}
+    connection.execute(update(photos).where(*there).values(said))
+    return True

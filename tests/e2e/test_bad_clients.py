@@ -150,7 +150,7 @@ async def test_truncated_and_random_frames_are_counted_and_the_session_goes_on(
 
 async def test_text_where_binary_belongs_has_no_effect_and_does_not_fill_the_log(tmp_path: Path) -> None:
     texts = ["", "hello", "{", "[]", "null", '{"type":5}', '{"type":"flush"', "[" * 10_000, "\0", "é" * 1000]
-    texts += ['{"type":"suggested_transcript","segments":[]}', '{"type":"image_chunk","index":-1}']
+    texts += ['{"type":"suggested_transcript","segments":[]}', '{"type":"skip_question","index":-1}']
     async with bearing(tmp_path) as server:
         async with talking(server.url, "bad") as (client, shown):
             for text in texts:

@@ -15,6 +15,7 @@ from engine.config import Config, Limits, Session, Stt
 from engine.conversation.lifecycle import Lifecycle
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
+from engine.conversation.photos import Album
 from engine.conversation.processor import Processor
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
@@ -177,9 +178,14 @@ class Server:
         return list(await self.store.conversations.with_segments(await self.store.conversations.list(uid)))
 
 
-def processor_over(store: Store, config: Config) -> Processor:
-    """Reads conversations by rules, without a thread; nothing is searched by meaning."""
-    models = Models(config.llm, config.embedding, inline, NoMeter())
+def plain_models(config: Config) -> Models:
+    """Conversations are read by rules, without a thread; nothing is searched by meaning."""
+    return Models(config.llm, config.embedding, inline, NoMeter())
+
+
+def processor_over(store: Store, config: Config, models: Models | None = None) -> Processor:
+    """Processes with `models`, or with plain ones."""
+    models = models or plain_models(config)
     return Processor(store, models, config.conversation, wall_clock, Metrics())
 
 
@@ -201,7 +207,8 @@ async def server(
     store = await Store.open(tmp_path, inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
     await writer.recover()
-    processor = processor_over(store, config)
+    models = plain_models(config)
+    processor = processor_over(store, config, models)
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
     service = ListenService(
@@ -212,7 +219,9 @@ async def server(
         off_loop=inline,
         unpacking=Unpacking(inline, 1),
         wall_clock=wall_clock,
+        photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
     )
+    processor.describer.tell = lifecycle.notify
     async with trio.open_nursery() as outer:
         await outer.start(lambda task_status: writer.run(task_status=task_status))
         async with trio.open_nursery() as nursery:

@@ -9,6 +9,7 @@ from engine.wire.client_messages import (
     SEGMENTS_PER_MESSAGE,
     TEXT_CHARACTERS,
     AuthMessage,
+    BadImage,
     Flush,
     Ignored,
     ImageChunk,
@@ -193,3 +194,11 @@ def test_no_fields_of_a_known_type_raise_and_reasons_are_short(name: str, fields
     if isinstance(message, Ignored):
         assert 0 < len(message.reason) <= 100
         assert message.reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"image_chunk"}', '{"type":"image_chunk","id":"i","index":-1,"total":1,"data":""}']
+)
+def test_a_piece_of_a_picture_that_is_none_is_told_from_what_is_only_ignored(text: str) -> None:
+    assert isinstance(decode_client(text), BadImage)
+    assert not isinstance(decode_client(text.replace("image_chunk", "flushed")), BadImage)
