@@ -8,7 +8,7 @@ for that.
 from collections.abc import Mapping
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,13 +16,14 @@ import msgspec
 from engine.wire.messages import Segment
 
 # fmt: off
-CATEGORIES = (
+Category = Literal[
     "personal", "education", "health", "finance", "legal", "philosophy", "spiritual", "science",
     "entrepreneurship", "parenting", "romantic", "travel", "inspiration", "technology", "business", "social",
     "work", "sports", "politics", "literature", "history", "architecture", "music", "weather", "news",
     "entertainment", "psychology", "real", "design", "family", "economics", "environment", "other",
-)
+]
 # fmt: on
+CATEGORIES: tuple[str, ...] = get_args(Category)
 """The categories clients know; everything else is shown as "other". "real" is real estate."""
 
 DEFAULT_EMOJI = "🧠"

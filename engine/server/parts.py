@@ -19,6 +19,7 @@ from engine.config import Config
 from engine.conversation import Lifecycle
 from engine.conversation.chat import Chat
 from engine.conversation.chat_search import StoreSearch
+from engine.conversation.facts import Facts
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
@@ -194,6 +195,8 @@ class Parts:
             models=self.models,
             lifecycle=self.member or self.lifecycle,
             requests=self.requests,
+            facts=Facts(self.models, wall_clock),
+            apps=self.store.apps,
             tokens=self.store.tokens,
             usage=self.store.usage,
             records=self.store,

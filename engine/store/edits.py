@@ -70,6 +70,10 @@ class Edits:
         """Whether it is one of the user's favourites."""
         return await self._database.write(_set, uid, id, {"starred": starred})
 
+    async def set_discarded(self, uid: str, id: str, discarded: bool) -> bool:
+        """Whether there was nothing in it worth keeping."""
+        return await self._database.write(_set, uid, id, {"discarded": discarded})
+
     async def set_visibility(self, uid: str, id: str, visibility: str) -> bool:
         """`private`, `shared` or `public`; but for the first, whoever has its id may read it.
 

@@ -18,6 +18,7 @@ from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
 from engine.web.idempotency import Once
+from engine.web.integration import app_routes, integration
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.processing import processing
@@ -83,6 +84,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     ]
     groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
     groups.append(chat(services.chat, services.config.chat.text_limit, identify))
+    groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 
 

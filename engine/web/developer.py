@@ -6,6 +6,7 @@ from engine.store.tokens import token_hash, token_id
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.auth import Authenticator, bearer
 from engine.web.developer_action_items import developer_action_items
+from engine.web.developer_conversations import developer_conversations
 from engine.web.developer_goals import developer_goals
 from engine.web.developer_memories import developer_memories
 from engine.web.folders import FolderDocument, folder_document
@@ -37,6 +38,7 @@ def developer_routes(services: Services, authenticator: Authenticator) -> list[A
         return identify_limited
 
     return [
+        developer_conversations(services, about("conversations")),
         developer_memories(records.memories, records.now, about("memories")),
         developer_action_items(records.action_items, records.now, about("action_items")),
         developer_goals(records.goals, records.now, about("goals")),

@@ -8,6 +8,7 @@ from engine.config import Config
 from engine.conversation.chat import Chat
 from engine.conversation.given import Given
 from engine.conversation.llm import Llm
+from engine.conversation.structured import Memory
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
@@ -92,6 +93,26 @@ class Requests(Protocol):
     async def progress(self, uid: str, id: str) -> tuple[ConversationRow, Job | None]: ...
 
 
+class Facts(Protocol):
+    """What texts say about users."""
+
+    async def read(self, text: str) -> Sequence[Memory]: ...
+
+
+class Apps(Protocol):
+    """Apps that have a key, and who lets them have their data."""
+
+    async def verify(self, app_id: str, key: str) -> bool: ...
+
+    async def exists(self, app_id: str) -> bool: ...
+
+    async def enable(self, uid: str, app_id: str) -> None: ...
+
+    async def disable(self, uid: str, app_id: str) -> bool: ...
+
+    async def is_enabled(self, uid: str, app_id: str) -> bool: ...
+
+
 class Tokens(Protocol):
     """API keys."""
 
@@ -150,6 +171,8 @@ class Services:
     models: Models
     lifecycle: Lifecycle
     requests: Requests
+    facts: Facts
+    apps: Apps
     tokens: Keys
     usage: Usage
     records: Records

@@ -96,6 +96,8 @@ def identifiers(uid: str) -> dict[str, str]:
         "photo_id": of_table["photos"],
         "message_id": of_table["messages"],
         "key_id": of_table["tokens"],
+        "app_id": "notes",
+        "uid": uid,
     }
 
 

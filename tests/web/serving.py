@@ -12,6 +12,7 @@ from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
 from engine.conversation.chat import Chat
 from engine.conversation.chat_search import StoreSearch
+from engine.conversation.facts import Facts
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
@@ -173,6 +174,8 @@ async def site(
         models=models,
         lifecycle=lifecycle,
         requests=Requests(store, processor, wall_clock, 5.0),
+        facts=Facts(models, wall_clock),
+        apps=store.apps,
         tokens=store.tokens,
         usage=usage or store.usage,
         records=store,

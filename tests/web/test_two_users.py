@@ -24,6 +24,9 @@ ANN, BOB = "ann", "bob"
 SECRET = "quokka"
 """In every text of Bob's."""
 
+STRANGE = "strange"
+"""An app that Bob has not enabled."""
+
 SAMPLES = {"language": "de", "time_zone": "Europe/Berlin"}
 """Values by the name of a parameter or field, where not just any text is accepted."""
 
@@ -41,6 +44,7 @@ class Call:
         self.method = method.upper()
         self.path = path
         self.public = not operation["security"]
+        self.by_app = operation["security"] == [{"app": []}]
         self.query: dict[str, Any] = {}
         self.body: Any = None
         for parameter in operation["parameters"]:
@@ -60,9 +64,14 @@ class Call:
         assert parameter["name"] in ids, f"{self.name}: say in identifiers() what {parameter['name']} is"
         return ids[parameter["name"]]
 
-    async def make(self, served: Site, uid: str) -> httpx2.Response:
-        """The answer `uid` gets."""
+    async def make(self, served: Site, uid: str, app_key: str) -> httpx2.Response:
+        """The answer `uid` gets, or an app with its key."""
         json = {} if self.body is None else {"json": self.body}
+        if self.by_app:
+            headers = {"Authorization": f"Bearer {app_key}"}
+            return await served.client.request(
+                self.method, self.path, headers=headers, params=self.query, **json
+            )
         return await served.request(self.method, self.path, uid=uid, params=self.query, **json)
 
 
@@ -127,9 +136,12 @@ async def test_nothing_of_one_user_is_told_to_another_or_changed_by_another(tmp_
     async with filled(tmp_path) as (served, engine, document):
         before = kept(engine, BOB)
         assert all(rows for table, rows in before.items() if table not in UNFILLED)
-        for call in calls(document, identifiers(BOB)):
-            answer = await call.make(served, ANN)
+        strange = await served.store.apps.create_key(STRANGE, ANN)
+        for call in calls(document, identifiers(BOB) | {"app_id": STRANGE}):
+            answer = await call.make(served, ANN, strange)
             expected = 404 if call.names_a_thing else REFUSED.get(call.name, answer.status_code)
+            if call.by_app:
+                expected = 403
             walked = answer.status_code == expected and (
                 answer.status_code not in (400, 405, 422, 429) or call.name in REFUSED
             )
@@ -144,12 +156,13 @@ async def test_what_is_shared_is_told_by_its_public_route_alone_and_changed_by_n
 ) -> None:
     told = {}
     async with filled(tmp_path) as (served, engine, document):
-        ids = identifiers(BOB)
+        ids = identifiers(BOB) | {"app_id": STRANGE}
+        strange = await served.store.apps.create_key(STRANGE, ANN)
         path = f"/v1/conversations/{ids['conversation_id']}/visibility"
         assert (await served.request("PATCH", path, uid=BOB, params={"value": "shared"})).status_code == 200
         before = kept(engine, BOB)
         for call in calls(document, ids):
-            answer = await call.make(served, ANN)
+            answer = await call.make(served, ANN, strange)
             if SECRET in answer.text:
                 told[call.name] = answer.text
         assert kept(engine, BOB) == before
@@ -161,9 +174,10 @@ async def test_the_same_calls_give_their_owner_what_is_theirs(tmp_path: Path) ->
     """So that the walk above is known to ask for what is there."""
     wrong = []
     async with filled(tmp_path) as (served, _, document):
+        key = await served.store.apps.create_key(identifiers(BOB)["app_id"], ANN)
         for call in calls(document, identifiers(BOB)):
             if call.method == "GET" and not call.public:
-                answer = await call.make(served, BOB)
+                answer = await call.make(served, BOB, key)
                 if answer.status_code != 200 or not (SECRET in answer.text or call.name in WITHOUT_TEXT):
                     wrong.append(f"{call.name}: {answer.status_code} {answer.text[:300]}")
     assert not wrong, "\n".join(wrong)

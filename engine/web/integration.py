@@ -1,0 +1,245 @@
+"""The Integration API: apps with a key of theirs read and write the data of users who have enabled them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import uuid4
+
+import msgspec
+from msgspec import Meta
+from quart import Request, Response, current_app
+
+from engine.conversation.document import whole_document
+from engine.store.conversations import Chosen
+from engine.store.user_records import MemoryRow
+from engine.store.whole import Whole
+from engine.web.answers import Done, missing
+from engine.web.api import APP, Api, Identify
+from engine.web.auth import bearer
+from engine.web.conversations import Status
+from engine.web.errors import ApiError
+from engine.web.given import GivenText, give_text
+from engine.web.memories import MemoryDocument, Tag, memory_document
+from engine.web.ports import Apps, Services
+from engine.web.rate_limit import RateLimit
+from engine.web.reading import micros
+from engine.wire import ConversationDocument
+
+__all__ = ["app_routes", "integration"]
+
+AT_ONCE = 50
+"""Conversations that are read from the database at once."""
+MINUTE = 60.0
+
+Uid = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ForUser(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose data it is."""
+
+    uid: Uid
+
+
+class AppConversationPage(ForUser, frozen=True, kw_only=True):
+    """Which conversations; none of `statuses` means any. Of each transcript the first segments, for -1 all."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    offset: Annotated[int, Meta(ge=0)] = 0
+    include_discarded: bool = False
+    statuses: tuple[Status, ...] = ()
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    max_transcript_segments: Annotated[int, Meta(ge=-1, le=1000)] = 100
+
+
+class AppMemoryPage(ForUser, frozen=True, kw_only=True):
+    """Which memories."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class AppText(GivenText, frozen=True, kw_only=True):
+    """A conversation as a text."""
+
+    text_source: Literal["audio_transcript", "message", "other_text"] = "audio_transcript"
+
+
+class AppMemory(msgspec.Struct, frozen=True):
+    """Something that is so about the user."""
+
+    content: Annotated[str, Meta(max_length=500, pattern=r"\S")]
+    tags: Annotated[list[Tag], Meta(max_length=50)] | None = None
+
+
+class AppMemories(msgspec.Struct, frozen=True, kw_only=True):
+    """What an app knows about the user: said as such, or in a text that says it (one of the two at least)."""
+
+    text: Annotated[str, Meta(max_length=100_000)] | None = None
+    text_source: Literal["email", "social_post", "other"] = "other"
+    text_source_spec: Annotated[str, Meta(max_length=200)] | None = None
+    memories: Annotated[list[AppMemory], Meta(max_length=100)] | None = None
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """It was done."""
+
+
+class AppConversationList(msgspec.Struct, frozen=True):
+    """A page of conversations, newest first."""
+
+    conversations: list[ConversationDocument]
+
+
+class AppMemoryList(msgspec.Struct, frozen=True):
+    """A page of memories, newest first."""
+
+    memories: list[MemoryDocument]
+
+
+class AppChoice(msgspec.Struct, frozen=True):
+    """Which app."""
+
+    app_id: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+def integration(services: Services) -> Api:
+    """The routes for apps. Each app's requests for each user have a limit of their own."""
+    limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
+    api = Api(
+        "integration",
+        _identified(services.apps, limit),
+        prefix="/v2/integrations/<app_id>",
+        tag="Integration API",
+        security=APP,
+    )
+    _conversations(api, services)
+    _memories(api, services)
+    return api
+
+
+def _identified(apps: Apps, limit: RateLimit) -> Callable[[Request], Awaitable[str]]:
+    async def identify(request: Request) -> str:
+        app_id = str((request.view_args or {})["app_id"])
+        key = bearer(request.headers.get("Authorization"))
+        if key is None:
+            raise ApiError(401, "Authorization header not found: send Authorization: Bearer sk_…")
+        if not await apps.verify(app_id, key):
+            raise ApiError(403, "Invalid integration API key")
+        uid = request.args.get("uid")
+        if not uid:
+            raise ApiError(422, "uid is missing: use the user's id")
+        limit.take(f"{app_id}:{uid}")
+        if not await apps.is_enabled(uid, app_id):
+            raise ApiError(403, "App is not enabled for this user")
+        return uid
+
+    return identify
+
+
+def _conversations(api: Api, services: Services) -> None:
+    @api.post(
+        "/user/conversations",
+        "Give a user's conversation as a text",
+        creates=True,
+        query=ForUser,
+        body=AppText,
+        answer=Nothing,
+    )
+    async def give(uid: str, app_id: str, query: ForUser, body: AppText) -> Nothing:
+        await give_text(services.requests, uid, body, app_id)
+        return Nothing()
+
+    @api.get(
+        "/conversations",
+        "A user's conversations, newest first, but for locked ones",
+        query=AppConversationPage,
+        answer=AppConversationList,
+    )
+    async def list_conversations(uid: str, app_id: str, query: AppConversationPage) -> Response:
+        rows = await services.conversations.list(
+            uid, limit=query.limit, offset=query.offset, **_chosen(query)
+        )
+        found: list[Whole] = []
+        for first in range(0, len(rows), AT_ONCE):
+            found += await services.wholes.of(rows[first : first + AT_ONCE])
+        shown = [whole for whole in found if not whole.row.is_locked]
+        body = await services.off_loop(_encode, shown, query.max_transcript_segments)
+        return current_app.response_class(body, content_type="application/json")
+
+
+def _memories(api: Api, services: Services) -> None:
+    table, now = services.records.memories, services.records.now
+
+    @api.post(
+        "/user/memories",
+        "Tell what is so about a user",
+        creates=True,
+        query=ForUser,
+        body=AppMemories,
+        answer=Nothing,
+    )
+    async def tell(uid: str, app_id: str, query: ForUser, body: AppMemories) -> Nothing:
+        text = (body.text or "").strip()
+        if not text and not body.memories:
+            raise ApiError(422, "the body is not accepted: give text or memories")
+        given = [(one.content.strip(), "system", one.tags or []) for one in body.memories or ()]
+        if text:
+            given += [(one.content, one.category, []) for one in await services.facts.read(text)]
+        await table.put(*(_memory(uid, app_id, *one, now()) for one in given))
+        return Nothing()
+
+    @api.get("/memories", "A user's memories, newest first", query=AppMemoryPage, answer=AppMemoryList)
+    async def list_memories(uid: str, app_id: str, query: AppMemoryPage) -> AppMemoryList:
+        rows = await table.shown(uid, limit=query.limit, offset=query.offset)
+        return AppMemoryList([memory_document(row) for row in rows])
+
+
+def _memory(uid: str, app_id: str, content: str, category: str, tags: Sequence[str], now: int) -> MemoryRow:
+    return MemoryRow(
+        uid=uid,
+        id=str(uuid4()),
+        content=content,
+        category=category,
+        tags=list(tags),
+        created_at=now,
+        updated_at=now,
+        app_id=app_id,
+    )
+
+
+def _chosen(query: AppConversationPage) -> Chosen:
+    start, end = (None if at is None else micros(at) for at in (query.start_date, query.end_date))
+    return Chosen(
+        statuses=query.statuses or None, start=start, end=end, include_discarded=query.include_discarded
+    )
+
+
+def _encode(wholes: Sequence[Whole], most: int) -> bytes:
+    documents = [whole_document(whole) for whole in wholes]
+    if most >= 0:
+        documents = [
+            msgspec.structs.replace(one, transcript_segments=one.transcript_segments[:most])
+            for one in documents
+        ]
+    return msgspec.json.encode(AppConversationList(documents))
+
+
+def app_routes(apps: Apps, identify: Identify) -> Api:
+    """A user's say in which apps have their data."""
+    api = Api("apps", identify, prefix="/v1/apps", tag="Integration API")
+
+    @api.post("/enable", "Let an app have your data", query=AppChoice, answer=Done, errors=(404,))
+    async def enable(uid: str, query: AppChoice) -> Done:
+        if not await apps.exists(query.app_id):
+            raise missing("App")
+        await apps.enable(uid, query.app_id)
+        return Done()
+
+    @api.post("/disable", "Let an app have your data no more", query=AppChoice, answer=Done, errors=(404,))
+    async def disable(uid: str, query: AppChoice) -> Done:
+        if not await apps.disable(uid, query.app_id):
+            raise missing("App")
+        return Done()
+
+    return api
