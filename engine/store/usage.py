@@ -36,10 +36,16 @@ class Usage:
         await self._database.write(add_usage, [UsageAdded(id, row)])
 
     async def read(
-        self, uid: str | None = None, start: int | None = None, end: int | None = None
+        self,
+        uid: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[UsageRow]:
         """Rows of one user (or all), of hours that begin in `start` ≤ hour < `end`, oldest first."""
-        return await self._database.read(_read, uid, start, end)
+        return await self._database.read(_read, uid, start, end, limit, offset)
 
 
 def add_usage(connection: Connection, entries: Sequence[UsageAdded]) -> None:
@@ -89,14 +95,22 @@ def forget_entries(connection: Connection, before: int) -> None:
     connection.execute(delete(usage_entries).where(usage_entries.c.hour < before))
 
 
-def _read(connection: Connection, uid: str | None, start: int | None, end: int | None) -> list[UsageRow]:
+def _read(
+    connection: Connection,
+    uid: str | None,
+    start: int | None,
+    end: int | None,
+    limit: int | None,
+    offset: int,
+) -> list[UsageRow]:
+    page = _within(usage, uid, start, end).limit(limit).offset(offset)
+    rows = connection.execute(page).mappings().all()
+    if not rows:
+        return []
     vendors: dict[tuple[str, int], dict[str, float]] = {}
-    for row in connection.execute(_within(vendor_usage, uid, start, end)):
+    for row in connection.execute(_within(vendor_usage, uid, rows[0]["hour"], rows[-1]["hour"] + HOUR)):
         vendors.setdefault((row.uid, row.hour), {})[row.vendor] = row.seconds
-    return [
-        UsageRow(**row, vendor_seconds=vendors.get((row["uid"], row["hour"]), {}))
-        for row in connection.execute(_within(usage, uid, start, end)).mappings()
-    ]
+    return [UsageRow(**row, vendor_seconds=vendors.get((row["uid"], row["hour"]), {})) for row in rows]
 
 
 def _within(table: Any, uid: str | None, start: int | None, end: int | None) -> Any:

@@ -18,6 +18,9 @@ __all__ = ["developer_keys"]
 READ_ONLY = tuple(scope for scope in SCOPES if scope.endswith(":read"))
 """What a key may that is made without scopes, as with the Omi backend."""
 
+MOST = 100
+"""Valid keys of one user."""
+
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     """`scopes`: what the key may; reading everything, if not given."""
@@ -51,8 +54,11 @@ def developer_keys(keys: Keys, identify: Identify) -> Api:
     async def every(uid: str) -> list[Key]:
         return [Key(**_shown(row)) for row in await keys.list(uid) if row.revoked_at is None]
 
-    @api.post("", "Make a key", body=NewKey, answer=CreatedKey)
+    @api.post("", "Make a key", body=NewKey, answer=CreatedKey, errors=(409,))
     async def create(uid: str, body: NewKey) -> CreatedKey:
+        valid = [row for row in await keys.list(uid) if row.revoked_at is None]
+        if len(valid) >= MOST:
+            raise ApiError(409, f"there are {MOST} keys already, the most a user may have: revoke one first")
         row, key = await keys.issue(uid, body.name.strip(), scopes=body.scopes or READ_ONLY)
         return CreatedKey(**_shown(row), key=key)
 

@@ -145,7 +145,7 @@ class Usage(Protocol):
     """What users have used."""
 
     async def read(
-        self, uid: str | None = None, start: int | None = None, end: int | None = None
+        self, uid: str, start: int | None, end: int | None, *, limit: int, offset: int
     ) -> list[UsageRow]: ...
 
 

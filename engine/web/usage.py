@@ -1,8 +1,10 @@
 """/v1/usage: what the user has used, hour by hour."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from engine.conversation.document import iso_time
 from engine.store.records import UsageRow
@@ -12,12 +14,17 @@ from engine.web.reading import micros
 
 __all__ = ["usage"]
 
+YEAR = 366 * 24
+"""Hours."""
+
 
 class UsageQuery(msgspec.Struct, frozen=True):
     """Bounds of the beginning of an hour: start ≤ hour < end."""
 
     start: datetime | None = None
     end: datetime | None = None
+    limit: Annotated[int, Meta(ge=1, le=YEAR)] = YEAR
+    offset: Annotated[int, Meta(ge=0)] = 0
 
 
 class UsageHour(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +50,13 @@ def usage(table: Usage, identify: Identify) -> Api:
     """The route."""
     api = Api("usage", identify, tag="Usage")
 
-    @api.get("/v1/usage", "What the user has used, hour by hour", query=UsageQuery, answer=UsageHours)
+    @api.get(
+        "/v1/usage", "What the user has used, hour by hour, oldest first", query=UsageQuery, answer=UsageHours
+    )
     async def read(uid: str, query: UsageQuery) -> UsageHours:
         start, end = (None if at is None else micros(at) for at in (query.start, query.end))
-        return UsageHours([_hour(row) for row in await table.read(uid, start, end)])
+        rows = await table.read(uid, start, end, limit=query.limit, offset=query.offset)
+        return UsageHours([_hour(row) for row in rows])
 
     return api
 

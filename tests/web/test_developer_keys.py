@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from engine.store.tokens import SCOPES
+from engine.web.developer_keys import MOST
 from tests.web.serving import Site, site
 
 FULL = [scope for scope in SCOPES if scope.endswith(":read")]
@@ -79,3 +80,14 @@ async def test_a_key_with_scopes_opens_no_other_route_and_makes_no_keys(tmp_path
             answer = await ask(served, key, method, path)
             assert answer.status_code == 403
             assert answer.json()["detail"].startswith("this key has scopes")
+
+
+async def test_a_user_may_have_so_many_keys(tmp_path: Path) -> None:
+    async with site(tmp_path) as served:
+        for number in range(MOST):
+            await served.store.tokens.issue("alice", str(number))
+        refused = await served.request("POST", "/v1/dev/keys", json={"name": "one more"})
+        assert refused.status_code == 409
+        assert (
+            await served.request("POST", "/v1/dev/keys", uid="bob", json={"name": "one"})
+        ).status_code == 200

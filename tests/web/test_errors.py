@@ -27,7 +27,7 @@ async def test_an_unknown_route_and_a_wrong_method_are_answered_in_json(tmp_path
 
 class Broken:
     async def read(
-        self, uid: str | None = None, start: int | None = None, end: int | None = None
+        self, uid: str, start: int | None, end: int | None, *, limit: int, offset: int
     ) -> list[UsageRow]:
         raise RuntimeError("on purpose")
 
@@ -78,7 +78,7 @@ async def test_a_body_that_never_comes_is_given_up(tmp_path: Path) -> None:
 
 class Stuck:
     async def read(
-        self, uid: str | None = None, start: int | None = None, end: int | None = None
+        self, uid: str, start: int | None, end: int | None, *, limit: int, offset: int
     ) -> list[UsageRow]:
         await trio.sleep_forever()
         raise AssertionError("never comes here")

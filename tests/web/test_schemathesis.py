@@ -54,7 +54,7 @@ class Broken:
     """Usage that cannot be read."""
 
     async def read(
-        self, uid: str | None = None, start: int | None = None, end: int | None = None
+        self, uid: str, start: int | None, end: int | None, *, limit: int, offset: int
     ) -> list[UsageRow]:
         raise RuntimeError("on purpose")
 

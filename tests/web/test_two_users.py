@@ -88,8 +88,11 @@ def _sample(document: Document, schema: Document, name: str, ids: Mapping[str, s
             properties: Document = schema.get("properties", {})
             return {key: _sample(document, value, key, ids) for key, value in properties.items()}
         case "array":
-            least = 0 if schema.get("maxItems") == 0 else max(1, schema.get("minItems", 1))
-            return [_sample(document, schema["items"], name.removesuffix("s"), ids)] * least
+            if schema.get("maxItems") == 0:
+                return []
+            each = schema["items"], name.removesuffix("s")
+            own = [_sample(document, *each, identifiers(ANN))] * (schema.get("minItems", 1) - 1)
+            return [_sample(document, *each, ids), *own]
         case "boolean":
             return True
         case "integer" | "number":
@@ -192,6 +195,7 @@ WITHOUT_TEXT = {
     "conversations_get_suggested_apps",
     "developer_goals_get_history",
     "goals_get_history",
+    "processing_get_finalization",
     "settings_get_cloud_sync",
     "settings_get_language",
     "settings_get_recording",

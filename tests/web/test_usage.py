@@ -45,3 +45,12 @@ async def test_usage_is_bounded_by_start_and_end(tmp_path: Path) -> None:
         wrong = await served.get("/v1/usage", start="noon")
         assert wrong.status_code == 422
         assert wrong.json()["detail"].startswith("start=noon is not accepted")
+
+
+async def test_usage_comes_in_pages(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=some) as served:
+        page = (await served.get("/v1/usage", limit=2, offset=1)).json()["hours"]
+        assert [hour["words"] for hour in page] == [1, 2]
+        assert all(hour["vendor_seconds"] for hour in page)
+        assert (await served.get("/v1/usage", offset=3)).json() == {"hours": []}
+        assert (await served.get("/v1/usage", limit=0)).status_code == 422
