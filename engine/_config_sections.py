@@ -285,6 +285,14 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     retry_limit: Annotated[
         float, Meta(gt=0, le=600, description="Longest wait between two tries of a write.")
     ] = 5.0
+    settings_age: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="What a user has set is read anew after this, for other workers may change it; 0: always.",
+        ),
+    ] = 5.0
     batch_limit: Annotated[int, Meta(ge=1, le=10000, description="Most records in one transaction.")] = 500
 
 

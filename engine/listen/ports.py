@@ -153,6 +153,22 @@ class OpenConversation(Protocol):
         ...
 
 
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user has set about how they are transcribed; `language` is empty when they set none."""
+
+    language: str = ""
+    single_language: bool = False
+    vocabulary: tuple[str, ...] = ()
+
+
+class Preferences(Protocol):
+    """Where users' wishes are."""
+
+    async def get(self, uid: str) -> Wishes:
+        """What the user has set; nothing where that cannot be known right now."""
+        ...
+
+
 class Photos(Protocol):
     """Where the pictures of sessions are kept."""
 

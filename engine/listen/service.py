@@ -20,7 +20,7 @@ from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
 from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import ClientSocket, Conversations, Photos, WallClock
+from engine.listen.ports import ClientSocket, Conversations, Photos, Preferences, WallClock, Wishes
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
@@ -28,6 +28,7 @@ from engine.listen.usage import UsageMeter
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
+from engine.stt.languages import DETECT
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
 from engine.wire.codes import CloseCode
@@ -52,8 +53,9 @@ class ListenService:
         unpacking: Unpacking,
         wall_clock: WallClock,
         photos: Photos | None = None,
+        preferences: Preferences | None = None,
     ) -> None:
-        """Without `photos` sessions take no pictures."""
+        """Without `photos` sessions take no pictures; without `preferences` nobody has set anything."""
         self.draining = False
         self._config = config
         self._vendors = {vendor.name: vendor for vendor in vendors}
@@ -63,6 +65,7 @@ class ListenService:
         self._unpacking = unpacking
         self._wall_clock = wall_clock
         self._photos = photos
+        self._preferences = preferences
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
@@ -120,6 +123,8 @@ class ListenService:
             retry = self._config.limits.retry_after
             text = f"the server is going away: try again in {retry:g} s"
             raise Refusal(CloseCode.TRY_AGAIN_LATER, "draining", message=text, retry_after=retry)
+        wishes = Wishes() if self._preferences is None else await self._preferences.get(uid)
+        parameters = self._as_wished(parameters, wishes)
         vendors, notices = self._vendors_for(parameters)
         parameters = replace(parameters, notices=(*parameters.notices, *notices))
         if parameters.multi_channel:
@@ -129,7 +134,7 @@ class ListenService:
         with (
             self.admission.admit(uid),
             bound_contextvars(session=session_id),
-            self._audio(session_id, parameters, vendors) as pipeline,
+            self._audio(session_id, parameters, vendors, wishes.vocabulary) as pipeline,
         ):
             session = Session(
                 session_id=session_id,
@@ -157,6 +162,14 @@ class ListenService:
         self._changed.set()
         self._changed = trio.Event()
 
+    def _as_wished(self, parameters: ListenParameters, wishes: Wishes) -> ListenParameters:
+        """A user of one language is not heard in several, if somebody speaks it."""
+        asked = parameters.language.lower()
+        if not (wishes.single_language and wishes.language and asked in DETECT):
+            return parameters
+        spoken = any(vendor.speaks(wishes.language) for vendor in self._vendors.values())
+        return replace(parameters, language=wishes.language) if spoken else parameters
+
     def _vendors_for(self, parameters: ListenParameters) -> tuple[tuple[Vendor, ...], tuple[str, ...]]:
         """Who transcribes, in order of preference, and what the client should be told about it."""
         if parameters.custom_stt:
@@ -173,22 +186,32 @@ class ListenService:
 
     @contextmanager
     def _audio(
-        self, session_id: str, parameters: ListenParameters, vendors: Sequence[Vendor]
+        self,
+        session_id: str,
+        parameters: ListenParameters,
+        vendors: Sequence[Vendor],
+        vocabulary: tuple[str, ...],
     ) -> Iterator[Pipeline | CallAudio]:
         """What takes the session's audio: one pipeline, or for a call one per channel."""
         if not parameters.multi_channel:
-            with self._pipeline(session_id, parameters, parameters.channels, vendors) as pipeline:
+            channels = parameters.channels
+            with self._pipeline(session_id, parameters, channels, vendors, vocabulary) as pipeline:
                 yield pipeline
             return
         with ExitStack() as stack:
             pipelines = [
-                stack.enter_context(self._pipeline(session_id, parameters, 1, vendors))
+                stack.enter_context(self._pipeline(session_id, parameters, 1, vendors, vocabulary))
                 for _ in range(parameters.channels)
             ]
             yield CallAudio(pipelines)
 
     def _pipeline(
-        self, session_id: str, parameters: ListenParameters, channels: int, vendors: Sequence[Vendor]
+        self,
+        session_id: str,
+        parameters: ListenParameters,
+        channels: int,
+        vendors: Sequence[Vendor],
+        vocabulary: tuple[str, ...],
     ) -> AbstractContextManager[Pipeline]:
         return open_pipeline(
             codec=parameters.codec,
@@ -204,6 +227,7 @@ class ListenService:
             options=StreamOptions(
                 session_id=session_id,
                 language=parameters.language,
+                vocabulary=vocabulary,
                 interim_results=parameters.interim_results,
             ),
         )

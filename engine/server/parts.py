@@ -23,6 +23,7 @@ from engine.conversation.facts import Facts
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
+from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
 from engine.conversation.requests import Requests
@@ -101,7 +102,7 @@ class Parts:
         self.metrics = Metrics()
         self.readiness = Readiness(config.limits.sessions)
         settings = msgspec.structs.asdict(config.store)
-        del settings["busy_timeout"]
+        del settings["busy_timeout"], settings["settings_age"]
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
@@ -148,6 +149,7 @@ class Parts:
             off_loop=self.off_loop,
             unpacking=Unpacking(worker_threads(aac_threads), aac_threads),
             wall_clock=wall_clock,
+            preferences=SpeechPreferences(store.users),
             photos=Album(store.photos, self.models, self.writer.flush, self.processor.wake, wall_clock),
         )
         self.processor.describer.tell = self.lifecycle.notify
@@ -175,6 +177,7 @@ class Parts:
             url=config.database_url,
             busy_timeout=busy,
             vector_cache=config.embedding.cache_mib * 2**20,
+            user_cache_seconds=config.store.settings_age,
         )
         lane = open_lane(config)
         if vendors is None:

@@ -16,6 +16,7 @@ from engine.conversation.lifecycle import Lifecycle
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
+from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
@@ -219,6 +220,7 @@ async def server(
         off_loop=inline,
         unpacking=Unpacking(inline, 1),
         wall_clock=wall_clock,
+        preferences=SpeechPreferences(store.users),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
     )
     processor.describer.tell = lifecycle.notify
