@@ -9,7 +9,7 @@ Invariants: while it runs, what was there before it is never looked at again (`g
 collected as always, and a full pass is made when as many sessions have ended as there are (`SESSIONS` at least), when
 the last one has ended (`engine.server.watch`), and `watch.garbage_interval` after the last pass.
 Bounded by that: what a session leaves in cycles waits for at most as many others to end.
-Known doubts: the collector is the process's. Of two servers in one process the first that ends sets it back.
+Known doubts: the collector is the process's, so an embedder's own garbage waits as well.
 """
 
 import gc
@@ -41,13 +41,27 @@ async def collect_garbage(
             metrics.garbage_collected(trio.current_time() - began)
 
 
-@contextmanager
-def _seldom() -> Iterator[None]:
-    young, middle, old = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(young, middle, NEVER)
-    try:
-        yield
-    finally:
-        gc.set_threshold(young, middle, old)
-        gc.unfreeze()
+class _Seldom:
+    """The collector is the process's: of several servers in it the first sets it, and the last sets it back."""
+
+    def __init__(self) -> None:
+        self._servers = 0
+        self._before = gc.get_threshold()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        if not self._servers:
+            young, middle, _ = self._before = gc.get_threshold()
+            gc.freeze()
+            gc.set_threshold(young, middle, NEVER)
+        self._servers += 1
+        try:
+            yield
+        finally:
+            self._servers -= 1
+            if not self._servers:
+                gc.set_threshold(*self._before)
+                gc.unfreeze()
+
+
+_seldom = _Seldom()

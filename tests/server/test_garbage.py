@@ -52,6 +52,27 @@ async def test_while_it_runs_full_passes_come_when_sessions_have_ended_or_the_in
     assert gc.get_freeze_count() == 0
 
 
+async def test_of_two_servers_in_a_process_the_last_to_end_sets_the_collector_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    before, scopes = gc.get_threshold(), []
+    async with server(tmp_path, ScriptedVendor(script_of([]))) as it, trio.open_nursery() as nursery:
+
+        async def collect() -> None:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                await collect_garbage(it.service, Metrics(), 100.0)
+
+        for expected in (NEVER, NEVER):
+            nursery.start_soon(collect)
+            await wait_all_tasks_blocked()
+            assert gc.get_threshold()[2] == expected
+        for scope, expected in zip(scopes, (NEVER, before[2]), strict=True):
+            scope.cancel()
+            await wait_all_tasks_blocked()
+            assert gc.get_threshold()[2] == expected
+
+
 async def test_as_many_ended_sessions_as_there_are_bring_one(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
