@@ -119,6 +119,22 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     ] = 64
 
 
+class Translation(msgspec.Struct, frozen=True, kw_only=True):
+    """Translation of what is said, by the model of [llm]; without one there is none."""
+
+    settle: Annotated[
+        float,
+        Meta(ge=0, le=60, description="A segment is translated when it has not changed for this long."),
+    ] = 1.5
+    queue_limit: Annotated[
+        int, Meta(ge=1, le=100000, description="Segments that wait; of more the oldest are not translated.")
+    ] = 500
+    concurrency: Annotated[
+        int,
+        Meta(ge=1, le=100, description="Questions to the model at once, beside those of [llm] for others."),
+    ] = 2
+
+
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
     """The chat about what was said."""
 

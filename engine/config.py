@@ -20,7 +20,7 @@ from msgspec import Meta
 from engine._config_conversation import Conversation
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
-from engine._config_models import Chat, Embedding, Llm
+from engine._config_models import Chat, Embedding, Llm, Translation
 from engine._config_sections import (
     MOST_SESSIONS,
     Deepgram,
@@ -60,6 +60,7 @@ __all__ = [
     "Store",
     "Stt",
     "Supervisor",
+    "Translation",
     "Usage",
     "Vosk",
     "Watch",
@@ -176,6 +177,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     llm: Llm = msgspec.field(default_factory=Llm)
     embedding: Embedding = msgspec.field(default_factory=Embedding)
     chat: Chat = msgspec.field(default_factory=Chat)
+    translation: Translation = msgspec.field(default_factory=Translation)
     store: Store = msgspec.field(default_factory=Store)
     supervisor: Supervisor = msgspec.field(default_factory=Supervisor)
     usage: Usage = msgspec.field(default_factory=Usage)

@@ -68,6 +68,7 @@ def examine(
     """All checks, for the configuration that `serve` would use; for the defaults where that has mistakes."""
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
+    checks += [_translation(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     each = -(-config.limits.sessions // config.workers)
     checks += [_open_files(each), _maps(each), _memory(config), _workers(config)]
@@ -159,6 +160,15 @@ def _vendors(config: Config) -> Check:
     left_out = f"; not configured: {', '.join(others)}" if others else ""
     gate = "" if config.stt.gate == "off" else f"; silence gate: {config.stt.gate}"
     return Check("transcription", OK, f"{', '.join(usable)}{left_out}{gate}")
+
+
+def _translation(config: Config) -> Check:
+    from engine.conversation.llm_openai import is_configured
+
+    if not is_configured(config.llm):
+        advice = "set OPENAI_API_KEY, or llm.base_url to a server of one's own"
+        return Check("translation", WARN, "off: no language model is configured", advice)
+    return Check("translation", OK, f"by {config.llm.model} at {config.llm.base_url}")
 
 
 def _data_dir(data_dir: Path) -> Check:

@@ -39,6 +39,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "aac",
         "local model",
         "transcription",
+        "translation",
         "data directory",
         "kernel cache",
         "open files",
@@ -50,6 +51,13 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "port",
     }
     assert "checksum right" in found["local model"].detail
+
+
+def test_without_a_language_model_there_is_no_translation_and_that_is_said(environ: dict[str, str]) -> None:
+    off = checks(environ)["translation"]
+    assert (off.status, off.detail) == ("warn", "off: no language model is configured")
+    on = checks(environ | {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})["translation"]
+    assert (on.status, on.detail) == ("ok", "by gpt-4o-mini at http://127.0.0.1:1/v1")
 
 
 def test_what_is_not_ok_says_what_to_do(environ: dict[str, str]) -> None:

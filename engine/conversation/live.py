@@ -24,7 +24,7 @@ from engine.store.records import (
     SegmentsDeleted,
 )
 from engine.transcript import Merged
-from engine.wire.messages import Segment
+from engine.wire.messages import Segment, Translation
 
 MICROSECONDS = 1_000_000
 
@@ -110,8 +110,21 @@ class LiveConversation:
         if merged.segments:
             self.tail = merged.segments[-1]
 
+    def translate(
+        self, by: Participant, segment: Segment, translations: tuple[Translation, ...]
+    ) -> Segment | None:
+        """See `OpenConversation`."""
+        here = not self.closed and by.id in self.participants
+        if not here or self._revisions.get(segment.id) != segment.revision:
+            return None
+        changed = replace(segment, translations=translations, revision=segment.revision + 1)
+        times = self.row.finished_at, self.row.last_speech_at
+        self._keep(by, SegmentsChanged(self.row.uid, self.id, (changed,), *times))
+        self.amend([changed])
+        return changed
+
     def amend(self, segments: Sequence[Segment]) -> None:
-        """These revisions were made by hand; who makes them keeps them."""
+        """See `OpenConversation`."""
         self._revisions.update((segment.id, segment.revision) for segment in segments)
         for segment in segments:
             if self.tail is not None and self.tail.id == segment.id:

@@ -1,6 +1,6 @@
 """What a live session needs from the rooms that come after it, as Protocols that they implement."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -8,7 +8,7 @@ import msgspec
 
 from engine.audio.intake import Intake
 from engine.transcript import Merged
-from engine.wire.messages import Event, Segment
+from engine.wire.messages import Event, Segment, Translation
 
 T = TypeVar("T")
 
@@ -144,6 +144,19 @@ class OpenConversation(Protocol):
         """Look at the silence again: a participant's speech or silence went on."""
         ...
 
+    def translate(
+        self, by: Participant, segment: Segment, translations: tuple[Translation, ...]
+    ) -> Segment | None:
+        """Keep `segment` with these under a new revision, as `publish` does, and return it.
+
+        None when `by` does not take part any more, or when the segment is not as it was: it has changed or is gone.
+        """
+        ...
+
+    def amend(self, segments: Sequence[Segment]) -> None:
+        """These revisions were made elsewhere, by who keeps them."""
+        ...
+
     def split(self, by: Participant) -> "OpenConversation":
         """End this one now, its timeout having passed on the audio's timeline; the next one, which `by` is in."""
         ...
@@ -174,6 +187,16 @@ class Photos(Protocol):
 
     async def keep(self, uid: str, conversation_id: str, image: bytes) -> str | None:
         """Keep the file `image` in a conversation: its id; None when the conversation is not there, or that fails."""
+        ...
+
+
+class Translator(Protocol):
+    """Who translates what sessions bring."""
+
+    def offer(
+        self, by: Participant, conversation: OpenConversation, segments: Sequence[Segment], language: str
+    ) -> None:
+        """Segments that are new or changed, kept already; `language` is what the session asked for. Never waits."""
         ...
 
 

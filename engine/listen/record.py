@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import OpenConversation, Participant, WallClock
+from engine.listen.ports import OpenConversation, Participant, Translator, WallClock
 from engine.listen.stages import Passage, no_audio
 from engine.metrics import Metrics
 from engine.stt.vendor import SAMPLE_RATE, Vendor
@@ -61,6 +61,7 @@ class Record:
         outbox: Outbox,
         wall_clock: WallClock,
         metrics: Metrics,
+        translator: Translator | None = None,
     ) -> None:
         self.conversation: OpenConversation | None = None
         self.joined = trio.Event()
@@ -70,6 +71,7 @@ class Record:
         self._audio = audio
         self._outbox = outbox
         self._wall_clock = wall_clock
+        self._translator = translator
         self._latency = metrics.segment_latency
         self._receive, self._decode, self._waiting, self._vendor, self._merge = map(
             metrics.stage, ("receive", "decode", "queue", "vendor", "merge")
@@ -220,4 +222,7 @@ class Record:
             self._outbox.segments([replace(segment, timing=timing) for segment in merged.changed])
         else:
             self._outbox.segments(merged.changed)
+        if self._translator is not None:
+            language = self._parameters.language
+            self._translator.offer(self._participant, conversation, merged.changed, language)
         return kept_at

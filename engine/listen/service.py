@@ -20,7 +20,15 @@ from engine.listen.admission import Admission
 from engine.listen.channels import CallAudio
 from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
-from engine.listen.ports import ClientSocket, Conversations, Photos, Preferences, WallClock, Wishes
+from engine.listen.ports import (
+    ClientSocket,
+    Conversations,
+    Photos,
+    Preferences,
+    Translator,
+    WallClock,
+    Wishes,
+)
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
@@ -54,6 +62,7 @@ class ListenService:
         wall_clock: WallClock,
         photos: Photos | None = None,
         preferences: Preferences | None = None,
+        translator: Translator | None = None,
     ) -> None:
         """Without `photos` sessions take no pictures; without `preferences` nobody has set anything."""
         self.draining = False
@@ -66,6 +75,7 @@ class ListenService:
         self._wall_clock = wall_clock
         self._photos = photos
         self._preferences = preferences
+        self._translator = translator
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
@@ -148,6 +158,7 @@ class ListenService:
                 metrics=self._metrics,
                 timers=self._timers,
                 photos=self._photos,
+                translator=self._translator,
             )
             self._sessions[session_id] = session
             self._notify()

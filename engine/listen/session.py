@@ -33,6 +33,7 @@ from engine.listen.ports import (
     DecodingSocket,
     OpenConversation,
     Photos,
+    Translator,
     WallClock,
 )
 from engine.listen.record import Record
@@ -118,6 +119,7 @@ class Session:
         metrics: Metrics,
         timers: Timers,
         photos: Photos | None = None,
+        translator: Translator | None = None,
     ) -> None:
         """Without `photos` pictures are not taken."""
         self.id = session_id
@@ -131,7 +133,7 @@ class Session:
         self._metrics = metrics
         self._timers = timers
         self._outbox = Outbox(socket, self._config.client_write_timeout, metrics.stage("send"))
-        self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics)
+        self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics, translator)
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._began = trio.current_time()
         self._last_message = self._began

@@ -20,6 +20,7 @@ from engine.conversation import Lifecycle
 from engine.conversation.chat import Chat
 from engine.conversation.chat_search import StoreSearch
 from engine.conversation.facts import Facts
+from engine.conversation.language import Languages
 from engine.conversation.llm_metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
@@ -28,6 +29,8 @@ from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
 from engine.conversation.requests import Requests
 from engine.conversation.search import Search
+from engine.conversation.translate import Translator
+from engine.conversation.translate_metrics import TranslatorCollector
 from engine.listen import ListenService, Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -118,6 +121,16 @@ class Parts:
             asks=config.llm.asks,
             meter=meter,
         )
+        self.translator = Translator(
+            models=self.models,
+            users=store.users,
+            kept=store.translations,
+            languages=Languages(worker_threads(1)),
+            settings=config.translation,
+            asks=config.llm.asks,
+            meter=meter,
+        )
+        self.metrics.registry.register(TranslatorCollector(self.translator))
         self.processor = Processor(
             store,
             self.models,
@@ -151,6 +164,7 @@ class Parts:
             wall_clock=wall_clock,
             preferences=SpeechPreferences(store.users),
             photos=Album(store.photos, self.models, self.writer.flush, self.processor.wake, wall_clock),
+            translator=self.translator,
         )
         self.processor.describer.tell = self.lifecycle.notify
         self.readiness.watch_load(lambda: self.sessions.load)
@@ -256,6 +270,7 @@ class Parts:
             serving.start_soon(watch_loop, self.metrics, self.config.watch)
             serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
             serving.start_soon(forget_answers, self.store, self.config.web.idempotency_hours)
+            serving.start_soon(self.translator.run)
             await self._warm_up(serving)
             if late:
                 bound = await self._listen(serving, bind)
@@ -279,6 +294,7 @@ class Parts:
                 nursery.start_soon(vendor.prepare)
             nursery.start_soon(self.off_loop, self._warm_kernels)
             await serving.start(self.models.run)
+            nursery.start_soon(self.translator.prepare)
             await self._take_up(serving)
             await serving.start(check_database, self.store, self.readiness)
         if self.member is not None:

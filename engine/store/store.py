@@ -26,6 +26,7 @@ from engine.store.processing import Processing
 from engine.store.tables import probes
 from engine.store.texts import Texts
 from engine.store.tokens import Tokens
+from engine.store.translations import Translations
 from engine.store.usage import HOUR, Usage, forget_entries
 from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
@@ -53,6 +54,7 @@ class Store:
     folders: Folders
     goals: Goals
     messages: Messages
+    translations: Translations
     idempotency: Idempotency
     locking: Locking
     texts: Texts
@@ -87,6 +89,7 @@ class Store:
         self.folders = Folders(database)
         self.goals = Goals(database)
         self.messages = Messages(database)
+        self.translations = Translations(database)
         self.idempotency = Idempotency(database, now)
         self.locking = Locking(database)
         self.texts = Texts(database)

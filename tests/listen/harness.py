@@ -18,6 +18,7 @@ from engine.conversation.models import Models
 from engine.conversation.photos import Album
 from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
+from engine.conversation.translate import Translator
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
 from engine.listen.unpacking import Unpacking
@@ -197,8 +198,9 @@ async def server(
     session: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
     stt: dict[str, Any] | None = None,
+    translator: Callable[[Store], Translator] | None = None,
 ) -> AsyncIterator[Server]:
-    """A server's inside on `tmp_path`, stopped at the end of the block."""
+    """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store."""
     config = Config(
         data_dir=tmp_path,
         session=Session(**(session or {})),
@@ -212,6 +214,7 @@ async def server(
     processor = processor_over(store, config, models)
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
+    translating = None if translator is None else translator(store)
     service = ListenService(
         config,
         vendors,
@@ -222,12 +225,15 @@ async def server(
         wall_clock=wall_clock,
         preferences=SpeechPreferences(store.users),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
+        translator=translating,
     )
     processor.describer.tell = lifecycle.notify
     async with trio.open_nursery() as outer:
         await outer.start(lambda task_status: writer.run(task_status=task_status))
         async with trio.open_nursery() as nursery:
             await nursery.start(lambda task_status: lifecycle.run(task_status=task_status))
+            if translating is not None:
+                nursery.start_soon(translating.run)
             yield Server(service, lifecycle, store, writer, nursery)
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()
