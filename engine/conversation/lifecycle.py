@@ -22,7 +22,7 @@ from uuid import uuid4
 import trio
 from msgspec.structs import replace
 
-from engine.conversation.document import conversation_document
+from engine.conversation.document import conversation_document, whole_document
 from engine.conversation.editing import edit_live
 from engine.conversation.keeping import Keeping
 from engine.conversation.live import MICROSECONDS, LiveConversation
@@ -238,7 +238,7 @@ class Lifecycle:
         whole = await self._wholes.get(uid, id)
         if whole is None:
             return
-        document = conversation_document(whole.row, whole.segments, whole.action_items, whole.photos)
+        document = whole_document(whole)
         self.notify(uid, MemoryCreated(memory=document))
 
     def notify(self, uid: str, event: Event) -> None:

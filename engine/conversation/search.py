@@ -152,12 +152,13 @@ class Search:
     ) -> list[Found[Item]]:
         meant = await self._by_meaning(uid, text, kind, limit, filter)
         if meant is not None:
-            rows = {row.id: row for row in await items.some(uid, [hit.id for hit in meant])}
+            found = await items.some(uid, [hit.id for hit in meant])
+            rows = {row.id: row for row in found if not row.is_locked}
             return [Found(rows[hit.id], hit.score) for hit in meant if hit.id in rows]
         rated = [
             Found(row, _share(text, row))
             for row in await items.list(uid, limit=LATEST)
-            if _in_time(row, filter)
+            if _in_time(row, filter) and not row.is_locked
         ]
         return sorted((one for one in rated if one.score > 0), key=lambda one: -one.score)[:limit]
 

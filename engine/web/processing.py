@@ -91,7 +91,14 @@ def _endings(api: Api, services: Services) -> None:
     lifecycle = services.lifecycle
     requests = services.requests
 
-    @api.post("", "End the conversation in progress now", body=Finishing, answer=Finished, errors=(404,))
+    @api.post(
+        "",
+        "End the conversation in progress now",
+        creates=True,
+        body=Finishing,
+        answer=Finished,
+        errors=(404,),
+    )
     async def finish(uid: str, body: Finishing) -> Finished:
         row = await lifecycle.finish(uid)
         if row is None:
@@ -166,6 +173,7 @@ def _again(api: Api, services: Services) -> None:
     @api.post(
         "/merge",
         "Make one conversation of several",
+        creates=True,
         body=Merge,
         answer=Merging,
         errors=(402, 404, 409),

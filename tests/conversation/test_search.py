@@ -190,3 +190,8 @@ async def test_memories_and_action_items_are_found_by_meaning_or_by_their_words(
     for search in (meaning, words):
         assert [f.row for f in await search.search_action_items("u1", "paint the hull")] == [item]
         assert await search.search_memories("u2", "anna") == []
+    for search in (meaning, words):
+        await store.memories.change("u1", "m2", {"is_locked": True})
+        await store.action_items.change("u1", "i1", {"is_locked": True})
+        assert "m2" not in [f.row.id for f in await search.search_memories("u1", "anna the nurse")]
+        assert await search.search_action_items("u1", "paint the hull") == []

@@ -44,6 +44,16 @@ async def test_the_conversation_in_progress_is_ended_and_answered_as_it_was_proc
         assert (await served.get("/v1/conversations/live")).json() == document
 
 
+async def test_ending_under_a_key_is_answered_alike_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=some) as served:
+        headers = {"Authorization": "Bearer dev:alice", "Idempotency-Key": "k"}
+        first, again = [
+            await served.client.post("/v1/conversations", json={}, headers=headers) for _ in range(2)
+        ]
+        assert first.json()["conversation"]["id"] == "live"
+        assert (again.status_code, again.content) == (200, first.content)
+
+
 async def test_ending_one_by_its_id_does_not_wait_and_may_be_repeated(tmp_path: Path) -> None:
     async with site(tmp_path, filled=some) as served:
         before = await served.get("/v1/conversations/live/finalization")
