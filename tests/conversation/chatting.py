@@ -55,6 +55,7 @@ class Talk:
     ) -> None:
         self.chat = chat
         self.store = store
+        self.llm: Llm | None = None
         self.embedder = embedder
         self.meter = meter
         self.events: list[ChatEvent] = []
