@@ -181,7 +181,7 @@ async def _conversations(omi: Omi, log: ServerLog, folder: Path) -> None:
 
 
 async def _settings(omi: Omi, key: str, reader: str) -> None:
-    assert await omi("version") == "omi-cli 0.2.3\n"
+    assert await omi("version") == f"omi-cli {version('omi-cli')}\n"
     assert "Not authenticated" in await omi("memory", "list", status=AUTH)
     assert "Token rejected" not in await omi("auth", "login", "--api-key", f"{key[:-1]}!", status=AUTH)
     await omi("auth", "login", stdin=reader)
