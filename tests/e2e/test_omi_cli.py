@@ -12,6 +12,7 @@ import os
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
