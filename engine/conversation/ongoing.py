@@ -175,7 +175,8 @@ class Ongoing:
         await self._keeping.record((closed,))
         whole = await self._keeping.patiently(self._wholes.get, row.uid, row.id)
         if whole is not None:  # else it was deleted meanwhile
-            document = conversation_document(row, whole.segments, whole.action_items, whole.photos)
+            ended = replace(whole.row, status=PROCESSING)
+            document = conversation_document(ended, whole.segments, whole.action_items, whole.photos)
             for participant in told:
                 participant.notify(MemoryProcessingStarted(memory=document))
         self._work.wake()
