@@ -9,7 +9,7 @@ Words must all be there, for what has some of them meaning finds better; only wh
 meaning, or it does not answer, is any of them enough. Of what meaning finds, which is always something, only that is
 taken which comes near to the best.
 
-Bounded: `NEAREST` by meaning and `engine.store.texts.SEARCH_LIMIT` by words go into a ranking.
+Bounded: `NEAREST` by meaning and `engine.store.texts.RANKED` by words go into a ranking.
 Known doubts: a question in another language than the conversation is found as far as the embedding model knows both.
 """
 
@@ -58,7 +58,9 @@ class Texts(Protocol):
         self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
     ) -> list[TextHit]: ...
 
-    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ...) -> set[str]: ...
+    async def search_beside(
+        self, uid: str, words: Sequence[str], others: Collection[str], filter: TextFilter = ...
+    ) -> tuple[list[TextHit], set[str]]: ...
 
 
 class Conversations(Protocol):
@@ -123,16 +125,16 @@ class Search:
         """Ids of all conversations that fit `text`, best first, with their scores."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
         words = words_of(text)
-        said = await self._store.texts.search(uid, words, scope)
         meant = await self._by_meaning(uid, text, "conversation", NEAREST, filter)
+        near = _near(meant or ())
+        said, visible = await self._store.texts.search_beside(uid, words, near, scope)
         if meant is None and not said:
             said = await self._store.texts.search(uid, words, scope, every=False)
         by_words = [hit.id for hit in said]
         if filter.labels:
             by_words = await self._with_labels(uid, by_words, filter)
-        near = _near(meant or (), also=set(by_words))
-        visible = await self._store.texts.visible(uid, near, scope)
-        return _fused(by_words, [id for id in near if id in visible])
+        known = visible.union(by_words)
+        return _fused(by_words, [hit.id for hit in meant or () if hit.id in known])
 
     async def search_memories(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10
@@ -188,10 +190,10 @@ def _labels(row: ConversationRow) -> set[tuple[str, str]]:
     return {(what, label.casefold()) for what, labels in row.labels.items() for label in labels}
 
 
-def _near(hits: Sequence[VectorHit], also: Collection[str]) -> list[str]:
-    """Ids of the hits that come near to the best, and of those that are in `also`, in their order."""
+def _near(hits: Sequence[VectorHit]) -> list[str]:
+    """Ids of the hits that come near to the best."""
     least = NEAR_ENOUGH * max((hit.score for hit in hits), default=0.0)
-    return [hit.id for hit in hits if hit.score >= least or hit.id in also]
+    return [hit.id for hit in hits if hit.score >= least]
 
 
 def _fused(*rankings: Sequence[str]) -> dict[str, float]:

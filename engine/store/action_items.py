@@ -4,14 +4,16 @@ As `engine.store.indexed`; those of a conversation are ordered by `ordinal`, all
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, Dialect, and_, bindparam, select
 
 from engine.store.database import Database, WallClock
 from engine.store.indexed import Indexed, forget_rows
-from engine.store.keyed import Key, one_of
+from engine.store.keyed import Key, by_uid
 from engine.store.owned import put_rows
+from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import action_items
 from engine.store.user_records import ActionItemRow
 
@@ -56,14 +58,20 @@ class ActionItems(Indexed[ActionItemRow]):
 
 def action_items_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[ActionItemRow]]:
     """As `ActionItems.of_conversations`."""
-    of_these = one_of(action_items.c.uid, action_items.c.conversation_id, keys)
-    query = select(action_items).where(of_these).order_by(action_items.c.ordinal, action_items.c.created_at)
     found: dict[Key, list[ActionItemRow]] = {}
-    for values in connection.execute(query).mappings():
-        row = ActionItemRow(**values)
-        assert row.conversation_id is not None, "it was found by it"
-        found.setdefault((row.uid, row.conversation_id), []).append(row)
+    query, dialect = _query(connection.dialect), connection.dialect.name
+    for uid, ids in by_uid(keys).items():
+        for values in query.mappings(connection, {"uid": uid, "ids": listed(ids, dialect)}):
+            found.setdefault((uid, values["conversation_id"]), []).append(ActionItemRow(**values))
     return found
+
+
+@lru_cache(maxsize=8)
+def _query(dialect: Dialect) -> PreparedQuery:
+    of = action_items.c
+    of_these = and_(of.uid == bindparam("uid"), is_listed(of.conversation_id, dialect.name))
+    query = select(action_items).where(of_these).order_by(of.ordinal, of.created_at)
+    return PreparedQuery(query, dialect)
 
 
 def replace_action_items(

@@ -8,19 +8,25 @@ Cancellation: a cancelled call may still have taken effect; calling again does n
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    Dialect,
+    Integer,
     Select,
+    Text,
     and_,
+    bindparam,
     delete,
     false,
     func,
     select,
     true,
+    type_coerce,
     update,
 )
 
@@ -28,7 +34,8 @@ from engine.store.apply import apply_batch, insert_conversations
 from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
 from engine.store.erasing import hide
-from engine.store.keyed import one_of
+from engine.store.keyed import by_uid
+from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
@@ -254,30 +261,61 @@ def segments_of(
 ) -> dict[tuple[str, str], list[Segment]]:
     """The segments of each conversation (uid, id) by start time, equal ones in the order they first came."""
     found: dict[tuple[str, str], list[Segment]] = {}
-    query = (
-        select(segments)
-        .where(one_of(segments.c.uid, segments.c.conversation_id, keys), segments.c.deleted == false())
-        .order_by(segments.c.start, segments.c.ordinal)
-    )
-    for row in connection.execute(query):
-        found.setdefault((row.uid, row.conversation_id), []).append(_segment(row))
+    dialect, query = connection.dialect.name, _segments_query(connection.dialect)
+    for uid, ids in by_uid(keys).items():
+        own: dict[str, list[Segment]] = {id: [] for id in ids}
+        for values in query.rows(connection, {"uid": uid, "ids": listed(ids, dialect)}):
+            own[values[0]].append(_segment(values))
+        found.update(((uid, id), said) for id, said in own.items())
     return found
 
 
-def _segment(row: Row[Any]) -> Segment:
-    return Segment(
-        id=row.id,
-        text=row.text,
-        speaker=row.speaker,
-        is_user=row.is_user,
-        person_id=row.person_id,
-        start=row.start,
-        end=row.end,
-        translations=tuple(Translation(**translation) for translation in row.translations),
-        speech_profile_processed=row.speech_profile_processed,
-        stt_provider=row.stt_provider,
-        revision=row.revision,
+@lru_cache(maxsize=8)
+def _segments_query(dialect: Dialect) -> PreparedQuery:
+    of = segments.c
+    query = (
+        select(
+            of.conversation_id,
+            of.id,
+            of.text,
+            of.speaker,
+            type_coerce(of.is_user, Integer),
+            of.person_id,
+            of.start,
+            of.end,
+            type_coerce(of.translations, Text),
+            type_coerce(of.speech_profile_processed, Integer),
+            of.stt_provider,
+            of.revision,
+        )
+        .where(of.uid == bindparam("uid"), is_listed(of.conversation_id, dialect.name))
+        .where(of.deleted == false())
+        .order_by(of.start, of.ordinal)
     )
+    return PreparedQuery(query, dialect)
+
+
+def _segment(values: Sequence[Any]) -> Segment:
+    # The types above leave values as the driver gives them: converting them one by one takes longer than reading them.
+    _, id, text, speaker, is_user, person_id, start, end, translations, processed, provider, revision = values
+    return Segment(
+        id=id,
+        text=text,
+        speaker=speaker,
+        is_user=bool(is_user),
+        person_id=person_id,
+        start=start,
+        end=end,
+        translations=() if translations in ("[]", []) else _translations(translations),
+        speech_profile_processed=bool(processed),
+        stt_provider=provider,
+        revision=revision,
+    )
+
+
+def _translations(kept: str | list[Any]) -> tuple[Translation, ...]:
+    plain = msgspec.json.decode(kept) if isinstance(kept, str) else kept
+    return msgspec.convert(plain, tuple[Translation, ...])
 
 
 def _delete(connection: Connection, uid: str, id: str, now: int, cascade: bool, delay: float) -> bool:

@@ -5,14 +5,16 @@ many photos as sessions were allowed to add.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, func, select, update
 
 from engine.store import jobs
 from engine.store.database import Database
 from engine.store.jobs import Job
-from engine.store.keyed import Key, one_of
+from engine.store.keyed import Key, by_uid
 from engine.store.owned import Owned, put_rows
+from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import conversations, photos
 from engine.store.user_records import PhotoRow
 
@@ -57,12 +59,19 @@ class Photos(Owned[PhotoRow]):
 
 def photos_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[PhotoRow]]:
     """As `Photos.of_conversations`."""
-    query = select(photos).where(one_of(photos.c.uid, photos.c.conversation_id, keys))
     found: dict[Key, list[PhotoRow]] = {}
-    for values in connection.execute(query.order_by(photos.c.created_at, photos.c.id)).mappings():
-        row = PhotoRow(**values)
-        found.setdefault((row.uid, row.conversation_id), []).append(row)
+    query, dialect = _query(connection.dialect), connection.dialect.name
+    for uid, ids in by_uid(keys).items():
+        for values in query.mappings(connection, {"uid": uid, "ids": listed(ids, dialect)}):
+            found.setdefault((uid, values["conversation_id"]), []).append(PhotoRow(**values))
     return found
+
+
+@lru_cache(maxsize=8)
+def _query(dialect: Dialect) -> PreparedQuery:
+    of = photos.c
+    of_these = and_(of.uid == bindparam("uid"), is_listed(of.conversation_id, dialect.name))
+    return PreparedQuery(select(photos).where(of_these).order_by(of.created_at, of.id), dialect)
 
 
 def _count_of(connection: Connection, uid: str, conversation_id: str) -> int:

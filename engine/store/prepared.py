@@ -1,5 +1,7 @@
 """Statements that run with many rows of values: compiled once, then the driver's own `executemany`.
 
+The same for queries that every request makes, which would be compiled, or looked up, each time: `PreparedQuery`.
+
 SQLAlchemy looks at each value of each row every time; for a batch that is more than the database's own work
 (`python -m bench.store`). Here it compiles the statement and says how values are converted, and no more.
 """
@@ -7,7 +9,23 @@ SQLAlchemy looks at each value of each row every time; for a batch that is more 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection, Dialect
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Float,
+    Numeric,
+    Select,
+    String,
+    any_,
+    bindparam,
+    exc,
+    func,
+    select,
+)
 
 
 class Prepared:
@@ -41,3 +59,70 @@ class Prepared:
         for name, convert in self._converters:
             values[name] = convert(values[name])
         return values
+
+
+class PreparedQuery:
+    """One query in one dialect; its parameters are texts and numbers, and `ids` made by `listed`. Immutable."""
+
+    names: Sequence[str]
+    """Of its columns."""
+
+    def __init__(self, query: Select[Any], dialect: Dialect) -> None:
+        compiled: Any = query.compile(dialect=dialect)
+        self._text = str(compiled)
+        self.names = query.selected_columns.keys()
+        self._order: Sequence[str] | None = compiled.positiontup
+        self._fixed = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
+        self._converters = []
+        for place, column in enumerate(query.selected_columns):
+            if isinstance(column.type, Float | Numeric):
+                continue  # both drivers give floats
+            convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
+            if convert is not None:
+                self._converters.append((place, convert))
+
+    def rows(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """All rows, the values of each in the order of the query's columns."""
+        given: Any = {**self._fixed, **values}
+        if self._order is not None:
+            given = tuple(given[name] for name in self._order)
+        rows = self._fetched(connection, given)
+        if not self._converters or not rows:
+            return rows
+        found = [list(row) for row in rows]
+        for place, convert in self._converters:
+            for row in found:
+                row[place] = convert(row[place])
+        return found
+
+    def _fetched(self, connection: Connection, given: Any) -> list[tuple[Any, ...]]:
+        """By the driver itself: what SQLAlchemy does around a query takes longer than a short query."""
+        driver: Any = connection.dialect.loaded_dbapi
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(self._text, given)
+            found: list[tuple[Any, ...]] = cursor.fetchall()  # type: ignore[assignment]
+            return found
+        except driver.Error as error:
+            raise exc.DBAPIError.instance(
+                self._text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+            ) from error
+        finally:
+            cursor.close()
+
+    def mappings(self, connection: Connection, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        """All rows, each by the names of its columns."""
+        return [dict(zip(self.names, row, strict=True)) for row in self.rows(connection, values)]
+
+
+def is_listed(column: ColumnElement[str], dialect: str) -> ColumnElement[bool]:
+    """Whether `column` is one of the parameter `ids`, however many they are: the query's text stays the same."""
+    if dialect == "postgresql":
+        return column == any_(bindparam("ids", type_=ARRAY(String)))
+    values = func.json_each(bindparam("ids", type_=String)).table_valued("value", name="given_ids")
+    return column.in_(select(values.c.value))
+
+
+def listed(ids: Sequence[str], dialect: str) -> object:
+    """The parameter `ids`."""
+    return list(ids) if dialect == "postgresql" else msgspec.json.encode(ids).decode()

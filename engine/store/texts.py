@@ -15,12 +15,29 @@ Chinese, Japanese and Thai are not cut into words, and found by the beginnings o
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import msgspec
-from sqlalchemy import Connection, bindparam, cast, delete, false, func, literal_column, select, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Dialect,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.types import Text
 
 from engine.store.database import Database, upsert
+from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import action_items, conversations, photos, segments, texts
 
 __all__ = ["TextFilter", "TextHit", "Texts", "drop_texts", "index_conversation", "words_of"]
@@ -29,6 +46,8 @@ TEXT_LIMIT = 500_000
 """Bytes: what PostgreSQL makes of it must stay below 1 MiB, marks of places included."""
 WORD_LIMIT = 32
 WORD_CHARACTERS = 64
+RANKED = 250
+"""Conversations that are ranked unless more are asked for: each costs some 20 µs."""
 SEARCH_LIMIT = 1000
 
 _WORD = re.compile(r"[^\W_]+")
@@ -71,7 +90,7 @@ class Texts:
         filter: TextFilter = ANY,
         *,
         every: bool = True,
-        limit: int = SEARCH_LIMIT,
+        limit: int = RANKED,
     ) -> list[TextHit]:
         """A user's conversations that have all of `words` (any, if not `every`), best first.
 
@@ -84,9 +103,11 @@ class Texts:
             return []
         return await self._database.read(_search, uid, tuple(words), filter, every, limit)
 
-    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ANY) -> set[str]:
-        """Those of `ids` that `search` might find, whatever is said in them."""
-        return await self._database.read(_visible, uid, tuple(ids), filter) if ids else set()
+    async def search_beside(
+        self, uid: str, words: Sequence[str], others: Collection[str], filter: TextFilter = ANY
+    ) -> tuple[list[TextHit], set[str]]:
+        """As `search`, and which of `others` it might have found, whatever is said in them."""
+        return await self._database.read(_search_beside, uid, tuple(words), tuple(others), filter)
 
     async def index(self, uid: str, id: str) -> None:
         """As `index_conversation`, in a transaction of its own."""
@@ -164,14 +185,30 @@ _POSTGRESQL = text(f"""
 """)
 
 
-_AMONG = text(f"SELECT c.id FROM conversations c WHERE c.id IN :ids AND {_VISIBLE}").bindparams(
-    bindparam("ids", expanding=True)
-)
+@lru_cache(maxsize=8)
+def _among(dialect: Dialect) -> PreparedQuery:
+    of, start, end = conversations.c, bindparam("start", type_=BigInteger), bindparam("end", type_=BigInteger)
+    visible = and_(
+        of.uid == bindparam("uid"),
+        is_listed(of.id, dialect.name),
+        of.deleted_at.is_(None),
+        of.is_locked == false(),
+        or_(start.is_(None), of.created_at >= start),
+        or_(end.is_(None), of.created_at <= end),
+        or_(of.discarded == false(), bindparam("include_discarded", type_=Boolean)),
+    )
+    return PreparedQuery(select(of.id).where(visible), dialect)
 
 
-def _visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
-    values = msgspec.structs.asdict(filter) | {"uid": uid, "ids": ids}
-    return set(connection.execute(_AMONG, values).scalars())
+def _search_beside(
+    connection: Connection, uid: str, words: Sequence[str], others: Sequence[str], filter: TextFilter
+) -> tuple[list[TextHit], set[str]]:
+    visible: set[str] = set()
+    if others:
+        ids = listed(others, connection.dialect.name)
+        values = msgspec.structs.asdict(filter) | {"uid": uid, "ids": ids}
+        visible = {id for (id,) in _among(connection.dialect).rows(connection, values)}
+    return _search(connection, uid, words, filter, True, RANKED) if words else [], visible
 
 
 def _search(

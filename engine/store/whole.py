@@ -4,15 +4,18 @@ Bounded: at most `WHOLE_LIMIT` conversations at once, each with its segments and
 are asked for. Cost: one query for each kind of thing, however many conversations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Dialect, and_, bindparam, select
 
 from engine.store.action_items import action_items_of
 from engine.store.conversations import segments_of
 from engine.store.database import Database
 from engine.store.photos import photos_of
+from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.records import ConversationRow
 from engine.store.tables import conversations
 from engine.store.user_records import ActionItemRow, PhotoRow
@@ -21,6 +24,8 @@ from engine.wire.messages import Segment
 __all__ = ["WHOLE_LIMIT", "Whole", "Wholes"]
 
 WHOLE_LIMIT = 100
+
+T = TypeVar("T")
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +47,50 @@ class Wholes:
         """One conversation with its photos; None when there is none, or it was deleted."""
         return await self._database.read(_get, uid, id)
 
+    async def some(self, uid: str, ids: Sequence[str]) -> list[Whole]:
+        """Those of a user's conversations that have one of `ids`, in that order, without photos.
+
+        Raises `ValueError` for more than `WHOLE_LIMIT`.
+        """
+        if len(ids) > WHOLE_LIMIT:
+            raise ValueError(f"ids: {len(ids)} given, at most {WHOLE_LIMIT} accepted")
+        return await self._database.read(_some, uid, tuple(ids)) if ids else []
+
     async def of(self, rows: Sequence[ConversationRow]) -> list[Whole]:
         """Each of `rows`, without photos. Raises `ValueError` for more than `WHOLE_LIMIT`."""
+        return await self.made_of(rows, list)
+
+    async def made_of(self, rows: Sequence[ConversationRow], make: Callable[[Sequence[Whole]], T]) -> T:
+        """`make(wholes)` of what `of` gives, in the thread that reads them: it must not block, and takes its time."""
         if len(rows) > WHOLE_LIMIT:
             raise ValueError(f"rows: {len(rows)} given, at most {WHOLE_LIMIT} accepted")
-        return await self._database.read(_of, tuple(rows), False)
+        return await self._database.read(_made, tuple(rows), make)
+
+
+def _made(connection: Connection, rows: Sequence[ConversationRow], make: Callable[[Sequence[Whole]], T]) -> T:
+    return make(_of(connection, rows, False))
 
 
 def _get(connection: Connection, uid: str, id: str) -> Whole | None:
+    rows = _rows(connection, uid, [id])
+    return _of(connection, rows, True)[0] if rows else None
+
+
+def _some(connection: Connection, uid: str, ids: Sequence[str]) -> list[Whole]:
+    rows = {row.id: row for row in _rows(connection, uid, ids)}
+    return _of(connection, [rows[id] for id in ids if id in rows], False)
+
+
+def _rows(connection: Connection, uid: str, ids: Sequence[str]) -> list[ConversationRow]:
+    values = {"uid": uid, "ids": listed(ids, connection.dialect.name)}
+    return [ConversationRow(**row) for row in _query(connection.dialect).mappings(connection, values)]
+
+
+@lru_cache(maxsize=8)
+def _query(dialect: Dialect) -> PreparedQuery:
     of = conversations.c
-    query = select(conversations).where(of.uid == uid, of.id == id, of.deleted_at.is_(None))
-    found = connection.execute(query).mappings().first()
-    return None if found is None else _of(connection, [ConversationRow(**found)], True)[0]
+    there = and_(of.uid == bindparam("uid"), is_listed(of.id, dialect.name), of.deleted_at.is_(None))
+    return PreparedQuery(select(conversations).where(there), dialect)
 
 
 def _of(connection: Connection, rows: Sequence[ConversationRow], pictures: bool) -> list[Whole]:

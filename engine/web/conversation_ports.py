@@ -1,7 +1,7 @@
 """What the routes about conversations need from the rooms behind the web. Every call names the owner."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from engine.store.edits import SegmentEdit
 from engine.store.records import ConversationRow
@@ -10,13 +10,19 @@ from engine.store.whole import Whole
 
 __all__ = ["Edits", "Search", "Wholes"]
 
+T = TypeVar("T")
+
 
 class Wholes(Protocol):
     """Reading conversations with all that is shown of them."""
 
     async def get(self, uid: str, id: str) -> Whole | None: ...
 
+    async def some(self, uid: str, ids: Sequence[str]) -> list[Whole]: ...
+
     async def of(self, rows: Sequence[ConversationRow]) -> list[Whole]: ...
+
+    async def made_of(self, rows: Sequence[ConversationRow], make: Callable[[Sequence[Whole]], T]) -> T: ...
 
 
 class Edits(Protocol):

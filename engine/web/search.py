@@ -10,10 +10,11 @@ from quart import Response, current_app
 
 from engine.conversation.document import whole_document
 from engine.store.conversations import Chosen
-from engine.store.records import COMPLETED, PROCESSING, ConversationRow
+from engine.store.records import COMPLETED, PROCESSING
 from engine.store.vector_records import VectorFilter
 from engine.store.whole import Whole
 from engine.web.api import Api, Identify
+from engine.web.conversations import JSON, encoded
 from engine.web.ports import Services
 from engine.web.reading import micros
 from engine.wire import ConversationDocument
@@ -64,32 +65,29 @@ def search(services: Services, identify: Identify) -> Api:
     )
     async def search_conversations(uid: str, body: SearchRequest) -> Response:
         page, size = body.page or 1, body.per_page or 10
-        rows, count = await _found(services, uid, body, size, (page - 1) * size)
-        wholes = await services.wholes.of(rows)
-        answer = await services.off_loop(_encode, wholes, -(-count // size), page, size)
-        return current_app.response_class(answer, content_type="application/json")
+        wholes, count = await _found(services, uid, body, size, (page - 1) * size)
+        answer = await encoded(services.off_loop, wholes, _encode, -(-count // size), page, size)
+        return current_app.response_class(answer, content_type=JSON)
 
     return api
 
 
 async def _found(
     services: Services, uid: str, body: SearchRequest, size: int, skipped: int
-) -> tuple[list[ConversationRow], int]:
-    """The page of rows, and how many there are on all pages."""
+) -> tuple[list[Whole], int]:
+    """The page of conversations, and how many there are on all pages."""
     start, end = (None if at is None else micros(at) for at in (body.start_date, body.end_date))
     discarded = body.include_discarded is not False
-    table = services.conversations
     text = body.query.strip() or " ".join((*body.people, *body.topics, *body.entities))
     if not text:
+        table = services.conversations
         chosen = Chosen(statuses=(PROCESSING, COMPLETED), start=start, end=end, include_discarded=discarded)
         rows = await table.list(uid, limit=size, offset=skipped, **chosen)
-        return rows, await table.count(uid, **chosen)
+        return await services.wholes.of(rows), await table.count(uid, **chosen)
     names = {"people": body.people, "topics": body.topics, "entities": body.entities}
     filter = VectorFilter(start=start, end=end, **names)
     ranked = await services.search.rank_conversations(uid, text, filter=filter, include_discarded=discarded)
-    ids = list(ranked)[skipped : skipped + size]
-    rows_by_id = {row.id: row for row in await table.some(uid, ids)}
-    return [rows_by_id[id] for id in ids if id in rows_by_id], len(ranked)
+    return await services.wholes.some(uid, list(ranked)[skipped : skipped + size]), len(ranked)
 
 
 def _encode(wholes: Sequence[Whole], pages: int, page: int, size: int) -> bytes:

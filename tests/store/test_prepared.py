@@ -3,13 +3,25 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, create_engine, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    create_engine,
+    exc,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 
-from engine.store.prepared import Prepared
+from engine.store import DatabaseUnavailable, Store
+from engine.store.prepared import Prepared, PreparedQuery, is_listed, listed
 from engine.store.tables import metadata, segments
+from engine.wire.messages import Translation
 
-from .making import segment
+from .making import changed, opened, segment
 
 INSERT = insert(segments).values(
     {column.name: bindparam(f"new_{column.name}", type_=column.type) for column in segments.c}
@@ -52,3 +64,31 @@ def test_where_parameters_have_names_they_keep_them() -> None:
     prepared = Prepared(RENAME, postgresql.dialect())  # type: ignore[no-untyped-call]
     assert prepared._order is None
     assert prepared._values({"of_id": "a", "new_text": "b"}) == {"of_id": "a", "new_text": "b"}
+
+
+async def test_rows_are_read_by_ids_as_sqlalchemy_reads_them(store: Store) -> None:
+    said = [segment(f"s{n}", is_user=n == 1, translations=(Translation("de", "Ja."),)) for n in range(3)]
+    await store.conversations.apply([opened(), changed(*said)])
+
+    def both(connection: Connection) -> tuple[Any, Any]:
+        dialect = connection.dialect
+        named = select(segments.c.id, segments.c.is_user, segments.c.start, segments.c.translations)
+        query = named.where(segments.c.uid == bindparam("uid"), is_listed(segments.c.id, dialect.name))
+        prepared = PreparedQuery(query.order_by(segments.c.id), dialect)
+        found = prepared.mappings(connection, {"uid": "u1", "ids": listed(["s0", "s1", "s'9"], dialect.name)})
+        plain = named.where(segments.c.id.in_(["s0", "s1"])).order_by(segments.c.id)
+        return found, [dict(row) for row in connection.execute(plain).mappings()]
+
+    ours, theirs = await store._database.read(both)
+    assert ours == theirs
+    assert [row["id"] for row in ours] == ["s0", "s1"]
+
+
+async def test_a_prepared_query_that_fails_is_a_fault_as_any_other(store: Store) -> None:
+    def fail(connection: Connection) -> None:
+        broken: Select[Any] = select(literal_column("nothing.at_all"))
+        PreparedQuery(broken, connection.dialect).rows(connection, {})
+
+    with pytest.raises((exc.DBAPIError, DatabaseUnavailable), match="nothing"):
+        await store._database.read(fail)
+    assert await store.conversations.list("u1") == []

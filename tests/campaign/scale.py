@@ -1,0 +1,220 @@
+"""One user with very many conversations: making them, and what reading them costs beside bare SQL.
+
+`fill` makes them; `measure` gives the medians of interleaved rounds, ours and bare, in the same process on the same
+database. Ours is what a request costs behind HTTP: rows, segments, action items, the document and its JSON. Bare is
+the same rows from `sqlite3` itself, fetched and no more; for a search, embedding the query and one numpy scan.
+"""
+
+import re
+import sqlite3
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import numpy as np
+import trio
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from engine.conversation.document import whole_document
+from engine.conversation.embedding import Embedder
+from engine.conversation.search import Search
+from engine.store import COMPLETED, PROCESSING, ConversationRow, SegmentsChanged, Store, VectorRow
+from engine.store._sqlite import PAGE_CACHE_KIB
+from engine.store.batch import Batch
+from engine.store.database import DATABASE_FILE
+from engine.store.records import ConversationOpened
+from engine.store.texts import index_conversation
+from engine.store.whole import Whole
+from engine.web.conversations import BATCH, encoded
+from engine.wire import Segment
+
+UID = "many"
+SEGMENTS = 10
+FILLED = 250
+SECOND = 1_000_000
+NOW = 1_790_000_000 * SECOND
+PAGE, FOUND = 100, 10
+QUESTION = "When do we sail, and who books the boat?"
+WORDS = re.findall(
+    r"\w+",
+    "we should talk about the budget of the harbour project before friday since anna wants to see the plans and "
+    "the boat needs new sails which marta orders from the shop in town when the invoice for the engine is paid",
+)
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """Median milliseconds of ours and bare, and the median of their ratios, round by round."""
+
+    ours: float
+    bare: float
+    ratio: float
+
+
+async def fill(store: Store, first: int, count: int, dimensions: int, model: str) -> None:
+    """Conversations number `first` and up, each a minute after the other, with segments, words and vectors."""
+    rng = np.random.default_rng(first)
+    for start in range(first, first + count, FILLED):
+        numbers = range(start, min(start + FILLED, first + count))
+        rows = [_row(number) for number in numbers]
+        said = [_said(row, rng) for row in rows]
+        await store.conversations.apply_batch(Batch.of([*map(ConversationOpened, rows), *said]))
+        await store._database.write(_index, [row.id for row in rows])
+        drawn = rng.standard_normal((len(rows), dimensions)).astype(np.float32)
+        await store.vectors.upsert_vectors(
+            [
+                VectorRow(
+                    uid=UID,
+                    kind="conversation",
+                    id=row.id,
+                    model=model,
+                    created_at=row.created_at,
+                    vector=vector,
+                )
+                for row, vector in zip(rows, drawn, strict=True)
+            ]
+        )
+
+
+def _row(number: int) -> ConversationRow:
+    at = NOW + number * 60 * SECOND
+    return ConversationRow(
+        uid=UID,
+        id=f"{number:08d}-0000-4000-8000-000000000000",
+        status=COMPLETED,
+        created_at=at,
+        started_at=at,
+        finished_at=at + 50 * SECOND,
+        last_speech_at=at + 50 * SECOND,
+        timeout_seconds=120,
+        source="omi",
+        language="en",
+        structured={"title": f"Talk {number}", "overview": "About the harbour.", "category": "work"},
+    )
+
+
+def _said(row: ConversationRow, rng: np.random.Generator) -> SegmentsChanged:
+    segments = tuple(
+        Segment(
+            id=f"{row.id[:8]}-{place:04d}-4000-8000-000000000000",
+            text=" ".join(rng.choice(WORDS, 15)).capitalize() + ".",
+            speaker=f"SPEAKER_{place % 2:02d}",
+            start=place * 5.0,
+            end=place * 5.0 + 4.0,
+        )
+        for place in range(SEGMENTS)
+    )
+    return SegmentsChanged(UID, row.id, segments, row.finished_at, row.last_speech_at)
+
+
+def _index(connection: Connection, ids: Sequence[str]) -> None:
+    for id in ids:
+        index_conversation(connection, UID, id)
+
+
+class Reader:
+    """Reads as the routes do, and as `sqlite3` does by itself."""
+
+    def __init__(self, store: Store, embedder: Embedder) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._search = Search(store, lambda: embedder)
+        self._bare = sqlite3.connect(
+            store.data_dir / DATABASE_FILE, check_same_thread=False, isolation_level=None
+        )
+        self._bare.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")  # as the store's connections
+        self._matrix: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+
+    def close(self) -> None:
+        self._bare.close()
+
+    def know(self, count: int, dimensions: int) -> None:
+        """So many vectors are scanned for comparison."""
+        drawn = np.random.default_rng(0).standard_normal((count, dimensions))
+        self._matrix = drawn.astype(np.float32)
+
+    async def page(self) -> None:
+        """GET /v1/conversations."""
+        rows = await self._store.conversations.list(UID, limit=PAGE, statuses=(PROCESSING, COMPLETED))
+        for first in range(0, PAGE, BATCH):
+            await self._store.wholes.made_of(rows[first : first + BATCH], _encode)
+
+    async def bare_page(self) -> None:
+        await trio.to_thread.run_sync(self._bare_page)
+
+    def _bare_page(self) -> None:
+        self._bare.execute("BEGIN")
+        rows = self._bare.execute(
+            "SELECT * FROM conversations WHERE uid = ? AND status IN ('processing', 'completed')"
+            " AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT ?",
+            (UID, PAGE),
+        ).fetchall()
+        self._bare_parts([row[1] for row in rows])
+        self._bare.execute("COMMIT")
+
+    def _bare_parts(self, ids: Sequence[str]) -> None:
+        marks = ",".join("?" * len(ids))
+        of_these = f"WHERE uid = ? AND conversation_id IN ({marks})"
+        self._bare.execute(
+            f'SELECT * FROM segments {of_these} AND NOT deleted ORDER BY "start", ordinal', (UID, *ids)
+        ).fetchall()
+        self._bare.execute(f"SELECT * FROM action_items {of_these} ORDER BY ordinal", (UID, *ids)).fetchall()
+
+    async def one(self, id: str) -> None:
+        """GET /v1/conversations/{id}."""
+        whole = await self._store.wholes.get(UID, id)
+        assert whole is not None
+        assert len(whole.segments) == SEGMENTS
+        await encoded(trio.to_thread.run_sync, [whole], _encode)
+
+    async def bare_one(self, id: str) -> None:
+        await trio.to_thread.run_sync(self._bare_one, id)
+
+    def _bare_one(self, id: str) -> None:
+        self._bare.execute("BEGIN")
+        self._bare.execute("SELECT * FROM conversations WHERE uid = ? AND id = ?", (UID, id)).fetchall()
+        self._bare_parts([id])
+        self._bare.execute("SELECT * FROM photos WHERE uid = ? AND conversation_id = ?", (UID, id)).fetchall()
+        self._bare.execute("COMMIT")
+
+    async def search(self, question: str) -> None:
+        """POST /v1/conversations/search."""
+        ranked = await self._search.rank_conversations(UID, question)
+        wholes = await self._store.wholes.some(UID, list(ranked)[:FOUND])
+        assert len(wholes) == FOUND
+        await encoded(trio.to_thread.run_sync, wholes, _encode)
+
+    async def bare_search(self, question: str) -> None:
+        (vector,) = await self._embedder.embed([question])
+        await trio.to_thread.run_sync(_scan, self._matrix, vector)
+
+
+def _encode(wholes: Sequence[Whole]) -> bytes:
+    return msgspec.json.encode(list(map(whole_document, wholes)))
+
+
+def _scan(matrix: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.intp]:
+    scores = matrix @ vector
+    best = np.argpartition(scores, -FOUND)[-FOUND:]
+    return best[np.argsort(-scores[best])]
+
+
+async def compare(
+    ours: Callable[[], Awaitable[None]], bare: Callable[[], Awaitable[None]], rounds: int
+) -> Costs:
+    """Interleaved, so that what the machine does besides meets both alike."""
+    await ours()
+    await bare()
+    pairs = []
+    for _ in range(rounds):
+        pairs.append((await _ms(ours), await _ms(bare)))
+    mine, theirs = zip(*pairs, strict=True)
+    ratio = statistics.median(one / other for one, other in pairs)
+    return Costs(statistics.median(mine), statistics.median(theirs), ratio)
+
+
+async def _ms(work: Callable[[], Awaitable[None]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return 1e3 * (time.perf_counter() - began)
