@@ -212,6 +212,7 @@ class Parts:
             models=self.models,
             lifecycle=self.member or self.lifecycle,
             requests=self.requests,
+            user_data=self.store.user_data,
             facts=Facts(self.models, wall_clock),
             apps=self.store.apps,
             tokens=self.store.tokens,

@@ -2,7 +2,7 @@
 
 Operations: `counts` rows by table, `export` reads all of it out as JSON, `erase` removes all of it.
 Invariants: what has a column `uid` is a user's: there is no list of tables in which one could be forgotten. After
-`erase` neither the user's id nor anything of theirs is in the database, its log or the journals.
+`erase` (with `scrub`) neither the user's id nor anything of theirs is in the database, its log or the journals.
 Bounded: `export` has one page of rows in memory.
 Cost: `erase` has SQLite write its whole file anew and PostgreSQL vacuum every table.
 Cancellation: `erase` may be called again until it returns; what a cancelled one had removed is gone.
@@ -89,19 +89,21 @@ class UserData:
                 yield b"\n]"
         yield b"\n}\n"
 
-    async def erase(self, uid: str, *, serving: bool) -> Erased:
+    async def erase(self, uid: str, *, serving: bool, scrub: bool = True) -> Erased:
         """Remove all that is kept of a user.
 
         `serving`: a server may be using the store. Then this raises `UserBusy`, with nothing changed, while one has
-        something of the user's in hand. Raises `DatabaseUnavailable` when the database's users leave it no moment
-        to clean up: the rows are gone by then, and calling again is right.
+        something of the user's in hand. Without `scrub` the bytes of what is removed stay in the database's files
+        until they are used again, or somebody is erased with it. Raises `DatabaseUnavailable` when the database's
+        users leave it no moment to clean up: the rows are gone by then, and calling again is right.
         """
         journals = await self._database.off_loop(journals_of, self._journals, uid)
         if journals.live:
             raise UserBusy(f"{uid} has a live session: end it first, or stop the server")
         rows = await self._database.write(_erase, uid, serving)
         await self._database.off_loop(_unlink, journals.dead)
-        await self._database.scrub()
+        if scrub:
+            await self._database.scrub()
         left = await self.counts(uid)
         if left:
             raise UserBusy(f"{uid} came back while being erased ({', '.join(left)}): erase again")

@@ -7,6 +7,7 @@ import trio
 from quart_trio import QuartTrio
 
 from engine.listen.ports import ClientSocket
+from engine.web.account import account
 from engine.web.api import Api
 from engine.web.auth import Authenticator
 from engine.web.chat import chat
@@ -84,6 +85,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     ]
     groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
     groups.append(chat(services.chat, services.config.chat.text_limit, identify))
+    groups += [account(services.user_data, services.records.users, identify)]
     groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 

@@ -1,6 +1,6 @@
 """What the web needs from the rooms behind it, as Protocols that they implement."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Unpack
 
@@ -93,6 +93,16 @@ class Requests(Protocol):
     async def progress(self, uid: str, id: str) -> tuple[ConversationRow, Job | None]: ...
 
 
+class UserData(Protocol):
+    """All that is kept of one user."""
+
+    def export(self, uid: str) -> AsyncIterator[bytes]: ...
+
+    async def erase(self, uid: str, *, serving: bool, scrub: bool) -> object:
+        """Raises `UserBusy`."""
+        ...
+
+
 class Facts(Protocol):
     """What texts say about users."""
 
@@ -171,6 +181,7 @@ class Services:
     models: Models
     lifecycle: Lifecycle
     requests: Requests
+    user_data: UserData
     facts: Facts
     apps: Apps
     tokens: Keys

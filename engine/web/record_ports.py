@@ -72,6 +72,8 @@ class Users(Protocol):
 
     async def change(self, uid: str, values: Mapping[str, Any]) -> UserRow: ...
 
+    async def delete(self, uid: str) -> None: ...
+
 
 class Folders(Protocol):
     """Folders of conversations."""

@@ -174,6 +174,7 @@ async def site(
         models=models,
         lifecycle=lifecycle,
         requests=Requests(store, processor, wall_clock, 5.0),
+        user_data=store.user_data,
         facts=Facts(models, wall_clock),
         apps=store.apps,
         tokens=store.tokens,
