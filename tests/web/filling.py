@@ -52,7 +52,6 @@ VALUES: dict[str, Any] = {
     "messages.app_id": None,
     "messages.sender": "human",
     "messages.type": "text",
-    "messages.app_id": None,
     "goals.goal_type": "scale",
     "goals.is_active": True,
     "users.language": "en",
