@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from engine.cli import bench, config, doctor, load, serve, status, stream, token, transcribe, usage, user
+from engine.cli import (
+    apps,
+    bench,
+    config,
+    doctor,
+    load,
+    serve,
+    status,
+    stream,
+    token,
+    transcribe,
+    usage,
+    user,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -56,6 +69,7 @@ app.command("usage")(usage.usage)
 app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
+app.add_typer(apps.app, name="app")
 app.add_typer(user.app, name="user")
 
 

@@ -108,7 +108,7 @@ def list_(
     table = Table("id", "user", "label", "scopes", "created", "last used", "state", box=None, pad_edge=False)
     for row in rows:
         scopes = "all" if row.scopes is None else ", ".join(row.scopes)
-        times = _date(row.created_at), _date(row.last_used_at)
+        times = shown_date(row.created_at), shown_date(row.last_used_at)
         table.add_row(row.id, row.uid, row.label, scopes, *times, _state(row))
     options.wide().print(table)
 
@@ -136,10 +136,11 @@ def _state(row: TokenRow) -> str:
     if row.expires_at is None:
         return "valid"
     expired = row.expires_at <= datetime.now(UTC).timestamp() * MICROSECONDS
-    return f"{'expired' if expired else 'valid until'} {_date(row.expires_at)}"
+    return f"{'expired' if expired else 'valid until'} {shown_date(row.expires_at)}"
 
 
-def _date(time: int | None) -> str:
+def shown_date(time: int | None) -> str:
+    """A time (µs since the epoch) as tables show it."""
     if time is None:
         return "never"
     return datetime.fromtimestamp(time / MICROSECONDS, UTC).strftime("%Y-%m-%d %H:%M")

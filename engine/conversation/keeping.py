@@ -13,10 +13,12 @@ from uuid import uuid4
 import trio
 
 from engine.conversation.ports import Journal, Writer
-from engine.listen.ports import Participant
+from engine.listen.ports import Participant, SessionUsage
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable, JournalFull, WriterFull
 from engine.store.records import JournalRecord, UsageAdded, UsageRow, UsageSoFar
+from engine.store.usage import hour_of
+from engine.transcript.timeline import SAMPLE_RATE
 
 log = get_logger(__name__)
 
@@ -103,3 +105,17 @@ class Keeping:
             except DatabaseUnavailable as error:
                 log.error("lifecycle.waiting_for_database", error=str(error))
             await trio.sleep(self._retry_interval)
+
+
+def usage_row(uid: str, usage: SessionUsage, now: int) -> UsageRow:
+    """What a session used, as a part of the hour in which it is `now` (µs)."""
+    return UsageRow(
+        uid=uid,
+        hour=hour_of(now),
+        audio_seconds=usage.audio_samples / SAMPLE_RATE,
+        speech_seconds=usage.speech_samples / SAMPLE_RATE,
+        words=usage.words,
+        segments=usage.segments,
+        sessions=usage.sessions,
+        vendor_seconds={name: n / SAMPLE_RATE for name, n in usage.vendor_samples.items()},
+    )

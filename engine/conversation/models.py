@@ -67,7 +67,10 @@ class Models:
             except EmbedderUnavailable as error:
                 log.warning("embedding.unavailable", error=str(error), loss="no search by meaning")
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:  # a hundred megabytes, which else wait for the garbage collector
+                self.llm = self.vision = self.embedder = None
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 Public; imports from any room below `web`, is imported by none.
 """
 
-from engine.testing._openai_answers import LlmRequest, Reply, SaidCall
+from engine.testing._openai_answers import LlmRequest, Reply, SaidCall, filled_in
 from engine.testing.deepgram_standin import DeepgramStandIn
 from engine.testing.faults import Action, FaultPlan, Mishap, Refusal
 from engine.testing.hearing import Heard, Hearing, Intervals
@@ -46,6 +46,7 @@ __all__ = [
     "VoskStandIn",
     "Wrong",
     "counted_words",
+    "filled_in",
     "mark",
     "script_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -162,6 +163,11 @@ def test_what_a_stand_in_hears_becomes_a_conversation_with_things_to_do_by_a_day
         due = {item["description"]: item["due_at"] for item in structured["action_items"]}
         assert len(due) >= 2
         assert all(due.values())
+        question = {"text": "Which papers does the attorney get?"}
+        streamed = httpx2.post(f"{rest}/v2/messages?uid=ada", json=question, timeout=30).text
+        answer = json.loads(base64.b64decode(streamed.strip().rpartition("done: ")[2]))
+        assert answer["memories_id"] == [ended["id"]]
+        assert "I will send the contract to the lawyer by Friday." in answer["text"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 

@@ -134,7 +134,7 @@ async def go_on(folder: Path, ahead: int, told: Path, listener: Listener | None)
             await nursery.start(lifecycle.run)
             if listener is not None:
                 await lifecycle._keeping.open(listener)
-                lifecycle._current[UID].join(listener)
+                lifecycle._ongoing.current[UID].join(listener)
                 nursery.start_soon(lifecycle.finish, UID)
             row = await store.conversations.get(UID, ID)
             if row is None or row.status in ("in_progress", "processing"):

@@ -1,12 +1,15 @@
 """Which models the configuration opens, and which key goes where."""
 
+import weakref
+
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from engine.config import Embedding, Llm
 from engine.conversation.embedding_minilm import MiniLm
 from engine.conversation.llm import Message
 from engine.conversation.llm_metrics import NoMeter
-from engine.conversation.models import extractor_for, open_embedder, open_llm
+from engine.conversation.models import Models, extractor_for, open_embedder, open_llm
 from engine.off_loop import worker_threads
 from engine.testing import OpenAiStandIn
 from tests.conversation.talk import NOTES, takes_notes, transcript
@@ -35,6 +38,18 @@ async def test_embeddings_are_local_off_or_from_a_server() -> None:
         assert none is None
     async with open_embedder(Embedding(), Llm(), NoMeter()) as local:
         assert isinstance(local, MiniLm)
+
+
+async def test_what_a_process_has_opened_is_let_go_of_when_it_ends(nursery: trio.Nursery) -> None:
+    models = Models(Llm(), Embedding(), worker_threads(1), NoMeter())
+    await nursery.start(models.run)
+    loaded = weakref.ref(models.embedder)
+    assert loaded() is not None
+    nursery.cancel_scope.cancel()
+    with trio.CancelScope(shield=True):
+        await wait_all_tasks_blocked()
+    assert models.embedder is None
+    assert loaded() is None
 
 
 async def test_the_key_of_the_language_model_is_sent_to_its_server_alone(nursery: trio.Nursery) -> None:

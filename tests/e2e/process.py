@@ -22,6 +22,7 @@ SETTINGS = {
     "LISTEN_LIMITS_CONNECTS_PER_MINUTE": "10000",
     "LISTEN_LIMITS_SESSIONS_PER_USER": "1000",
     "LISTEN_USAGE_INTERVAL": "1",
+    "LISTEN_EMBEDDING_PROVIDER": "off",  # where it matters a test turns it on: it takes a second to load
 }
 
 

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from engine.client import ListenClient, open_listen
-from engine.config import Config, Limits, Session, Store, Usage
+from engine.config import Config, Embedding, Limits, Session, Store, Usage
 from engine.server import serve
 from engine.stt.vendor import Vendor
 from engine.wire.messages import Event, Segment, SegmentsDeleted, ServiceStatus
@@ -104,6 +104,7 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
         port=0,
         data_dir=data_dir,
         lane=lane_setting(),
+        embedding=Embedding(provider="off"),
         drain_timeout=10.0,
         session=Session(**{"close_timeout": 0.5, **session}),
         limits=Limits(

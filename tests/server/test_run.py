@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from engine.audio import resample
-from engine.config import Config, Session, Stt
+from engine.config import Config, Embedding, Session, Stt
 from engine.server import BindError, Bound, DataDirInUse, DrainForced, configured_vendors, serve
 from engine.server.http import bind
 from engine.stt import AudioSource, Fault, Ready, StreamOptions, SttEvent, VendorError
@@ -93,7 +93,8 @@ class Deaf(ScriptedVendor):
 
 
 def settings(data_dir: Path, **top: Any) -> Config:
-    return Config(**{"port": 0, "data_dir": data_dir, "drain_timeout": 5.0, "lane": lane_setting(), **top})
+    given: dict[str, Any] = {"port": 0, "data_dir": data_dir, "drain_timeout": 5.0, "lane": lane_setting()}
+    return Config(embedding=Embedding(provider="off"), **given | top)
 
 
 async def free_port() -> int:

@@ -49,7 +49,6 @@ VALUES: dict[str, Any] = {
     "memories.category": "system",
     "memories.visibility": "private",
     "memories.user_review": None,
-    "messages.app_id": None,
     "messages.sender": "human",
     "messages.type": "text",
     "goals.goal_type": "scale",
