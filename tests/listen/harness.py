@@ -26,6 +26,7 @@ from engine.metrics import Metrics
 from engine.store import DatabaseWriter, Store
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.wire.parameters import ListenParameters
+from tests.listen.promised import wrong
 
 T = TypeVar("T")
 
@@ -161,11 +162,13 @@ class Server:
         self.lifecycle = lifecycle
         self.store = store
         self.writer = writer
+        self.sockets: list[MemorySocket] = []
         self._nursery = nursery
 
     async def connect(self, parameters: ListenParameters = PCM16, uid: str = "ada") -> MemorySocket:
         """A client whose session runs beside the test."""
         socket = MemorySocket()
+        self.sockets.append(socket)
         self._nursery.start_soon(self.service.serve, socket, parameters, uid)
         await trio.testing.wait_all_tasks_blocked()
         return socket
@@ -200,7 +203,10 @@ async def server(
     stt: dict[str, Any] | None = None,
     translator: Callable[[Store], Translator] | None = None,
 ) -> AsyncIterator[Server]:
-    """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store."""
+    """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store.
+
+    Then every message of every session must have been one that the AsyncAPI document promises.
+    """
     config = Config(
         data_dir=tmp_path,
         session=Session(**(session or {})),
@@ -234,7 +240,11 @@ async def server(
             await nursery.start(lambda task_status: lifecycle.run(task_status=task_status))
             if translating is not None:
                 nursery.start_soon(translating.run)
-            yield Server(service, lifecycle, store, writer, nursery)
+            running = Server(service, lifecycle, store, writer, nursery)
+            yield running
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()
     await store.close()
+    said = [message for socket in running.sockets for message in (*socket.messages, *["ping"] * socket.pings)]
+    complaints = [complaint for message in said for complaint in wrong("listen", "Sends", message)]
+    assert not complaints, "\n".join(complaints)

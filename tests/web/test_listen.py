@@ -10,6 +10,7 @@ import trio
 
 from engine.listen.ports import ClientSocket
 from engine.wire import Refusal
+from tests.listen.promised import wrong
 from tests.server.raw import BINARY, TEXT, RawClient, close_frame, connect, frame, handshake, websocket
 from tests.web import serving
 from tests.web.serving import Site
@@ -27,6 +28,7 @@ async def read_json(client: RawClient) -> dict[str, Any]:
     opcode, payload = await client.read_frame()
     assert opcode == TEXT
     message: dict[str, Any] = json.loads(payload)
+    assert list(wrong("webListen", "Sends", message)) == []
     return message
 
 
