@@ -39,6 +39,9 @@ __all__ = ["KEPT_WORDS", "Material", "extract", "joined", "made_id", "processed"
 KEPT_WORDS = 100
 """A conversation of more words is never discarded."""
 
+PLACE_AGE = 30 * 60 * 1_000_000
+"""Microseconds between a conversation's end and when its owner said where they were, at most."""
+
 _MADE = UUID("5f0c1d5e-3f0e-4f6e-9d0e-6f1a3c1b7a52")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -158,7 +161,8 @@ async def processed(
     """
     row, structured = material.row, found.structured
     version = row.processing_version + 1
-    columns = _columns(found, discarded=not structured.title and not force) | {"is_locked": row.is_locked}
+    columns = _columns(found, discarded=not structured.title and not force)
+    columns |= {"is_locked": row.is_locked} | _place(row, material.owner)
     if not structured.title:
         return Processed(version=version, changes=columns)
     items = [_item(row, version, n, item, now) for n, item in enumerate(structured.action_items)]
@@ -228,6 +232,14 @@ def _columns(found: Extraction, *, discarded: bool) -> dict[str, Any]:
         "emotions": found.emotions,
         "discarded": discarded,
     }
+
+
+def _place(row: ConversationRow, owner: UserRow) -> dict[str, Any]:
+    """Where the owner said they were, if that was about when the conversation ended and nothing better is known."""
+    place = owner.geolocation
+    if row.geolocation is not None or place is None or abs(row.finished_at - place["at"]) > PLACE_AGE:
+        return {}
+    return {"geolocation": {name: value for name, value in place.items() if name != "at"}}
 
 
 def _item(row: ConversationRow, version: int, place: int, item: ActionItem, now: int) -> ActionItemRow:

@@ -8,18 +8,28 @@ Cancellation: what has not been kept is lost.
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from engine.listen.photos import PhotoBuffer
 from engine.wire.client_messages import ImageChunk
 from engine.wire.messages import Event, PhotoProcessing, ServiceStatus
 
-__all__ = ["WAITING", "Pictures"]
+__all__ = ["WAITING", "Pictures", "PicturesStatistics"]
 
 WAITING = 4
 
 Keep = Callable[[bytes], Awaitable[str | None]]
 """Keeps a file: its id, or None when that cannot be done."""
+
+
+class PicturesStatistics(msgspec.Struct, frozen=True):
+    """`begun` and not whole yet, whole and `waiting` to be kept, `kept`, and `dropped` for want of time or room."""
+
+    begun: int = 0
+    waiting: int = 0
+    kept: int = 0
+    dropped: int = 0
 
 
 class Pictures:
@@ -31,6 +41,8 @@ class Pictures:
         self._buffer = PhotoBuffer(limit)
         self._whole, self._todo = trio.open_memory_channel[tuple[str, bytes]](WAITING)
         self._over = trio.Event()
+        self._kept = 0
+        self._not_kept = 0
 
     def take(self, chunk: ImageChunk) -> None:
         """A piece has come. Raises `BadPhoto`."""
@@ -59,7 +71,15 @@ class Pictures:
         if photo_id is None:
             self._lost("it cannot be kept right now")
         else:
+            self._kept += 1
             self._notify(PhotoProcessing(temp_id, photo_id))
 
+    def statistics(self) -> PicturesStatistics:
+        """How they are doing."""
+        buffered = self._buffer.statistics()
+        waiting = self._whole.statistics().current_buffer_used
+        return PicturesStatistics(buffered.pending, waiting, self._kept, buffered.dropped + self._not_kept)
+
     def _lost(self, why: str) -> None:
+        self._not_kept += 1
         self._notify(ServiceStatus("notice", f"a picture was not kept ({why}): send it again"))

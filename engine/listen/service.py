@@ -318,5 +318,7 @@ def _log_end(session: Session) -> None:
         seconds=round(statistics.seconds, 1),
         segment_count=statistics.segments,
         ignored_messages=statistics.ignored,
+        pictures_kept=statistics.pictures.kept,
+        pictures_dropped=statistics.pictures.dropped,
         ledger=msgspec.to_builtins(ledger),
     )

@@ -24,7 +24,7 @@ from engine.listen.channels import CallAudio
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pacing import Pace
 from engine.listen.photos import BadPhoto
-from engine.listen.pictures import Pictures
+from engine.listen.pictures import Pictures, PicturesStatistics
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import (
     ClientGone,
@@ -100,6 +100,7 @@ class SessionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     lag: float
     pipeline: PipelineStatistics
     outbox: OutboxStatistics
+    pictures: PicturesStatistics
 
 
 class Session:
@@ -472,4 +473,5 @@ class Session:
             lag=self._lag,
             pipeline=self._pipeline.statistics(),
             outbox=self._outbox.statistics(),
+            pictures=self._pictures.statistics(),
         )

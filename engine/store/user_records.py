@@ -130,7 +130,10 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user has set. `time_zone` is an IANA name; `vocabulary` are words that speech to text should know."""
+    """What a user has set. `time_zone` is an IANA name; `vocabulary` are words that speech to text should know.
+
+    `geolocation` has where they were `at` a time (µs).
+    """
 
     uid: str
     name: str = ""

@@ -28,7 +28,7 @@ Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where it took place, in degrees."""
+    """Where somebody was, in degrees."""
 
     latitude: Annotated[float, Meta(ge=-90, le=90)]
     longitude: Annotated[float, Meta(ge=-180, le=180)]

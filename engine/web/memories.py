@@ -87,7 +87,7 @@ class MemoryPage(msgspec.Struct, frozen=True):
 class NewContent(msgspec.Struct, frozen=True):
     """What the memory is to say."""
 
-    value: Annotated[str, Meta(min_length=1, max_length=5000)]
+    value: Content
 
 
 class NewVisibility(msgspec.Struct, frozen=True):
@@ -138,7 +138,7 @@ def memories(table: Memories, now: Now, identify: Identify) -> Api:
     @api.patch("/<memory_id>", "Change what a memory says", query=NewContent, answer=Done, errors=(402, 404))
     async def change(uid: str, memory_id: str, query: NewContent) -> Done:
         await _unlocked(table, uid, memory_id)
-        changes = {"content": query.value, "edited": True, "updated_at": now()}
+        changes = {"content": query.value.strip(), "edited": True, "updated_at": now()}
         return _done(await table.change(uid, memory_id, changes))
 
     @api.patch(

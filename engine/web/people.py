@@ -44,7 +44,7 @@ class PeoplePage(msgspec.Struct, frozen=True):
 class NewName(msgspec.Struct, frozen=True):
     """What the person is called from now on."""
 
-    value: Annotated[str, Meta(min_length=1, max_length=100)]
+    value: Name
 
 
 def people(table: People, now: Now, identify: Identify) -> Api:
@@ -73,7 +73,7 @@ def people(table: People, now: Now, identify: Identify) -> Api:
 
     @api.patch("/<person_id>/name", "Call a person otherwise", query=NewName, answer=Done, errors=(404,))
     async def rename(uid: str, person_id: str, query: NewName) -> Done:
-        if await table.change(uid, person_id, {"name": query.value, "updated_at": now()}) is None:
+        if await table.change(uid, person_id, {"name": query.value.strip(), "updated_at": now()}) is None:
             raise missing("Person")
         return Done()
 

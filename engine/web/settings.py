@@ -11,7 +11,8 @@ from engine.store.user_records import UserRow
 from engine.web.answers import Done
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
-from engine.web.record_ports import Users
+from engine.web.given import Place
+from engine.web.record_ports import Now, Users
 from engine.wire.refusal import printable
 
 __all__ = ["settings"]
@@ -74,16 +75,6 @@ class TranscriptionChanges(msgspec.Struct, frozen=True):
     vocabulary: Annotated[list[Word], Meta(max_length=VOCABULARY)] | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where the user is."""
-
-    latitude: Annotated[float, Meta(ge=-90, le=90)]
-    longitude: Annotated[float, Meta(ge=-180, le=180)]
-    google_place_id: Annotated[str, Meta(max_length=500)] | None = None
-    address: Annotated[str, Meta(max_length=500)] | None = None
-    location_type: Annotated[str, Meta(max_length=100)] | None = None
-
-
 class Switch(msgspec.Struct, frozen=True):
     """On or off."""
 
@@ -102,16 +93,16 @@ class RecordingPermission(msgspec.Struct, frozen=True):
     store_recording_permission: bool
 
 
-def settings(table: Users, off_loop: OffLoop, identify: Identify) -> Api:
+def settings(table: Users, off_loop: OffLoop, now: Now, identify: Identify) -> Api:
     """The routes."""
     api = Api("settings", identify, prefix="/v1/users", tag="Settings")
-    _profile(api, table, off_loop)
+    _profile(api, table, off_loop, now)
     _speech(api, table)
     _permissions(api, table)
     return api
 
 
-def _profile(api: Api, table: Users, off_loop: OffLoop) -> None:
+def _profile(api: Api, table: Users, off_loop: OffLoop, now: Now) -> None:
     @api.get("/profile", "Who the user is", answer=Profile)
     async def profile(uid: str) -> Profile:
         return _document(await table.get(uid))
@@ -128,7 +119,7 @@ def _profile(api: Api, table: Users, off_loop: OffLoop) -> None:
 
     @api.patch("/geolocation", "Say where the user is", body=Place, answer=Done)
     async def set_place(uid: str, body: Place) -> Done:
-        await table.change(uid, {"geolocation": msgspec.to_builtins(body)})
+        await table.change(uid, {"geolocation": msgspec.to_builtins(body) | {"at": now()}})
         return Done()
 
 

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from engine.config import Quota
 from engine.conversation.llm import LlmRefused, LlmUnavailable
+from engine.conversation.process import PLACE_AGE
 from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
@@ -241,6 +242,17 @@ async def test_a_conversation_left_in_processing_without_a_job_gets_one(
     async with site(tmp_path) as it:
         await trio.testing.wait_all_tasks_blocked()
         assert (await it.finished(row)).status == "completed"
+
+
+async def test_a_conversation_was_where_its_owner_was_when_it_ended(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with site(tmp_path) as it:
+        place = {"latitude": 52.5, "longitude": 13.4, "address": "Berlin"}
+        for age, expected in ((PLACE_AGE + 1, None), (PLACE_AGE // 2, place)):
+            row = await it.given()
+            await it.store.users.change("ada", {"geolocation": place | {"at": row.finished_at - age}})
+            assert (await it.finished(row)).geolocation == expected
 
 
 async def test_deleted_ones_are_hidden_at_once_and_erased_later(

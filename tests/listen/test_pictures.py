@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from engine.listen.pictures import WAITING, Pictures
+from engine.listen.pictures import WAITING, Pictures, PicturesStatistics
 from engine.wire.client_messages import ImageChunk
 from engine.wire.messages import Event, PhotoProcessing, ServiceStatus
 from tests.listen.harness import MemorySocket, Server, parameters, server
@@ -118,9 +118,11 @@ async def test_a_picture_for_which_there_is_no_room_is_told_to_be_sent_again(
             data = base64.b64encode(f"p{n}".encode()).decode()
             pictures.take(ImageChunk(f"t{n}", 0, 1, data))
             await trio.testing.wait_all_tasks_blocked()
+        assert pictures.statistics() == PicturesStatistics(begun=0, waiting=WAITING, kept=0, dropped=1)
         (lost,) = told
         assert isinstance(lost, ServiceStatus)
         assert "send it again" in str(lost.status_text)
         go_on.set()
         await pictures.finish()
+    assert pictures.statistics() == PicturesStatistics(kept=WAITING + 1, dropped=1)
     assert told[1:] == [PhotoProcessing(f"t{n}", f"p{n}") for n in range(WAITING + 1)]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.store.database import wall_clock
+
 from .serving import site
 
 
@@ -59,7 +61,9 @@ async def test_a_place_is_on_earth(tmp_path: Path) -> None:
         place = {"latitude": 52.5, "longitude": 13.4, "address": "Berlin"}
         assert (await running.request("PATCH", "/v1/users/geolocation", json=place)).status_code == 200
         kept = (await running.store.users.get("alice")).geolocation
-        assert kept == place | {"google_place_id": None, "location_type": None}
+        assert kept is not None
+        assert kept | {"at": 0} == place | {"google_place_id": None, "location_type": None, "at": 0}
+        assert abs(kept["at"] - wall_clock()) < 600_000_000
         wrong = place | {"latitude": 91}
         assert (await running.request("PATCH", "/v1/users/geolocation", json=wrong)).status_code == 422
 
