@@ -10,13 +10,15 @@ import msgspec
 from sqlalchemy import Connection, and_, select, true, update
 
 from engine.store.database import MICROSECONDS, Database, upsert
-from engine.store.owned import Owned, delete_rows
+from engine.store.owned import Owned, delete_rows, put_rows
 from engine.store.tables import goal_progress, goals
 from engine.store.user_records import GoalRow
 
-__all__ = ["DAY", "GoalDay", "Goals"]
+__all__ = ["ACTIVE_LIMIT", "DAY", "GoalDay", "Goals"]
 
 DAY = 86_400 * MICROSECONDS
+ACTIVE_LIMIT = 3
+"""Goals of one user that are active at once, as with the Omi backend."""
 
 
 class GoalDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,10 @@ class Goals(Owned[GoalRow]):
         """A page of a user's active goals, newest first."""
         return await self.list(uid, goals.c.is_active == true(), limit=limit, offset=offset)
 
+    async def add(self, row: GoalRow) -> None:
+        """Keep a new goal. Of more than `ACTIVE_LIMIT` active ones the oldest are so no more."""
+        await self._database.write(_add, row)
+
     async def progress(self, uid: str, id: str, values: Mapping[str, Any], now: int) -> GoalRow | None:
         """Set these columns of a goal and note its value of today; None when there is none."""
         return await self._database.write(_progress, uid, id, dict(values), now)
@@ -48,6 +54,14 @@ class Goals(Owned[GoalRow]):
     async def remove(self, uid: str, id: str) -> bool:
         """Remove a goal with its history; False when there is none."""
         return await self._database.write(_remove, uid, id)
+
+
+def _add(connection: Connection, row: GoalRow) -> None:
+    put_rows(connection, goals, [row])
+    active = goals.c.uid == row.uid, goals.c.is_active == true()
+    newest = select(goals.c.id).where(*active).order_by(goals.c.created_at.desc(), goals.c.id.desc())
+    kept = list(connection.execute(newest.limit(ACTIVE_LIMIT)).scalars())
+    connection.execute(update(goals).where(*active, goals.c.id.not_in(kept)).values(is_active=False))
 
 
 def _progress(

@@ -49,10 +49,16 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
     async def one(uid: str, goal_id: str) -> GoalDocument:
         return _existing(await table.get(uid, goal_id))
 
-    @api.post("", "Make a goal", creates=True, body=NewGoal, answer=GoalDocument)
+    @api.post(
+        "",
+        "Make a goal; of more than three the oldest are not active any more",
+        creates=True,
+        body=NewGoal,
+        answer=GoalDocument,
+    )
     async def create(uid: str, body: NewGoal) -> GoalDocument:
         row = new_goal(uid, body, now())
-        await table.put(row)
+        await table.add(row)
         return goal_document(row)
 
     @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))

@@ -123,10 +123,16 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         rows = await table.active(uid, limit=query.limit, offset=query.offset)
         return [goal_document(row) for row in rows]
 
-    @api.post("", "Make a goal", creates=True, body=NewGoal, answer=GoalDocument)
+    @api.post(
+        "",
+        "Make a goal; of more than three the oldest are not active any more",
+        creates=True,
+        body=NewGoal,
+        answer=GoalDocument,
+    )
     async def create(uid: str, body: NewGoal) -> GoalDocument:
         row = new_goal(uid, body, now())
-        await table.put(row)
+        await table.add(row)
         return goal_document(row)
 
     @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))

@@ -1,7 +1,9 @@
 """Goals: their last value of each day is kept."""
 
+import msgspec
+
 from engine.store import Store
-from engine.store.goals import DAY, GoalDay
+from engine.store.goals import ACTIVE_LIMIT, DAY, GoalDay
 from engine.store.user_records import GoalRow
 
 from .making import NOW
@@ -43,3 +45,12 @@ async def test_a_goal_goes_with_its_history(store: Store) -> None:
     assert not await store.goals.remove("u1", "g1")
     assert await store.goals.history("u1", "g1", 0) == []
     assert await store.goals.get("u2", "g1") == goal(uid="u2")
+
+
+async def test_of_more_than_three_goals_the_oldest_are_active_no_more(store: Store) -> None:
+    for n in range(ACTIVE_LIMIT + 2):
+        await store.goals.add(msgspec.structs.replace(goal(f"g{n}"), created_at=NOW + n))
+    await store.goals.add(goal("theirs", "u2"))
+    assert [row.id for row in await store.goals.active("u1", limit=9)] == ["g4", "g3", "g2"]
+    assert len(await store.goals.list("u1")) == ACTIVE_LIMIT + 2
+    assert len(await store.goals.active("u2", limit=9)) == 1
