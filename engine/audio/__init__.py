@@ -23,5 +23,6 @@ from engine.audio.ring import Ring as Ring
 from engine.audio.ring import RingFull as RingFull
 from engine.audio.ring import RingPool as RingPool
 from engine.audio.wav import WavError as WavError
+from engine.audio.wav import decode_wav as decode_wav
 from engine.audio.wav import read_wav as read_wav
 from engine.audio.wav import write_wav as write_wav

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WavError", "read_wav", "write_wav"]
+__all__ = ["WavError", "decode_wav", "read_wav", "write_wav"]
 
 Samples = NDArray[np.int16]
 
@@ -40,7 +40,11 @@ def read_wav(path: Path | str) -> tuple[Samples, int]:
     -1 to 1 clipped. Data that ends early is read as far as it goes. Raises `WavError`, and `OSError` when
     it cannot be opened.
     """
-    data = Path(path).read_bytes()
+    return decode_wav(Path(path).read_bytes(), path)
+
+
+def decode_wav(data: bytes, path: Path | str = "recording") -> tuple[Samples, int]:
+    """As `read_wav`, of the bytes of a file; `path` is what errors call it."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise WavError(f"{path}: not a WAV file (it begins with {data[:12]!r}, not RIFF and WAVE)")
     chunks = dict(_chunks(data))

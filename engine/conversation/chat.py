@@ -21,7 +21,7 @@ from engine._config_models import Chat as Settings
 from engine.conversation.chat_model import answer_with_model
 from engine.conversation.chat_ports import AppTools, ChatModels, ChatSearch, Messages, NoApps, Persona, Users
 from engine.conversation.chat_prompts import greeting_messages
-from engine.conversation.chat_reply import Asked, ChatDone, Kept, Reply, Say
+from engine.conversation.chat_reply import Asked, ChatAsked, ChatDone, Kept, Reply, Say
 from engine.conversation.chat_retrieved import answer_with_passages
 from engine.conversation.live import MICROSECONDS
 from engine.conversation.llm import Llm, LlmError
@@ -114,12 +114,14 @@ class Chat:
         return Kept(row)
 
     async def answer(self, uid: str, text: str, persona: Persona | None, say: Say) -> None:
-        """Answer `text`, telling `say` every piece, `ChatDone` last."""
+        """Answer `text`, telling `say` `ChatAsked` first, then every piece, `ChatDone` last."""
         at = self._now()
         user = await self._users.get(uid)
         earlier = await self._messages.history(uid, persona.app_id if persona else None, EARLIER)
         now = datetime.fromtimestamp(at / MICROSECONDS, ZoneInfo(user.time_zone))
         asked = Asked(uid=uid, text=text, user=user, persona=persona, earlier=earlier[::-1], now=now)
+        human = self._row(uid, persona, "human", text, at)
+        await say(ChatAsked(Kept(human)))
         reply = Reply(say)
         with trio.move_on_after(self._settings.timeout) as limit:
             await self._write(asked, reply)
@@ -129,7 +131,6 @@ class Chat:
         await reply.finish()
         self._meter.distrusted("invented", reply.citations.invented)
         cited = reply.citations.cited
-        human = self._row(uid, persona, "human", text, at)
         answer = self._row(uid, persona, "ai", reply.text, max(self._now(), at + 1), cited)
         await self._messages.put(human, answer)
         there = await self._search.cited(uid, cited)

@@ -11,10 +11,16 @@ from engine.conversation.chat_ports import Persona
 from engine.store.records import ConversationRow
 from engine.store.user_records import MessageRow, UserRow
 
-__all__ = ["Asked", "ChatDone", "ChatEvent", "ChatText", "ChatThought", "Kept", "Reply", "Say"]
+__all__ = ["Asked", "ChatAsked", "ChatDone", "ChatEvent", "ChatText", "ChatThought", "Kept", "Reply", "Say"]
 
 LONGEST = 100_000
 """Characters of an answer; a model that says more is not listened to any further."""
+
+
+class ChatAsked(msgspec.Struct, frozen=True):
+    """What was asked, as it will be kept with its answer; told first."""
+
+    question: "Kept"
 
 
 class ChatThought(msgspec.Struct, frozen=True):
@@ -42,7 +48,7 @@ class ChatDone(msgspec.Struct, frozen=True):
     answer: Kept
 
 
-ChatEvent: TypeAlias = ChatThought | ChatText | ChatDone
+ChatEvent: TypeAlias = ChatAsked | ChatThought | ChatText | ChatDone
 Say: TypeAlias = Callable[[ChatEvent], Awaitable[None]]
 """Takes what is to be told to who asked, and waits until they have taken it."""
 

@@ -32,6 +32,7 @@ from engine.conversation.search import Search
 from engine.conversation.translate import Translator
 from engine.conversation.translate_metrics import TranslatorCollector
 from engine.listen import ListenService, Unpacking
+from engine.listen.recordings import Recordings
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
@@ -219,6 +220,7 @@ class Parts:
             usage=self.store.usage,
             records=self.store,
             chat=self.chat,
+            transcriber=Recordings(self.vendors, self.config, self.off_loop),
             off_loop=self.off_loop,
             exposition=None if self.member is None else self.member.exposition,
         )

@@ -29,6 +29,7 @@ from engine.web.record_routes import record_routes
 from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
+from engine.web.voice import voice
 
 MINUTE = 60.0
 
@@ -86,6 +87,15 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     groups += [developer_keys(services.tokens, identify), *developer_routes(services, authenticator)]
     groups.append(chat(services.chat, services.config.chat.text_limit, identify))
     groups += [account(services.user_data, services.records.users, identify)]
+    groups.append(
+        voice(
+            services.chat,
+            services.transcriber,
+            services.records.users,
+            services.config.chat.text_limit,
+            identify,
+        )
+    )
     groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 

@@ -15,7 +15,7 @@ from quart import Response, current_app
 
 from engine.conversation.chat import AppNotEnabled, Chat
 from engine.conversation.chat_ports import Persona
-from engine.conversation.chat_reply import ChatDone, ChatEvent, ChatText, ChatThought, Kept
+from engine.conversation.chat_reply import ChatAsked, ChatDone, ChatEvent, ChatText, ChatThought, Kept
 from engine.conversation.document import instant
 from engine.conversation.structured import DEFAULT_EMOJI
 from engine.store.records import ConversationRow
@@ -23,7 +23,7 @@ from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
 from engine.web.streaming import Send, StreamedBody
 
-__all__ = ["CRLF", "MessageDocument", "chat", "chunks"]
+__all__ = ["CRLF", "ChatQuery", "MessageDocument", "chat", "chunks", "persona_of", "streamed"]
 
 CRLF = "__CRLF__"
 PIECE = 500
@@ -117,19 +117,7 @@ def chat(service: Chat, text_limit: int, identify: Identify) -> Api:
         text = body.text.strip()
         if not text or len(text) > text_limit:
             raise ApiError(422, f"text={len(text)} characters is not accepted: use 1 to {text_limit}")
-        persona = await _persona(service, uid, query)
-
-        async def answer(send: Send) -> None:
-            async def say(event: ChatEvent) -> None:
-                for written in chunks(event):
-                    await send(written)
-
-            await service.answer(uid, text, persona, say)
-
-        response = current_app.response_class(StreamedBody(answer), mimetype="text/event-stream")
-        response.headers["Cache-Control"] = "no-store"
-        response.timeout = None  # the chat has its own
-        return response
+        return streamed(service, uid, text, await persona_of(service, uid, query))
 
     @api.get("/messages", "A chat, newest message first", query=HistoryQuery, answer=list[MessageDocument])
     async def list_messages(uid: str, query: HistoryQuery) -> list[MessageDocument]:
@@ -143,7 +131,7 @@ def chat(service: Chat, text_limit: int, identify: Identify) -> Api:
         errors=(403,),
     )
     async def clear_messages(uid: str, query: ChatQuery) -> ClearedChat:
-        document = _document(await service.clear(uid, await _persona(service, uid, query)))
+        document = _document(await service.clear(uid, await persona_of(service, uid, query)))
         return ClearedChat(**msgspec.structs.asdict(document))
 
     @api.post(
@@ -154,12 +142,32 @@ def chat(service: Chat, text_limit: int, identify: Identify) -> Api:
         errors=(403,),
     )
     async def begin_chat(uid: str, query: ChatQuery) -> MessageDocument:
-        return _document(await service.greet(uid, await _persona(service, uid, query)))
+        return _document(await service.greet(uid, await persona_of(service, uid, query)))
 
     return api
 
 
-async def _persona(service: Chat, uid: str, query: ChatQuery) -> Persona | None:
+def streamed(
+    service: Chat, uid: str, text: str, persona: Persona | None, *, with_question: bool = False
+) -> Response:
+    """The answer to `text` as a response; `with_question`: what was asked comes first, as `message: …`."""
+
+    async def answer(send: Send) -> None:
+        async def say(event: ChatEvent) -> None:
+            if with_question or not isinstance(event, ChatAsked):
+                for written in chunks(event):
+                    await send(written)
+
+        await service.answer(uid, text, persona, say)
+
+    response = current_app.response_class(StreamedBody(answer), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.timeout = None  # the chat has its own
+    return response
+
+
+async def persona_of(service: Chat, uid: str, query: ChatQuery) -> Persona | None:
+    """As whom the chat answers. Raises `ApiError` 403."""
     try:
         return await service.open(uid, query.app)
     except AppNotEnabled as error:
@@ -170,14 +178,20 @@ async def _persona(service: Chat, uid: str, query: ChatQuery) -> Persona | None:
 
 
 def chunks(event: ChatEvent) -> list[bytes]:
-    """What is sent of an event."""
+    """What is sent of an event; `message: …`, as `done`, is what was asked, for who did not write it."""
     match event:
+        case ChatAsked(kept):
+            return [_chunk("message", _encoded(kept))]
         case ChatThought(text):
             return [_chunk("think", text)]
         case ChatText(text):
             return [_chunk("data", text[at : at + PIECE]) for at in range(0, len(text), PIECE)]
         case ChatDone(kept):
-            return [_chunk("done", base64.b64encode(msgspec.json.encode(_document(kept))).decode())]
+            return [_chunk("done", _encoded(kept))]
+
+
+def _encoded(kept: Kept) -> str:
+    return base64.b64encode(msgspec.json.encode(_document(kept))).decode()
 
 
 def _chunk(kind: str, text: str) -> bytes:

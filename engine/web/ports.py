@@ -151,6 +151,14 @@ class Keys(Tokens, Protocol):
         ...
 
 
+class Transcriber(Protocol):
+    """Who transcribes recordings; `engine.listen.recordings` implements it."""
+
+    async def transcribe(self, recording: bytes, language: str) -> str:
+        """What is said in a WAV file. Raises `Untranscribable`."""
+        ...
+
+
 class Usage(Protocol):
     """What users have used."""
 
@@ -188,5 +196,6 @@ class Services:
     usage: Usage
     records: Records
     chat: Chat
+    transcriber: Transcriber
     off_loop: OffLoop
     exposition: Exposition | None = None

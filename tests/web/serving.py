@@ -1,6 +1,6 @@
 """The whole application on a free port, over a real store; only what a session does is the test's."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -19,12 +19,14 @@ from engine.conversation.processor import Processor
 from engine.conversation.requests import Requests
 from engine.conversation.search import Search
 from engine.listen.ports import ClientGone, ClientSocket
+from engine.listen.recordings import Recordings
 from engine.metrics import Metrics
 from engine.off_loop import worker_threads
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import DATABASE_FILE, wall_clock
+from engine.stt import Vendor
 from engine.web import Readiness, Services, create_app, listen_service
 from engine.web.ports import Usage
 from engine.wire import ListenParameters, Segment
@@ -137,6 +139,7 @@ async def site(
     usage: Usage | None = None,
     lane: bool = False,
     database_url: str = "",
+    vendors: Sequence[Vendor] = (),
     **session: Any,
 ) -> AsyncIterator[Site]:
     """Serve until the block ends. `filled` puts things in the store before conversations are taken up.
@@ -180,6 +183,7 @@ async def site(
         tokens=store.tokens,
         usage=usage or store.usage,
         records=store,
+        transcriber=Recordings(vendors, config, off_loop),
         chat=Chat(
             messages=store.messages,
             users=store.users,

@@ -219,8 +219,14 @@ def readable(answer: httpx2.Response) -> str:
 SEARCHES = {"chat_post_send_message", "search_post_search_conversations"}
 """Operations that look among all that a user has for words that are in Bob's texts as well as in Ann's."""
 
-REFUSED = {"folders_post_reorder": 422}
-"""Operations that take ids in their body alone, and how those of another user are refused."""
+REFUSED = {
+    "folders_post_reorder": 422,
+    "voice_post_transcribe_voice": 422,
+    "voice_post_send_voice": 422,
+}
+"""Operations that take ids in their body alone, and how those of another user are refused; and those that want a file,
+which is nobody's.
+"""
 
 WITHOUT_TEXT = {
     "conversations_get_count",
