@@ -20,19 +20,13 @@ import tempfile
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
-import msgspec
-
+from engine._doctor_check import FAIL, OK, WARN, Check
+from engine._doctor_models import extraction, meaning, translation
 from engine.capacity import Capacity, read_capacity
 from engine.config import Config, ConfigError, default_data_dir, resolve
 
 __all__ = ["Check", "capacity_check", "examine"]
-
-Status = Literal["ok", "warn", "fail"]
-OK: Status = "ok"
-WARN: Status = "warn"
-FAIL: Status = "fail"
 
 FILES_PER_SESSION = 4
 """Socket, journal, spill file, and one for luck."""
@@ -44,20 +38,13 @@ DISK_WANTED = 1_000_000_000
 PROCESS_BYTES = 135_000_000
 MODEL_BYTES = 105_000_000
 """Of each worker's own memory: the engine with its kernels, and the local model tiny.en; measured with smaps."""
+EMBEDDER_BYTES = 180_000_000
+"""The local embedding model with its runtime."""
 BYTES_PER_SECOND = 32_000
 """Of a ring: 16 kHz, 16 bit."""
 
 OTHERS_CORES = 0.25
 """What other programs may use of this machine while its capacity is measured."""
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `advice` is what to do, empty when there is nothing to do."""
-
-    name: str
-    status: Status
-    detail: str
-    advice: str = ""
 
 
 def examine(
@@ -68,7 +55,7 @@ def examine(
     """All checks, for the configuration that `serve` would use; for the defaults where that has mistakes."""
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
-    checks += [_translation(config)]
+    checks += [extraction(config), meaning(config), translation(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     each = -(-config.limits.sessions // config.workers)
     checks += [_open_files(each), _maps(each), _memory(config), _workers(config)]
@@ -162,15 +149,6 @@ def _vendors(config: Config) -> Check:
     return Check("transcription", OK, f"{', '.join(usable)}{left_out}{gate}")
 
 
-def _translation(config: Config) -> Check:
-    from engine.conversation.llm_openai import is_configured
-
-    if not is_configured(config.llm):
-        advice = "set OPENAI_API_KEY, or llm.base_url to a server of one's own"
-        return Check("translation", WARN, "off: no language model is configured", advice)
-    return Check("translation", OK, f"by {config.llm.model} at {config.llm.base_url}")
-
-
 def _data_dir(data_dir: Path) -> Check:
     try:
         _try_to_write(data_dir)
@@ -221,7 +199,8 @@ def _maps(sessions: int) -> Check:
 def _memory(config: Config) -> Check:
     """Rings fill once and stay full: that is what sessions cost most. Workers share nothing that is written to."""
     model = MODEL_BYTES if "local-whisper" in config.stt.service_models else 0
-    processes = config.workers * (PROCESS_BYTES + model)
+    embedder = EMBEDDER_BYTES if config.embedding.provider == "local" else 0
+    processes = config.workers * (PROCESS_BYTES + model + embedder)
     need = config.limits.sessions * config.session.ring_seconds * BYTES_PER_SECOND + processes
     workers = "the server" if config.workers == 1 else f"{config.workers} workers"
     with_model = " with the local model" if model else ""

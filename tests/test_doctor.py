@@ -39,6 +39,8 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "aac",
         "local model",
         "transcription",
+        "extraction",
+        "search by meaning",
         "translation",
         "data directory",
         "kernel cache",
@@ -51,13 +53,6 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "port",
     }
     assert "checksum right" in found["local model"].detail
-
-
-def test_without_a_language_model_there_is_no_translation_and_that_is_said(environ: dict[str, str]) -> None:
-    off = checks(environ)["translation"]
-    assert (off.status, off.detail) == ("warn", "off: no language model is configured")
-    on = checks(environ | {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})["translation"]
-    assert (on.status, on.detail) == ("ok", "by gpt-4o-mini at http://127.0.0.1:1/v1")
 
 
 def test_what_is_not_ok_says_what_to_do(environ: dict[str, str]) -> None:
@@ -119,9 +114,9 @@ def test_a_lane_that_cannot_be_opened_is_a_warning(environ: dict[str, str]) -> N
 
 def test_workers_cost_memory_each_and_more_than_there_are_cores_is_a_warning(environ: dict[str, str]) -> None:
     one = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1"})
-    assert "1 sessions and the server with the local model may need 241 MB" in one["memory"].detail
+    assert "1 sessions and the server with the local model may need 421 MB" in one["memory"].detail
     many = checks(environ | {"LISTEN_LIMITS_SESSIONS": "1", "LISTEN_WORKERS": "256"})
-    assert "256 workers with the local model may need 61.4 GB" in many["memory"].detail
+    assert "256 workers with the local model may need 107.5 GB" in many["memory"].detail
     assert (one["workers"].status, many["workers"].status) == ("ok", "warn")
 
 

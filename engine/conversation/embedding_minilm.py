@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from engine.conversation.embedding import EmbedderUnavailable
 from engine.off_loop import OffLoop
 
-__all__ = ["DIMENSIONS", "MODEL", "MiniLm"]
+__all__ = ["DIMENSIONS", "MODEL", "MiniLm", "look"]
 
 MODEL = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
@@ -128,6 +128,15 @@ def _load(weights: Path | None) -> _Network:
     options.enable_cpu_mem_arena = False
     session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
     return _Network(tokenizer, session)
+
+
+def look() -> None:
+    """Raise `EmbedderUnavailable` if the model of the package could not be loaded. Reads it, without loading it."""
+    for package in ("onnxruntime", "tokenizers"):
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package)
+    _checked(_installed(), SHA256)
+    _checked(Path(__file__).with_name("minilm") / "vocab.txt", VOCABULARY_SHA256)
 
 
 def _installed() -> Path:

@@ -5,8 +5,8 @@ told of each that was completed or has failed here. How jobs are claimed, tried 
 `engine.conversation.job_runner`'s; any process may process any user's conversation.
 Bounded: two conversations of one user are extracted beside each other and kept one after the other, so that the
 second knows the memories of the first.
-Known doubts: reading a very long conversation by rules holds the interpreter's lock for most of some seconds, a few
-milliseconds at a time.
+Known doubts: reading hours of talk by rules holds the interpreter's lock for most of a second, a few milliseconds at a
+time.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
