@@ -64,6 +64,7 @@ class Chosen(TypedDict, total=False):
     folder_id: str | None
     starred: bool | None
     categories: Collection[str] | None
+    locked: bool | None
 
 
 # Inside the class `list` is the method.
@@ -214,6 +215,8 @@ def _filter(uid: str, **chosen: Unpack[Chosen]) -> ColumnElement[bool]:
         terms.append(of.folder_id == folder_id)
     if (starred := chosen.get("starred")) is not None:
         terms.append(of.starred == (true() if starred else false()))
+    if (locked := chosen.get("locked")) is not None:
+        terms.append(of.is_locked == (true() if locked else false()))
     if (categories := chosen.get("categories")) is not None:
         terms.append(of.structured["category"].as_string().in_(categories))
     return and_(*terms)

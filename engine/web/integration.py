@@ -73,7 +73,10 @@ class AppMemory(msgspec.Struct, frozen=True):
 
 
 class AppMemories(msgspec.Struct, frozen=True, kw_only=True):
-    """What an app knows about the user: said as such, or in a text that says it (one of the two at least)."""
+    """What an app knows about the user: said as such, or in a text that says it (one of the two at least).
+
+    Of a text only what it says is kept.
+    """
 
     text: Annotated[str, Meta(max_length=100_000)] | None = None
     text_source: Literal["email", "social_post", "other"] = "other"
@@ -163,8 +166,7 @@ def _conversations(api: Api, services: Services) -> None:
         found: list[Whole] = []
         for first in range(0, len(rows), AT_ONCE):
             found += await services.wholes.of(rows[first : first + AT_ONCE])
-        shown = [whole for whole in found if not whole.row.is_locked]
-        body = await services.off_loop(_encode, shown, query.max_transcript_segments)
+        body = await services.off_loop(_encode, found, query.max_transcript_segments)
         return current_app.response_class(body, content_type="application/json")
 
 
@@ -211,7 +213,11 @@ def _memory(uid: str, app_id: str, content: str, category: str, tags: Sequence[s
 def _chosen(query: AppConversationPage) -> Chosen:
     start, end = (None if at is None else micros(at) for at in (query.start_date, query.end_date))
     return Chosen(
-        statuses=query.statuses or None, start=start, end=end, include_discarded=query.include_discarded
+        statuses=query.statuses or None,
+        start=start,
+        end=end,
+        include_discarded=query.include_discarded,
+        locked=False,
     )
 
 

@@ -26,11 +26,8 @@ async def test_only_what_is_completed_and_kept_is_listed_25_at_a_time(tmp_path: 
         await add(store, row("locked", is_locked=True), segment("s", "Hm."))
         await add(store, row("busy", status=PROCESSING), segment("s", "Hm."))
         await add(store, row("theirs", uid="bob"), segment("s", "Hm."))
-        found = await ids(served)
-        assert set(found) <= {f"c{n:02}" for n in range(27)}
-        assert found == sorted(found)
-        assert len(found) >= 24
-        assert await ids(served, limit=2, offset=26) == ["c25", "c26"]
+        assert await ids(served) == [f"c{n:02}" for n in range(25)]
+        assert await ids(served, limit=2, offset=25) == ["c25", "c26"]
         assert await ids(served, start_date="2023-11-14T22:13:00", end_date="2023-11-14T22:13:01") == [
             "c19",
             "c20",
