@@ -142,6 +142,14 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=3600, description="An answer that is not finished by then breaks off, and says so."),
     ] = 120.0
+    greeting_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=600,
+            description="A model that has no greeting by then is not waited for: there is a plain one.",
+        ),
+    ] = 10.0
     text_limit: Annotated[
         int, Meta(ge=100, le=100000, description="Characters of one message of a user's.")
     ] = 8000

@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 EARLIER = 10
 GREETING_TOKENS = 256
+GREETING = 1_000
+"""Characters of a greeting that are kept."""
 KNOWN = 5
 """Memories that a greeting may speak of."""
 ABOUT_THEM = "Who they are and what they care about"
@@ -101,17 +103,22 @@ class Chat:
         """The message that begins a chat, kept."""
         user = await self._users.get(uid)
         text = ""
-        llm = self._models.llm
-        if llm is not None:
-            try:
-                memories = await self._search.search_memories(uid, ABOUT_THEM, KNOWN)
-                asked = greeting_messages(user, memories, persona)
-                text = (await llm.complete(asked, max_tokens=GREETING_TOKENS)).text.strip()
-            except LlmError as error:
-                log.warning("chat.greeting_failed", outcome=error.outcome)
+        if self._models.llm is not None:
+            with trio.move_on_after(self._settings.greeting_timeout):
+                text = await self._greeting_of(self._models.llm, user, persona)
         row = self._row(uid, persona, "ai", text or _greeting(user), self._now())
         await self._messages.put(row)
         return Kept(row)
+
+    async def _greeting_of(self, llm: Llm, user: UserRow, persona: Persona | None) -> str:
+        """The model's greeting, empty when it has none."""
+        memories = await self._search.search_memories(user.uid, ABOUT_THEM, KNOWN)
+        asked = greeting_messages(user, memories, persona)
+        try:
+            return (await llm.complete(asked, max_tokens=GREETING_TOKENS)).text.strip()[:GREETING]
+        except LlmError as error:
+            log.warning("chat.greeting_failed", outcome=error.outcome)
+            return ""
 
     async def answer(self, uid: str, text: str, persona: Persona | None, say: Say) -> None:
         """Answer `text`, telling `say` `ChatAsked` first, then every piece, `ChatDone` last."""

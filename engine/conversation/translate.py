@@ -27,7 +27,7 @@ from engine.conversation.llm_metrics import LlmMeter, NoMeter
 from engine.conversation.translate_lines import translate_lines
 from engine.listen.ports import OpenConversation, Participant
 from engine.log import get_logger
-from engine.store.errors import DatabaseUnavailable
+from engine.store.errors import DatabaseUnavailable, WriterFull
 from engine.wire.messages import Segment, Translating, Translation
 
 __all__ = ["OUTCOMES", "Translator", "TranslatorStatistics"]
@@ -128,11 +128,13 @@ class Translator:
             llm = self._models.llm
             if llm is None:
                 continue
+            became: Counter[str] = Counter()
             try:
-                await self._translate(llm, batch)
-            except (LlmError, DatabaseUnavailable) as error:
-                self._outcomes["failed"] += len(batch)
-                log.warning("translation.failed", error=str(error), segments=len(batch))
+                await self._translate(llm, batch, became)
+            except (LlmError, DatabaseUnavailable, WriterFull) as error:
+                became["failed"] = len(batch) - became.total()
+                log.warning("translation.failed", error=str(error), segments=became["failed"])
+            self._outcomes += became
 
     async def _next(self) -> list[_Waiting]:
         """The oldest that has settled, with others of its conversation and language."""
@@ -157,13 +159,13 @@ class Translator:
             del self._waiting[key]
         return [one for _, one in taken]
 
-    async def _translate(self, llm: Llm, batch: list[_Waiting]) -> None:
+    async def _translate(self, llm: Llm, batch: list[_Waiting], became: Counter[str]) -> None:
         target = await self._target(batch[0])
         if target is None:
-            self._outcomes["no_language"] += len(batch)
+            became["no_language"] = len(batch)
             return
         foreign = await self._foreign(batch, target)
-        self._outcomes["same_language"] += len(batch) - len(foreign)
+        became["same_language"] = len(batch) - len(foreign)
         if not foreign:
             return
         texts = [one.segment.text for one in foreign]
@@ -173,13 +175,14 @@ class Translator:
         finally:
             for reason, count in (+doubts).items():
                 self._meter.distrusted(reason, count)
-        self._outcomes["same_language"] += sum(line is None for line in lines)
+        became["same_language"] += sum(line is None for line in lines)
         translated = [
             (one, Translation(target, line))
             for one, line in zip(foreign, lines, strict=True)
             if line is not None
         ]
-        await self._tell(translated)
+        became["translated"] = await self._tell(translated)
+        became["changed"] = len(translated) - became["translated"]
 
     async def _target(self, one: _Waiting) -> str | None:
         """The language the user reads; None when nothing is to be translated for them."""
@@ -193,8 +196,8 @@ class Translator:
         languages = await self._languages.detect([one.segment.text for one in batch])
         return [one for one, spoken in zip(batch, languages, strict=True) if spoken != base_language(target)]
 
-    async def _tell(self, translated: Sequence[tuple[_Waiting, Translation]]) -> None:
-        """Keep translations, then send them to the session that brought the segments."""
+    async def _tell(self, translated: Sequence[tuple[_Waiting, Translation]]) -> int:
+        """Keep translations, then send them to the session that brought the segments; how many that were."""
         sent: list[tuple[Participant, Segment]] = []
         for one, translation in translated:
             segment = one.conversation.translate(one.by, one.segment, (translation,))
@@ -206,10 +209,9 @@ class Translator:
                     one.conversation.amend([segment])  # nobody takes part, but somebody may again
             if segment is not None:
                 sent.append((one.by, segment))
-        self._outcomes["changed"] += len(translated) - len(sent)
-        self._outcomes["translated"] += len(sent)
         by: dict[str, tuple[Participant, list[Segment]]] = {}
         for participant, segment in sent:
             by.setdefault(participant.id, (participant, []))[1].append(segment)
         for participant, segments in by.values():
             participant.notify(Translating(tuple(segments)))
+        return len(sent)

@@ -272,6 +272,12 @@ async def test_an_asker_who_goes_away_ends_the_work_and_leaves_nothing(tmp_path:
         assert await talk.chat.history("alice", None, 10) == []
 
 
+async def test_a_greeting_is_not_waited_for_long(tmp_path: Path) -> None:
+    silent = OpenAiStandIn(Model(Reply("Hello")), plan=LlmFaultPlan(always=wrong(Wrong.SILENCE)))
+    async with chatting(tmp_path, silent, settings=Settings(greeting_timeout=0.05)) as talk:
+        assert (await talk.chat.greet("alice", None)).row.text.startswith("Hi!")
+
+
 async def test_a_greeting_is_the_models_or_ours(tmp_path: Path) -> None:
     standin = OpenAiStandIn(Model(Reply("Hello Alice, how was the boat?")))
     async with chatting(tmp_path, standin, retries=0) as talk:
