@@ -16,7 +16,10 @@ from typing import Any
 import schemathesis
 import trio
 
-__all__ = ["CHECKS", "fuzz"]
+__all__ = ["CHECKS", "FAREWELL", "fuzz"]
+
+FAREWELL = "/v1/users/delete-account"
+"""A path that leaves nothing for the others: put before it by itself."""
 
 CHECKS = (
     "not_a_server_error",
@@ -31,16 +34,21 @@ ROOT = Path(__file__).parents[2]
 
 
 async def fuzz(
-    port: int, folder: Path, *options: str, known: Mapping[str, Sequence[str]], examples: int, seed: int = 1
+    port: int,
+    folder: Path,
+    *options: str,
+    known: Mapping[str, Sequence[str]],
+    examples: int,
+    token: str = "dev:alice",
 ) -> tuple[int, str]:
     """Its exit status, 0 when every answer was as the OpenAPI document says, and what it printed.
 
-    It works in `folder`. `known`: ids by the name of the path's parameter. `examples`: requests for each operation in
-    each phase, at most.
+    It works in `folder`. `known`: ids by the name of the parameter, in path or query. `examples`: requests for each
+    operation in each phase, at most.
     """
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{port}/openapi.json"]
     command += ["--header", "Authorization: Bearer dev:alice", "--checks", ",".join(CHECKS)]
-    command += ["--max-examples", str(examples), "--seed", str(seed), "--generation-database", "none"]
+    command += ["--max-examples", str(examples), "--seed", "1", "--generation-database", "none"]
     command += ["--no-color", "--no-shrink", "--continue-on-failure", "--warnings", "off"]
     # Nothing would be there for the requests after it; tests/web/test_account.py has it.
     command += ["--exclude-path", "/v1/users/delete-account"]
@@ -61,9 +69,22 @@ def map_path_parameters(
     context: schemathesis.HookContext, path_parameters: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """Every other id is that of something that is there."""
-    for name, value in (path_parameters or {}).items():
-        ids = _known.get(name)
-        drawn = zlib.crc32(repr(value).encode())
-        if ids and path_parameters is not None and drawn % 2:
-            path_parameters[name] = ids[drawn // 2 % len(ids)]
-    return path_parameters
+    return _named(path_parameters)
+
+
+@schemathesis.hook
+def map_query(context: schemathesis.HookContext, query: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The same."""
+    return _named(query)
+
+
+def _named(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not isinstance(parameters, dict):
+        return parameters
+    drawn = {name: zlib.crc32(repr(value).encode()) for name, value in parameters.items()}
+    return {
+        name: _known[name][drawn[name] // 2 % len(_known[name])]
+        if name in _known and drawn[name] % 2
+        else value
+        for name, value in parameters.items()
+    }
