@@ -51,16 +51,16 @@ def whole(value: object) -> int | None:
 
 def share(value: object) -> float | None:
     """`value` where it is a number from 0 to 1."""
-    number = _number(value)
-    return number if number is not None and 0 <= number <= 1 else None
+    found = number(value)
+    return found if found is not None and 0 <= found <= 1 else None
 
 
 def samples(seconds: object, low: int, high: int) -> int | None:
     """The sample at `seconds`, brought between `low` and `high`; None where `seconds` is no number."""
-    number = _number(seconds)
-    if number is None:
+    found = number(seconds)
+    if found is None:
         return None
-    return round(min(max(number * SAMPLE_RATE, low), high))
+    return round(min(max(found * SAMPLE_RATE, low), high))
 
 
 def pause(value: object, default: float) -> float:
@@ -72,11 +72,12 @@ def pause(value: object, default: float) -> float:
     return min(seconds, 60.0) if seconds >= 0 else default
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """`value` where it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        number = float(value)
+        found = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return found if math.isfinite(found) else None

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from engine.stt import _fields as read
-from engine.stt._deepgram_words import window_of
+from engine.stt._deepgram_words import Results, results_in, window_of
 from engine.stt.languages import DG_NOVA_2, DG_NOVA_3
 from engine.stt.protocol import (
     Endpoint,
@@ -111,6 +111,9 @@ class DeepgramProtocol:
 
     def received(self, message: Message) -> Sequence[Event]:
         """See `VendorProtocol.received`."""
+        results = results_in(message) if isinstance(message, str) else None
+        if results is not None and not self._left_out:
+            return self._results(results)
         fields = read.fields(message) if isinstance(message, str) else None
         kind = read.told(fields.get("type")) if fields is not None else ""
         events: list[Event] = []
@@ -120,7 +123,7 @@ class DeepgramProtocol:
         if fields is None:
             events.append(Notice(f"Deepgram sent {type(message).__name__} that is not a JSON object"))
         elif kind == "Results":
-            events += self._results(fields)
+            events += self._results(Results.of(fields))
         elif kind == "Metadata":
             events.append(Finished() if self._finishing else self._metadata(fields))
         elif kind == "Error":
@@ -180,16 +183,15 @@ class DeepgramProtocol:
         # A colon would begin the keyword's weight.
         return [*query.items(), *(("keywords", term.replace(":", " ")) for term in self._terms)]
 
-    def _results(self, fields: dict[str, object]) -> list[Event]:
-        channel = fields.get("channel_index")
-        if isinstance(channel, list) and channel and channel[0] != 0:
+    def _results(self, results: Results) -> list[Event]:
+        if results.channel_index and results.channel_index[0] != 0:
             return []
-        window = window_of(fields, self._covered, self._sent)
-        if fields.get("is_final") is not True:
+        window = window_of(results, self._covered, self._sent)
+        if not results.is_final:
             return [Tentative(window.words)]
         self._covered = window.end
         events: list[Event] = [Recognized(window.words, window.end)]
-        if fields.get("from_finalize") is True and self._finalized:
+        if results.from_finalize and self._finalized:
             # Some `Finalize` are never answered: only the answer to the last one says that all is done.
             self._finalized.popleft()
             if not self._finalized:
