@@ -38,17 +38,18 @@ class Intake:
     def take(self) -> Decoded:
         """What was decoded since the last call; `packets` is 0 when nothing was."""
         native = self.native
-        now = (native.samples, native.concealed, native.packets, native.bad_packets)
-        samples, concealed, packets, bad = (new - old for new, old in zip(now, self._taken, strict=True))
-        self._taken = now
-        return Decoded(samples, concealed, bad == packets > 0, packets, bad)
+        samples, concealed, packets, bad = self._taken
+        self._taken = now = (native.samples, native.concealed, native.packets, native.bad_packets)
+        packets, bad = now[2] - packets, now[3] - bad
+        return Decoded(now[0] - samples, now[1] - concealed, bad == packets > 0, packets, bad)
 
     def take_times(self) -> PacketTimes | None:
         """Of the packets timed since the last call; None when there were none."""
-        native, before = self.native, self._timed
+        native = self.native
+        timed, receive, decode = self._timed
         self._timed = now = (native.timed, native.receive_ns, native.decode_ns)
-        timed, receive, decode = (new - old for new, old in zip(now, before, strict=True))
-        return PacketTimes(receive // timed, decode // timed) if timed else None
+        packets = now[0] - timed
+        return PacketTimes((now[1] - receive) // packets, (now[2] - decode) // packets) if packets else None
 
     def take_alarm(self) -> int:
         """Length of a run of undecodable packets that has reached the limit and was not told of yet; else 0."""

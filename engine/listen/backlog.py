@@ -146,7 +146,8 @@ class Backlog:
         oldest = max(covered, self._spill.end)
         if oldest > self._cursor.position:
             self._cursor.seek(oldest)
-        self._progress.unpark_all()
+        if self._progress:
+            self._progress.unpark_all()
 
     def rewind(self) -> None:
         """Read again from the last sample covered: the vendor that had read further is gone, asked or not."""

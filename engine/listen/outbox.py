@@ -53,7 +53,10 @@ class _Batch(msgspec.Struct):
     since: int
 
     def text(self) -> str:
-        return encode_segments([_timed(segment, self.since) for segment in self.segments.values()])
+        segments = tuple(self.segments.values())
+        if segments[0].timing is not UNSET:  # a client asked for it, so all have it
+            segments = tuple(_timed(segment, self.since) for segment in segments)
+        return encode_segments(segments)
 
 
 def _timed(segment: Segment, since: int) -> Segment:

@@ -232,11 +232,16 @@ class Pipeline:
     @property
     def last_audio_at(self) -> float | None:
         """When the last audio came, on Trio's clock; None before any."""
+        quiet = self._quiet_for()
+        return None if quiet is None else trio.current_time() - quiet
+
+    def _quiet_for(self) -> float | None:
+        """Seconds since the last audio came; None before any."""
         quiet = self._intake.quiet_for() if self._intake is not None else None
-        if quiet is None:
-            return self._audio_at
-        heard = trio.current_time() - quiet
-        return heard if self._audio_at is None else max(heard, self._audio_at)
+        if self._audio_at is None:
+            return quiet
+        fed = trio.current_time() - self._audio_at
+        return fed if quiet is None else min(quiet, fed)
 
     @property
     def speech_waiting(self) -> bool:
@@ -268,10 +273,8 @@ class Pipeline:
 
     def age(self, position: int) -> float:
         """Seconds since sample `position` was received, for audio that comes in real time."""
-        heard = self.last_audio_at
-        if heard is None:
-            return 0.0
-        return (self.received - position) / SAMPLE_RATE + trio.current_time() - heard
+        quiet = self._quiet_for()
+        return 0.0 if quiet is None else (self.received - position) / SAMPLE_RATE + quiet
 
     def passage(self, position: int) -> Passage:
         """Where the time went of the result being told, whose last word ends at `position`."""

@@ -8,10 +8,10 @@ Bounded: it keeps no segments, only silences as long as the conversation timeout
 """
 
 import math
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
+from uuid import uuid4
 
 import msgspec
 import trio
@@ -47,7 +47,7 @@ class _Break(msgspec.Struct, frozen=True):
 
 
 def _new_id() -> str:
-    return str(uuid.uuid4())
+    return str(uuid4())
 
 
 class Record:
@@ -80,6 +80,7 @@ class Record:
         self._began_at: int | None = None
         self._breaks: deque[_Break] = deque()
         self._next_interim = -math.inf
+        self._unused_ids: list[str] = []
         self._before_keeping: Callable[[], None] | None = None
 
     def before_keeping(self, callback: Callable[[], None]) -> None:
@@ -191,12 +192,19 @@ class Record:
         self._decode.observe(passage.decode / 1e9)
         self._waiting.observe(passage.queue / 1e9)
         self._vendor.observe(passage.vendor / 1e9)
-        kept_at = self._publish(self._to_segments(words, vendor), passage)
+        segments = self._to_segments(words, vendor)
+        kept_at = self._publish(segments, passage)
+        given_out = self._current().revisions
+        self._unused_ids = [segment.id for segment in segments if segment.id not in given_out]
         self._latency.observe((passage.latency + kept_at - passage.told_at) / 1e9)
+
+    def _next_id(self) -> str:
+        """An id that no segment has: most words join the segment before them, which leaves one unused."""
+        return self._unused_ids.pop() if self._unused_ids else _new_id()
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         segments = words_to_segments(
-            words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=_new_id
+            words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=self._next_id
         )
         if any(s.start < 0 or s.end < 0 for s in segments):  # a word may have begun before its conversation
             segments = tuple(replace(s, start=max(s.start, 0.0), end=max(s.end, 0.0)) for s in segments)

@@ -6,8 +6,8 @@ come every few seconds while many people speak: late results for one session in 
 
 Operations: `collect_garbage`, a task for as long as the process serves, started when all that stays is loaded.
 Invariants: while it runs, what was there before it is never looked at again (`gc.freeze`), young objects are
-collected as always, and a full pass is made when as many sessions have ended as there are (`SESSIONS` at least), when
-the last one has ended (`engine.server.watch`), and `watch.garbage_interval` after the last pass.
+collected every `YOUNG`, and a full pass is made when as many sessions have ended as there are (`SESSIONS` at least),
+when the last one has ended (`engine.server.watch`), and `watch.garbage_interval` after the last pass.
 Bounded by that: what a session leaves in cycles waits for at most as many others to end.
 Known doubts: the collector is the process's, so an embedder's own garbage waits as well.
 """

@@ -108,8 +108,10 @@ class Coverage:
             self._emit(Final(start, position, words, assumed=assumed))
 
     def _on_timeline(self, words: Sequence[Word]) -> tuple[Word, ...]:
-        moved = (replace(word, start=word.start + self.base, end=word.end + self.base) for word in words)
-        return tuple(word for word in moved if (word.start + word.end) // 2 >= self.covered)
+        base, covered = self.base, self.covered
+        if base:
+            words = [replace(word, start=word.start + base, end=word.end + base) for word in words]
+        return tuple([word for word in words if (word.start + word.end) // 2 >= covered])
 
     def _heard(self) -> None:
         self.heard_at = trio.current_time()

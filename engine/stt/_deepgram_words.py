@@ -126,7 +126,10 @@ def window_of(results: Results, covered: int, sent: int) -> Window:
 
 
 def _sample(seconds: float, sent: int) -> int:
-    return round(min(max(seconds * SAMPLE_RATE, 0), sent))
+    sample = seconds * SAMPLE_RATE
+    if sample <= 0:
+        return 0
+    return round(sample) if sample < sent else sent
 
 
 def _listed(words: Sequence[Said], start: int, sent: int) -> Iterator[Word]:

@@ -319,7 +319,8 @@ class Stream:
         awaited = self._books.covered < self._wanted or self.protocol.traits.window is not None
         for event in self.protocol.received(message):
             self._on_event(event)
-        self._pumping.take()  # what was acknowledged
+        if self.protocol.traits.window is not None:
+            self._pumping.take()  # what was acknowledged
         if awaited:
             self._notify()
 

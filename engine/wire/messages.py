@@ -17,6 +17,8 @@ PING = "ping"
 
 SPEAKER_PREFIX = "SPEAKER_"
 
+_force = msgspec.structs.force_setattr
+
 
 @lru_cache(maxsize=128)
 def speaker_label(number: int) -> str:
@@ -74,11 +76,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timing: Timing | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        # Also runs after decoding and after msgspec.structs.replace.
-        force = msgspec.structs.force_setattr
-        force(self, "speaker_id", speaker_number(self.speaker))
-        force(self, "start", round(float(self.start), 3))
-        force(self, "end", round(float(self.end), 3))
+        # Also runs after decoding and after msgspec.structs.replace, several times a result.
+        number = speaker_number(self.speaker)
+        if number != self.speaker_id:
+            _force(self, "speaker_id", number)
+        _force(self, "start", round(float(self.start), 3))
+        _force(self, "end", round(float(self.end), 3))
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
