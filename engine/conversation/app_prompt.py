@@ -66,7 +66,7 @@ def _messages(prompt: str, said: str, part: int, parts: int) -> list[Message]:
 
 
 async def _ask(llm: Llm, messages: Sequence[Message]) -> str:
-    answer = (await llm.complete(messages)).text.strip()
+    answer = (await llm.complete(messages)).text.replace("\0", "").strip()  # PostgreSQL keeps no such text
     if not answer:
         raise LlmAnswerError("the answer to the prompt was empty", "unusable")
     return answer[:LONGEST_ANSWER].rstrip()

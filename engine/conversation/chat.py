@@ -21,7 +21,7 @@ from engine._config_models import Chat as Settings
 from engine.conversation.chat_model import answer_with_model
 from engine.conversation.chat_ports import AppTools, ChatModels, ChatSearch, Messages, NoApps, Persona, Users
 from engine.conversation.chat_prompts import greeting_messages
-from engine.conversation.chat_reply import Asked, ChatAsked, ChatDone, Kept, Reply, Say
+from engine.conversation.chat_reply import Asked, ChatAsked, ChatDone, Kept, Reply, Say, without_zeros
 from engine.conversation.chat_retrieved import answer_with_passages
 from engine.conversation.live import MICROSECONDS
 from engine.conversation.llm import Llm, LlmError
@@ -115,7 +115,8 @@ class Chat:
         memories = await self._search.search_memories(user.uid, ABOUT_THEM, KNOWN)
         asked = greeting_messages(user, memories, persona)
         try:
-            return (await llm.complete(asked, max_tokens=GREETING_TOKENS)).text.strip()[:GREETING]
+            said = await llm.complete(asked, max_tokens=GREETING_TOKENS)
+            return without_zeros(said.text).strip()[:GREETING]
         except LlmError as error:
             log.warning("chat.greeting_failed", outcome=error.outcome)
             return ""

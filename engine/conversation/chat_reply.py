@@ -11,7 +11,18 @@ from engine.conversation.chat_ports import Persona
 from engine.store.records import ConversationRow
 from engine.store.user_records import MessageRow, UserRow
 
-__all__ = ["Asked", "ChatAsked", "ChatDone", "ChatEvent", "ChatText", "ChatThought", "Kept", "Reply", "Say"]
+__all__ = [
+    "Asked",
+    "ChatAsked",
+    "ChatDone",
+    "ChatEvent",
+    "ChatText",
+    "ChatThought",
+    "Kept",
+    "Reply",
+    "Say",
+    "without_zeros",
+]
 
 LONGEST = 100_000
 """Characters of an answer; a model that says more is not listened to any further."""
@@ -64,6 +75,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
 
 
+def without_zeros(text: str) -> str:
+    """What a model wrote, less zero characters: PostgreSQL keeps no such text."""
+    return text.replace("\0", "")
+
+
 class Reply:
     """One answer. What is written comes out with its citations checked, and is `text` as a whole."""
 
@@ -96,6 +112,7 @@ class Reply:
         await self.write(f"\n\n{text}" if self.text else text)
 
     async def _tell(self, text: str) -> None:
+        text = without_zeros(text)
         if not self.text:
             text = text.lstrip()  # models like to begin with a line break
         if text:

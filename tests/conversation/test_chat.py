@@ -102,6 +102,12 @@ async def test_the_model_looks_up_more_and_its_citations_are_renumbered(tmp_path
         assert talk.thoughts[1:] == ["Search conversations: dentist tooth", "Read conversation"]
 
 
+async def test_a_zero_character_which_databases_refuse_is_left_out(tmp_path: Path) -> None:
+    async with chatting(tmp_path, OpenAiStandIn(Model(Reply("On \0Saturday.\0")))) as talk:
+        assert (await talk.ask("When?")).row.text == "On Saturday."
+        assert (await talk.chat.greet("alice", None)).row.text == "On Saturday."
+
+
 async def test_endless_calls_end_after_the_tenth_and_what_was_found_is_the_answer(tmp_path: Path) -> None:
     model = Model(calls("search_memories", query="boat"))
     async with chatting(tmp_path, OpenAiStandIn(model)) as talk:
