@@ -86,7 +86,7 @@ STAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Where the time of a segment goes, in order; README has the fine print."""
-JOBS = frozenset(("process", "erase", "index"))
+JOBS = frozenset(("process", "erase", "index", "describe_photo"))
 JOB_OUTCOMES = frozenset(("completed", "discarded", "gone", "retried", "failed"))
 VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "vosk", "local-whisper"))
 VENDOR_FAILURES = frozenset(("connect", "closed", "timeout", "rejected", "overloaded", "error"))

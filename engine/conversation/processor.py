@@ -11,12 +11,14 @@ time.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 from msgspec.structs import replace
 
 from engine._config_conversation import Conversation as Settings
+from engine.conversation.app_prompt import run_prompt
+from engine.conversation.chat_ports import AppTools, NoApps
 from engine.conversation.indexer import Indexer, Texts
 from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
 from engine.conversation.llm import LlmError
@@ -33,7 +35,7 @@ from engine.conversation.ports import (
     Processing,
     Wholes,
 )
-from engine.conversation.process import Material, extract, joined, processed
+from engine.conversation.process import Material, extract, joined, processed, transcript_of
 from engine.conversation.quota import Quota
 from engine.conversation.structured import Extraction
 from engine.conversation.vector_search import Vectors
@@ -90,10 +92,12 @@ class Processor:
         wall_clock: Clock,
         meter: Meter,
         quota: Quota | None = None,
+        apps: AppTools | None = None,
     ) -> None:
-        """`quota`: what is made of users over it is locked."""
+        """`quota`: what is made of users over it is locked; `apps`: those whose prompt may be put to a conversation."""
         self._shelves = shelves
         self._quota = quota
+        self._apps = apps or NoApps()
         self._models = models
         self._settings = settings
         self._wall_clock = wall_clock
@@ -161,8 +165,10 @@ class Processor:
             found = await extract(material, models.extractor, models.plain, force=force, language=language)
         for notice in found.notices:
             log.info("processing.notice", conversation=id, notice=notice)
+        results = await self._app_results(job, material)
         async with self._one_at_a_time(uid):
             done = await self._made(job, material, found, force)
+            done = replace(done, changes={**done.changes, "apps_results": results})
             await shelves.processing.finish(job, done, source_delay=self._settings.erase_delay)
         discarded = bool(done.changes["discarded"])
         count = len(material.segments)
@@ -177,6 +183,17 @@ class Processor:
     async def _photos(self, uid: str, ids: Sequence[str]) -> Sequence[PhotoRow]:
         found = [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
         return await self.describer.described(found)
+
+    async def _app_results(self, job: Job, material: Material) -> list[dict[str, Any]]:
+        """What apps made of the conversation; anew by the one that the job names, if its user has enabled it."""
+        known, llm = material.row.apps_results, self._models.llm
+        app_id = job.payload.get("app_id")
+        app = await self._apps.persona(job.uid, app_id) if app_id else None
+        if app is None or llm is None:
+            return known
+        content = await run_prompt(llm, app.prompt, transcript_of(material, job.payload.get("language")))
+        others = [result for result in known if result.get("app_id") != app_id]
+        return [*others, {"app_id": app_id, "content": content}]
 
     async def _locked(self, row: ConversationRow) -> ConversationRow:
         """The conversation, locked if its owner is over the quota when it is first processed."""

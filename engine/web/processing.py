@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from engine.conversation.chat import AppNotEnabled
 from engine.conversation.document import whole_document
 from engine.conversation.requests import MERGE_LIMIT, NotPossible
 from engine.store.records import IN_PROGRESS, PROCESSING, ConversationRow
@@ -54,7 +55,7 @@ class Deleting(msgspec.Struct, frozen=True):
 
 
 class Again(msgspec.Struct, frozen=True):
-    """In which language to write, instead of the one spoken; which app to ask."""
+    """In which language to write, instead of the one spoken; which app to ask what it makes of the conversation."""
 
     language_code: Annotated[str, Meta(max_length=35)] | None = None
     app_id: Annotated[str, Meta(max_length=128)] | None = None
@@ -156,10 +157,11 @@ def _again(api: Api, services: Services) -> None:
         "Process a conversation again, also one that was discarded or has failed",
         query=Again,
         answer=ConversationDocument,
-        errors=(402, 404, 409),
+        errors=(402, 403, 404, 409),
     )
     async def reprocess(uid: str, conversation_id: str, query: Again) -> ConversationDocument:
         await unlocked(services.wholes, uid, conversation_id)
+        await _enabled(services, uid, query.app_id)
         try:
             row = await requests.reprocess(
                 uid, conversation_id, language=query.language_code or None, app_id=query.app_id or None
@@ -193,6 +195,16 @@ def _again(api: Api, services: Services) -> None:
         return Merging(
             message=f"{len(ids)} conversations are being merged", conversation_ids=ids, conversation_id=row.id
         )
+
+
+async def _enabled(services: Services, uid: str, app_id: str | None) -> None:
+    try:
+        await services.chat.open(uid, app_id or None)
+    except AppNotEnabled as error:
+        raise ApiError(
+            403,
+            f"app_id={str(error)!r} is not accepted: use an app that you have enabled and that has a prompt",
+        ) from None
 
 
 async def _document(services: Services, row: ConversationRow) -> ConversationDocument:

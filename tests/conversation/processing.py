@@ -1,6 +1,6 @@
 """A processor at work over a real store, on the virtual clock; only models are the test's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from engine.config import Config, Conversation
 from engine.config import Quota as Limit
+from engine.conversation.chat_ports import NoApps, Persona
 from engine.conversation.given import Given, transcript_row
-from engine.conversation.llm import LlmUnavailable
+from engine.conversation.llm import Completion, LlmUnavailable, Message
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
@@ -118,6 +119,23 @@ async def left(store: Store) -> ConversationRow:
     return row
 
 
+class Poet(NoApps):
+    """An app that everybody has enabled."""
+
+    async def persona(self, uid: str, app_id: str) -> Persona | None:
+        return Persona(app_id="poet", name="Poet", prompt="Make a rhyme.") if app_id == "poet" else None
+
+
+class Rhymes:
+    """A language model that says what it was asked last."""
+
+    context_tokens = 8000
+
+    async def complete(self, messages: Sequence[Message], **options: Any) -> Completion:
+        await trio.lowlevel.checkpoint()
+        return Completion(text=f"Rhyme: {messages[-1].content}")
+
+
 class Site:
     """A processor at work over a real store."""
 
@@ -127,7 +145,9 @@ class Site:
         self.metrics = metrics
         self.done: list[tuple[str, str]] = []
         quota = Quota(settings.pop("quota", Limit()), store.usage, wall_clock)
-        self.processor = Processor(store, models, Conversation(**settings), wall_clock, metrics, quota)
+        self.processor = Processor(
+            store, models, Conversation(**settings), wall_clock, metrics, quota, apps=Poet()
+        )
         self.processor.when_done(self._told)
         self.requests = Requests(store, self.processor, wall_clock, 10_000.0)
 

@@ -12,7 +12,7 @@ from engine.conversation.process import PLACE_AGE
 from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
-from tests.conversation.processing import Fixed, Held, Letters, Planned, TestModels, left, site
+from tests.conversation.processing import Fixed, Held, Letters, Planned, Rhymes, TestModels, left, site
 from tests.listen.harness import inline, wall_clock
 
 
@@ -271,3 +271,19 @@ async def test_deleted_ones_are_hidden_at_once_and_erased_later(
         await trio.testing.wait_all_tasks_blocked()
         assert await it.store.jobs.find("ada", "erase", row.id) is None
         assert len(await it.store.memories.list("ada")) == 1
+
+
+async def test_an_app_that_is_asked_says_what_it_makes_of_a_conversation(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with site(tmp_path, TestModels().plain) as it:
+        done = await it.finished(await it.given())
+        assert done.apps_results == []
+        it.models.llm = Rhymes()  # type: ignore[assignment]
+        for _ in range(2):
+            done = await it.requests.reprocess("ada", done.id, app_id="poet")
+        (result,) = done.apps_results
+        assert result["app_id"] == "poet"
+        assert "caterer" in result["content"]
+        done = await it.requests.reprocess("ada", done.id, app_id="another")
+        assert done.apps_results == [result]

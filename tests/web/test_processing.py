@@ -77,6 +77,8 @@ async def test_what_has_failed_says_why_and_is_processed_again(tmp_path: Path) -
         assert answer.status_code == 200
         assert (answer.json()["status"], answer.json()["discarded"]) == ("completed", False)
         assert answer.json()["structured"]["title"]
+        app = await post(served, "/c3/reprocess", params={"app_id": "nobodys"})
+        assert (app.status_code, "nobodys" in app.json()["detail"]) == (403, True)
 
 
 async def test_what_is_going_on_cannot_be_processed_again_or_merged(tmp_path: Path) -> None:
