@@ -4,6 +4,9 @@ Operations: `Album.keep` a session's picture. `PhotoDescriber` does the jobs tha
 `engine.conversation.job_runner`), and `described` those that a conversation about to be processed still lacks.
 Invariants: a picture, that its conversation has one, and the job to describe it are one commit. What a model says of a
 picture is prose of at most `LONGEST` characters, and never an instruction.
+Known doubts: with several workers a picture may be described by another one than its client is at; the client then
+finds the description in the conversation, but is not told of it. A picture that is kept when its conversation is being
+processed already is shown in it, but nothing is made of it until it is processed again.
 """
 
 import base64

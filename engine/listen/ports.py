@@ -167,11 +167,15 @@ class OpenConversation(Protocol):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user has set about how they are transcribed; `language` is empty when they set none."""
+    """What a user has set about how they are transcribed; `language` is empty when they set none.
+
+    `remaining_seconds`: what their quota leaves them of audio; None without one.
+    """
 
     language: str = ""
     single_language: bool = False
     vocabulary: tuple[str, ...] = ()
+    remaining_seconds: float | None = None
 
 
 class Preferences(Protocol):

@@ -30,15 +30,15 @@ from engine.listen.ports import (
     Wishes,
 )
 from engine.listen.session import Session, SessionStatistics
+from engine.listen.session_meter import SessionMeter
 from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
-from engine.listen.usage import UsageMeter
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.stt.languages import DETECT
 from engine.stt.selection import UnsupportedLanguage, choose
-from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
+from engine.stt.vendor import StreamOptions, Vendor
 from engine.wire.codes import CloseCode
 from engine.wire.messages import ServiceStatus
 from engine.wire.parameters import LONGEST_TIMEOUT, ListenParameters
@@ -163,7 +163,7 @@ class ListenService:
             self._sessions[session_id] = session
             self._notify()
             try:
-                await self._run(session, pipeline)
+                await self._run(session, pipeline, wishes)
             finally:
                 del self._sessions[session_id]
                 self._ended += 1
@@ -243,9 +243,9 @@ class ListenService:
             ),
         )
 
-    async def _run(self, session: Session, pipeline: Pipeline | CallAudio) -> None:
+    async def _run(self, session: Session, pipeline: Pipeline | CallAudio, wishes: Wishes) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""
-        meter = _Meter(session, pipeline, self._conversations, self._metrics)
+        meter = SessionMeter(session, pipeline, self._conversations, self._metrics, wishes.remaining_seconds)
         log.info("session.began", codec=session.parameters.codec, language=session.parameters.language)
         session.before_keeping(meter.note)
         try:
@@ -261,51 +261,6 @@ class ListenService:
             meter.read(over=True)
             self._conversations.left(session)
             _log_end(session)
-
-
-class _Meter:
-    """Usage and metrics of one session, read every so often and once more at its end."""
-
-    def __init__(
-        self, session: Session, pipeline: Pipeline | CallAudio, conversations: Conversations, metrics: Metrics
-    ) -> None:
-        self._session = session
-        self._pipeline = pipeline
-        self._conversations = conversations
-        self._metrics = metrics
-        self._usage = UsageMeter()
-        self._rejected = 0
-        self._lost = 0
-        self._gated = 0
-
-    async def run(self, interval: float) -> None:
-        """Read for as long as the session lives."""
-        while True:
-            await trio.sleep(interval)
-            self.read()
-
-    def note(self) -> None:
-        """Words are being kept: so is what they cost, though it is counted only when a portion is over."""
-        usage = self._usage.peek(self._pipeline.usage(self._session.segments))
-        self._conversations.using(self._session, usage)
-
-    def read(self, *, over: bool = False) -> None:
-        """Count what came since the last reading; before there is a journal for it, nothing until all is `over`."""
-        if not (self._session.joined or over):
-            return
-        statistics = self._pipeline.statistics()
-        usage = self._usage.read(self._pipeline.usage(self._session.segments))
-        codec = self._session.parameters.codec
-        self._metrics.audio_in(codec, usage.audio_samples / SAMPLE_RATE)
-        rejected = statistics.ledger.packets_rejected
-        self._metrics.decode_errors(codec, rejected - self._rejected)
-        self._rejected = rejected
-        self._metrics.lost_samples(statistics.ledger.lost - self._lost)
-        self._lost = statistics.ledger.lost
-        self._metrics.audio_gated((statistics.ledger.gated - self._gated) / SAMPLE_RATE)
-        self._gated = statistics.ledger.gated
-        if self._session.joined:
-            self._conversations.used(self._session, usage)
 
 
 def _log_end(session: Session) -> None:

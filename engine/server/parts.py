@@ -132,13 +132,14 @@ class Parts:
             meter=meter,
         )
         self.metrics.registry.register(TranslatorCollector(self.translator))
+        quota = Quota(config.quota, store.usage, wall_clock)
         self.processor = Processor(
             store,
             self.models,
             config.conversation,
             wall_clock,
             self.metrics,
-            Quota(config.quota, store.usage, wall_clock),
+            quota,
         )
         for table in (store.memories, store.action_items):
             table.when_text_changes(self.processor.wake)
@@ -163,7 +164,7 @@ class Parts:
             off_loop=self.off_loop,
             unpacking=Unpacking(worker_threads(aac_threads), aac_threads),
             wall_clock=wall_clock,
-            preferences=SpeechPreferences(store.users),
+            preferences=SpeechPreferences(store.users, quota),
             photos=Album(store.photos, self.models, self.writer.flush, self.processor.wake, wall_clock),
             translator=self.translator,
         )

@@ -12,12 +12,14 @@ import trio
 import trio.testing
 
 from engine.config import Config, Limits, Session, Stt
+from engine.config import Quota as QuotaSettings
 from engine.conversation.lifecycle import Lifecycle
 from engine.conversation.llm_metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
 from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
+from engine.conversation.quota import Quota
 from engine.conversation.translate import Translator
 from engine.listen.ports import ClientGone
 from engine.listen.service import ListenService
@@ -202,6 +204,7 @@ async def server(
     limits: dict[str, Any] | None = None,
     stt: dict[str, Any] | None = None,
     translator: Callable[[Store], Translator] | None = None,
+    quota_minutes: float = 0.0,
 ) -> AsyncIterator[Server]:
     """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store.
 
@@ -212,6 +215,7 @@ async def server(
         session=Session(**(session or {})),
         limits=Limits(**(limits or {})),
         stt=Stt(**(stt or {})),
+        quota=QuotaSettings(audio_minutes=quota_minutes),
     )
     store = await Store.open(tmp_path, inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
@@ -229,7 +233,7 @@ async def server(
         off_loop=inline,
         unpacking=Unpacking(inline, 1),
         wall_clock=wall_clock,
-        preferences=SpeechPreferences(store.users),
+        preferences=SpeechPreferences(store.users, Quota(config.quota, store.usage, wall_clock)),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
         translator=translating,
     )
