@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import trio
 
@@ -21,7 +20,16 @@ from engine._config_models import Chat as Settings
 from engine.conversation.chat_model import answer_with_model
 from engine.conversation.chat_ports import AppTools, ChatModels, ChatSearch, Messages, NoApps, Persona, Users
 from engine.conversation.chat_prompts import greeting_messages
-from engine.conversation.chat_reply import Asked, ChatAsked, ChatDone, Kept, Reply, Say, without_zeros
+from engine.conversation.chat_reply import (
+    Asked,
+    ChatAsked,
+    ChatDone,
+    Kept,
+    Reply,
+    Say,
+    without_zeros,
+    zone_of,
+)
 from engine.conversation.chat_retrieved import answer_with_passages
 from engine.conversation.live import MICROSECONDS
 from engine.conversation.llm import Llm, LlmError
@@ -126,8 +134,16 @@ class Chat:
         at = self._now()
         user = await self._users.get(uid)
         earlier = await self._messages.history(uid, persona.app_id if persona else None, EARLIER)
-        now = datetime.fromtimestamp(at / MICROSECONDS, ZoneInfo(user.time_zone))
-        asked = Asked(uid=uid, text=text, user=user, persona=persona, earlier=earlier[::-1], now=now)
+        zone = zone_of(user)
+        asked = Asked(
+            uid=uid,
+            text=text,
+            user=user,
+            persona=persona,
+            earlier=earlier[::-1],
+            zone=zone,
+            now=datetime.fromtimestamp(at / MICROSECONDS, zone),
+        )
         human = self._row(uid, persona, "human", text, at)
         await say(ChatAsked(Kept(human)))
         reply = Reply(say)

@@ -9,7 +9,6 @@ more, and calls that come nevertheless are not looked at.
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from engine.conversation.chat_ports import AppTools, ChatSearch, Wanted
 from engine.conversation.chat_prompts import (
@@ -65,10 +64,11 @@ async def answer_with_model(
     if wanted is not None:
         await reply.think("Looking through your conversations")
         rows = await search.search_conversations(asked.uid, wanted, FOUND)
-        found = shown(rows, reply.sources, ZoneInfo(asked.user.time_zone))
+        found = shown(rows, reply.sources, asked.zone)
     system = system_message(
         asked.user,
         asked.now,
+        asked.zone,
         memories=await search.search_memories(asked.uid, about, MEMORIES),
         feelings=await search.feelings(asked.uid, FEELINGS),
         persona=asked.persona,
@@ -97,7 +97,7 @@ async def _wanted(asked: Asked, llm: Llm, asks: int, doubts: Counter[str]) -> Wa
 
 
 def _read_need(answer: dict[str, Any], asked: Asked, doubts: Counter[str]) -> Wanted | None:
-    sift = Sift(asked.now, ZoneInfo(asked.user.time_zone))
+    sift = Sift(asked.now, asked.zone)
     said = sift.record(answer, Need.__struct_fields__)
     question = sift.text(said.get("question"), characters=TEXT)
     people = tuple(sift.texts(said.get("people"), NAMES, NAME))

@@ -86,6 +86,7 @@ def need_messages(history: Sequence[MessageRow], text: str, now: datetime) -> li
 def system_message(
     user: UserRow,
     now: datetime,
+    zone: ZoneInfo,
     *,
     memories: Sequence[MemoryRow] = (),
     feelings: Sequence[ConversationRow] = (),
@@ -105,7 +106,6 @@ def system_message(
     if memories:
         parts.append("Known about them:\n" + quoted("\n".join(f"- {_flat(row.content)}" for row in memories)))
     if feelings:
-        zone = ZoneInfo(user.time_zone)
         lines = [f"- {local_time(row.started_at, zone)}: {_flat(row.emotions)[:FEELING]}" for row in feelings]
         parts.append("How they felt lately:\n" + quoted("\n".join(lines)))
     if found:

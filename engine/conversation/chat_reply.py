@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -22,6 +23,7 @@ __all__ = [
     "Reply",
     "Say",
     "without_zeros",
+    "zone_of",
 ]
 
 LONGEST = 100_000
@@ -65,14 +67,23 @@ Say: TypeAlias = Callable[[ChatEvent], Awaitable[None]]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of a user's. `earlier`: those before it, oldest first; `now` is aware, in the user's time zone."""
+    """A message of a user's. `earlier`: those before it, oldest first; `now` is aware, in the user's time `zone`."""
 
     uid: str
     text: str
     user: UserRow
     persona: Persona | None
     earlier: Sequence[MessageRow]
+    zone: ZoneInfo
     now: datetime
+
+
+def zone_of(user: UserRow) -> ZoneInfo:
+    """The user's time zone; UTC where this machine knows none of that name."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def without_zeros(text: str) -> str:

@@ -1,7 +1,5 @@
 """Answers without a language model: the passages nearest to the question in meaning, each with its citation."""
 
-from zoneinfo import ZoneInfo
-
 from engine.conversation.chat_ports import ChatSearch, Wanted
 from engine.conversation.chat_prompts import local_time
 from engine.conversation.chat_reply import Asked, Reply
@@ -22,7 +20,7 @@ NOTHING = "Nothing that was said has been found about this."
 
 async def answer_with_passages(asked: Asked, reply: Reply, search: ChatSearch, why: str) -> None:
     """Write what is found about the question, after a sentence that says `why` it is no more than that."""
-    text, uid, zone = _question(asked), asked.uid, ZoneInfo(asked.user.time_zone)
+    text, uid, zone = _question(asked), asked.uid, asked.zone
     await reply.think("Looking through your conversations")
     rows = await search.search_conversations(uid, Wanted(text=text), CONVERSATIONS)
     memories = await search.search_memories(uid, text, OTHERS)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -100,7 +99,7 @@ class ChatTools:
         self._search = search
         self._apps = apps
         self._sources = sources
-        self._zone = ZoneInfo(asked.user.time_zone)
+        self._zone = asked.zone
         self._now = asked.now
         self._doubts = doubts
         self._sift = Sift(asked.now, self._zone)

@@ -278,6 +278,13 @@ async def test_an_asker_who_goes_away_ends_the_work_and_leaves_nothing(tmp_path:
         assert await talk.chat.history("alice", None, 10) == []
 
 
+async def test_a_time_zone_that_nobody_knows_is_utc(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as talk:
+        await some(talk)
+        await talk.store.users.change("alice", {"time_zone": "Mars/Olympus"})
+        assert "Boat trip (2023-11-21 22:13) [1]" in (await talk.ask("When does the boat leave?")).row.text
+
+
 async def test_a_greeting_is_not_waited_for_long(tmp_path: Path) -> None:
     silent = OpenAiStandIn(Model(Reply("Hello")), plan=LlmFaultPlan(always=wrong(Wrong.SILENCE)))
     async with chatting(tmp_path, silent, settings=Settings(greeting_timeout=0.05)) as talk:

@@ -54,7 +54,7 @@ class Called:
         self.sources = Sources()
         self.doubts: Counter[str] = Counter()
         user = UserRow(uid="alice", time_zone=TOKYO.key)
-        asked = Asked(uid="alice", text="?", user=user, persona=None, earlier=(), now=NOW)
+        asked = Asked(uid="alice", text="?", user=user, persona=None, earlier=(), zone=TOKYO, now=NOW)
         search = StoreSearch(talk.store, talk)
         self.tools = ChatTools(asked, search, apps, app_tools, self.sources, self.doubts)
 
