@@ -7,7 +7,7 @@ runs out, and any process takes the job up. What fails is tried again later, `co
 handler gives it up. A job that ends its process every time is given up, too.
 Bounded: `conversation.parallel` jobs at once.
 Cost: while nothing is to be done, two reads every third of `conversation.claim_time`, for jobs of other processes.
-Cancellation: what was begun is begun anew when its claim has run out.
+Cancellation: what was begun is left to whoever comes next; this takes a write, so no longer than `store.busy_timeout`.
 """
 
 from typing import Protocol
@@ -153,14 +153,26 @@ class JobRunner:
 
     async def _attend(self, job: Job) -> None:
         """One job, from claim to end; nothing that goes wrong with it ends the process."""
+        ended = False
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._renew, job, nursery.cancel_scope)
                 await self._guarded(job)
+                ended = True
                 nursery.cancel_scope.cancel()
         finally:
+            if not ended:
+                await self._release(job)
             self._running.discard((job.uid, job.kind, job.key))
             self.wake()
+
+    async def _release(self, job: Job) -> None:
+        """The process is stopping: whoever comes next need not wait until the claim has run out."""
+        with trio.CancelScope(shield=True):
+            try:
+                await self._jobs.release(job)
+            except DatabaseUnavailable as error:
+                log.info("jobs.not_released", kind=job.kind, key=job.key, error=str(error))
 
     async def _renew(self, job: Job, working: trio.CancelScope) -> None:
         """Until the job is somebody else's: then it is left to them."""
@@ -187,7 +199,9 @@ class JobRunner:
         handler = self._handlers[job.kind]
         try:
             if deaths >= self._settings.tries:
-                raise _Deadly(f"the process ended {deaths} times while this was being done")
+                raise _Deadly(
+                    f"begun {deaths} times without an end: the process died, or the database was away"
+                )
             outcome = await handler.do(job)
         except (ClaimLost, DatabaseUnavailable):
             raise

@@ -5,8 +5,8 @@ r"""Work that is done once, whatever dies meanwhile: rows that are claimed for a
              +----retry------+
              +--claim ran out+
 
-Operations: `add`, `claim`, `renew`, then one of `done`, `retry`, `failed`; `revive` and `discard` what has failed;
-`next_due`, `find`, `counts` and `list_failed` to look. `finish` does what `done` does inside somebody else's
+Operations: `add`, `claim`, `renew`, then one of `done`, `retry`, `failed`, `release`; `revive` and `discard` what has
+failed; `next_due`, `find`, `counts` and `list_failed` to look. `finish` does what `done` does inside somebody else's
 transaction, so that the work's result and its end are one commit: then it takes effect once.
 Invariants: a job is known by its user, kind and key, and adding one that is there changes nothing. A claim is good
 until `due_at`, which is moved ahead by it: a job whose owner died is due again by itself. `attempts` grows with
@@ -86,6 +86,10 @@ class Jobs:
     async def renew(self, job: Job, seconds: float) -> bool:
         """Keep it for `seconds` from now; False when it is somebody else's by now, or nobody's."""
         return await self._database.write(_change, job, {"due_at": _after(self._now(), seconds)})
+
+    async def release(self, job: Job) -> bool:
+        """Let another have it at once, as it was; False when the claim was lost."""
+        return await self._database.write(_change, job, {"due_at": self._now(), "owner": None})
 
     async def done(self, job: Job) -> bool:
         """It is done and forgotten; False when the claim was lost."""

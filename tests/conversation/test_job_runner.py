@@ -191,3 +191,22 @@ async def test_what_another_process_does_is_waited_for(tmp_path: Path, autojump_
             ended = trio.current_time()
         assert trio.current_time() - ended <= 1.1
         assert it.handler.over == []
+
+
+async def test_a_process_that_stops_leaves_its_jobs_to_the_next_at_once(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    begun = trio.Event()
+
+    async def work(job: Job) -> None:
+        begun.set()
+        await trio.sleep_forever()
+
+    async with bench(tmp_path, work) as it:
+        await it.give("half")
+        await begun.wait()
+    began = trio.current_time()
+    async with bench(tmp_path, at_once) as it:
+        await it.runner.wait("ada", "index", "half", 100)
+        assert it.handler.over == ["half"]
+        assert trio.current_time() - began < 1

@@ -212,7 +212,7 @@ async def test_a_conversation_that_kills_every_process_has_failed_in_the_end(
     async with site(tmp_path, tries=3) as it:
         failed = await it.finished(row)
         assert failed.status == "failed"
-        assert failed.failure == "the process ended 3 times while this was being done"
+        assert failed.failure == "begun 3 times without an end: the process died, or the database was away"
 
 
 async def test_a_conversation_that_is_deleted_while_it_is_processed_stays_deleted(

@@ -44,6 +44,25 @@ async def test_a_job_is_claimed_as_it_was_added_and_gone_when_done(store: Store)
     assert not await store.jobs.done(job)
 
 
+async def test_a_job_that_is_let_go_is_anothers_at_once(store: Store) -> None:
+    await store.jobs.add("u1", "process", "c1")
+    mine = await one_claimed(store)
+    assert await store.jobs.release(mine)
+    theirs = await one_claimed(store, "two")
+    assert (theirs.attempts, theirs.failures) == (2, 0)
+    assert not await store.jobs.release(mine)
+    assert await store.jobs.done(theirs)
+
+
+async def test_what_waits_and_what_has_failed_is_counted(store: Store) -> None:
+    for key in ("c1", "c2", "c3"):
+        await store.jobs.add("u1", "process", key)
+    (job,) = await claim(store, limit=1)
+    await store.jobs.failed(job, "no such model")
+    assert await store.jobs.counts(KIND) == (2, 1)
+    assert await store.jobs.counts(["erase"]) == (0, 0)
+
+
 async def test_adding_one_that_is_there_changes_nothing(store: Store) -> None:
     assert await store.jobs.add("u1", "process", "c1", {"n": 1})
     assert not await store.jobs.add("u1", "process", "c1", {"n": 2})
