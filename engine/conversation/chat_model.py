@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from engine.conversation.chat_ports import AppTools, ChatSearch, Wanted
 from engine.conversation.chat_prompts import (
     Need,
@@ -131,7 +133,7 @@ class _Talk:
             calls = whole.tool_calls[: self._left]
             if tools is None or not calls:
                 break
-            messages.append(Message("assistant", whole.text, calls))
+            messages.append(Message("assistant", whole.text, tuple(map(_repeated, calls))))
             for call in calls:
                 self._left -= 1
                 await self._reply.think(_thought(call))
@@ -157,6 +159,15 @@ class _Talk:
                 if self._reply.is_full:
                     break
         return Completion("", "length")
+
+
+def _repeated(call: ToolCall) -> ToolCall:
+    """A call as the model is shown it again: some servers refuse to read arguments that are no JSON."""
+    try:
+        msgspec.json.decode(call.arguments, type=dict)
+    except msgspec.DecodeError:
+        return msgspec.structs.replace(call, arguments="{}")
+    return call
 
 
 def _thought(call: ToolCall) -> str:

@@ -10,7 +10,7 @@ from engine._config_models import Chat as Settings
 from engine.conversation.chat import BROKE_OFF, MODEL_FAILED, NO_MODEL, TOO_SLOW, AppNotEnabled
 from engine.conversation.chat_model import CUT
 from engine.conversation.chat_ports import NoApps, Persona
-from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, Wrong
+from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, SaidCall, Wrong
 from tests.conversation.chatting import Model, Talk, calls, chatting
 from tests.conversation.models import wrong
 
@@ -129,6 +129,17 @@ async def test_many_calls_in_one_turn_count_each(tmp_path: Path) -> None:
         assert [message["role"] for message in messages].count("tool") == 10
         assert len(messages[2]["tool_calls"]) == 10
         assert "tools" not in model.seen[-1].body
+
+
+async def test_arguments_that_are_no_json_are_not_repeated_to_the_server(tmp_path: Path) -> None:
+    bad = Reply(calls=(SaidCall("search_memories", "boat, please"),))
+    model = Model(bad, Reply("None."))
+    async with chatting(tmp_path, OpenAiStandIn(model)) as talk:
+        assert (await talk.ask("Boat?")).row.text == "None."
+        asked, told = model.seen[-1].body["messages"][-2:]
+        assert asked["tool_calls"][0]["function"]["arguments"] == "{}"
+        assert "one JSON object" in told["content"]
+        assert talk.meter.doubts["not_json"] == 1
 
 
 async def test_what_a_model_says_before_it_calls_its_tools_stays(tmp_path: Path) -> None:
