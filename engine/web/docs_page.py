@@ -17,7 +17,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:0 
 header{position:sticky;top:0;background:Canvas;padding:.5rem 0;border-bottom:1px solid var(--line)}
 h1{font-size:1.25rem;margin:.25rem 0}h2{margin:2rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .25rem}
 input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem .6rem}
-details{border:1px solid var(--line);border-radius:.3rem;margin:.3rem 0;padding:.3rem .6rem}
+details{border:1px solid var(--line);border-radius:.3rem;margin:.3rem 0;padding:.3rem .6rem;scroll-margin-top:6rem}
 details[open]{background:var(--soft)}summary{cursor:pointer}summary span{margin-left:.75rem}
 code,pre{font:.875rem/1.45 ui-monospace,monospace}pre{overflow:auto;background:var(--soft);padding:.6rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.2rem .6rem .2rem 0}
@@ -38,9 +38,13 @@ function show(){
   }
   count.textContent=words.length?`${shown} operations`:"";
 }
-function open(){const one=location.hash&&document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if(one){one.open=true;one.scrollIntoView();}}
-box.addEventListener("input",show);addEventListener("hashchange",open);open();
+function follow(){
+  const one=location.hash&&document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if(!one)return;
+  if(one.hidden){box.value="";show();}
+  one.open=true;one.scrollIntoView();
+}
+box.addEventListener("input",show);addEventListener("hashchange",follow);follow();
 """
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -62,6 +66,10 @@ def _parts(document: Mapping[str, Any]) -> Iterator[str]:
     yield '<p>For programs: <a href="/openapi.json">openapi.json</a>, <a href="/asyncapi.json">asyncapi.json</a>.</p>'
     for name, scheme in document["components"]["securitySchemes"].items():
         yield f"<p><code>{escape(name)}</code>: {_prose(scheme['description'])}</p>"
+    yield "<h2>Errors</h2><table>"
+    for status, response in document["components"]["responses"].items():
+        yield f'<tr id="error-{status}"><th>{status}<td>{escape(response["description"])}</tr>'
+    yield "</table>"
     for tag in document["tags"]:
         yield f'<section data-kind="operations"><h2>{escape(tag["name"])}</h2>'
         for path, operations in document["paths"].items():
@@ -92,11 +100,17 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
         optional = "" if operation["requestBody"]["required"] else " (may be left out)"
         for media, described in content.items():
             yield f"<h3>Body{optional}: {escape(media)}</h3>{_schema(described['schema'])}"
-    yield "<h3>Answers</h3><table>"
+    yield "<h3>Answers</h3><p>"
     for status, response in operation["responses"].items():
-        schemas = [_type(described["schema"]) for described in response.get("content", {}).values()]
-        yield f"<tr><th>{status}<td>{escape(response['description'])}<td>{', '.join(schemas)}</tr>"
-    yield "</table></details>"
+        if "$ref" not in response:
+            content = response.get("content", {}).items()
+            schemas = [
+                _type(said["schema"]) if "schema" in said else escape(media) for media, said in content
+            ]
+            yield f"{status} {escape(response['description'])} {', '.join(schemas)}"
+    errors = [status for status, response in operation["responses"].items() if "$ref" in response]
+    links = (f'<a href="#error-{status}">{status}</a>' for status in errors)
+    yield f"</p><p>Errors: {' '.join(links)}</p></details>"
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
@@ -122,7 +136,7 @@ _LIMITS = {
 
 
 def _limits(schema: Mapping[str, Any]) -> Iterator[str]:
-    if "enum" in schema:
+    if "enum" in schema and "type" in schema:
         yield " | ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     for key, word in _LIMITS.items():
         if key in schema:
@@ -135,6 +149,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f'<a href="#{name}">{name}</a>'
     if "anyOf" in schema:
         return " | ".join(_type(option) for option in schema["anyOf"])
+    if "enum" in schema and "type" not in schema:
+        return f"one of {', '.join(escape(str(value)) for value in schema['enum'])}"
     kind = schema.get("type", "any")
     if kind == "array":
         return f"array of {_type(schema.get('items') or {})}"

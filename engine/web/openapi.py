@@ -28,7 +28,7 @@ _PART = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>")
 ABOUT = """\
 Every error is answered as `{"detail": "…"}`, which names the parameter, its value and what is accepted. Times are \
 ISO 8601 in UTC. Lists have `limit` and `offset`, newest first unless said otherwise. Parameters nobody knows are \
-ignored. What is streamed over WebSockets is described in [/asyncapi.json](/asyncapi.json)."""
+ignored. What is streamed over WebSockets is described by `/asyncapi.json`."""
 
 SECURITY: Mapping[str, dict[str, str]] = {
     USER: {
@@ -105,6 +105,7 @@ def openapi_document(
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
+            "responses": {str(status): _error(status) for status in MEANINGS},
             "securitySchemes": dict(security),
             "headers": {
                 "RetryAfter": {
@@ -218,18 +219,18 @@ def _query_parameter(field: inspect.Field, kind: inspect.Type, schema: Mapping[s
 
 def _response(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str, Any]:
     if status != route.status:
-        response: dict[str, Any] = {
-            "description": MEANINGS[status],
-            "content": {"application/json": {"schema": schemas[_key(ErrorAnswer)]}},
-        }
-        if status in RETRIED:
-            response["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
-        return response
-    response = {"description": HTTPStatus(status).phrase}
+        return {"$ref": f"#/components/responses/{status}"}
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if route.media != "application/json":
-        # A chat's events are not those of the standard, which tools would read from it.
-        schema = {} if route.media == "text/event-stream" else {"type": "string"}
-        response["content"] = {route.media: {"schema": schema}}
+        response["content"] = {route.media: {}}
     elif route.answer is not None:
         response["content"] = {route.media: {"schema": schemas[_key(route.answer)]}}
+    return response
+
+
+def _error(status: int) -> dict[str, Any]:
+    schema = {"$ref": SCHEMAS.format(name=ErrorAnswer.__name__)}
+    response = {"description": MEANINGS[status], "content": {"application/json": {"schema": schema}}}
+    if status in RETRIED:
+        response["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
     return response

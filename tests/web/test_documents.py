@@ -76,7 +76,7 @@ def test_what_the_document_says_cannot_become_markup() -> None:
         "info": {"title": "<t>", "version": "<v>", "description": "<d>"},
         "tags": [{"name": "<i>"}],
         "paths": {"/<x>": {"get": operation}},
-        "components": {"schemas": {}, "securitySchemes": {}},
+        "components": {"schemas": {}, "responses": {}, "securitySchemes": {}},
     }
     html = docs_page(document)
     for tag in ("<b>", "<script>x", "<i>", "<p>&lt;p", "<u>", "<s>", "<t>", "<v>", "<d>", "<x>"):

@@ -116,11 +116,12 @@ def test_every_error_has_the_one_shape_and_says_when_to_try_again() -> None:
     for operations in made["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
-                if int(status) < 400:
-                    continue
-                schema = response["content"]["application/json"]["schema"]
-                assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
-                assert ("headers" in response) == (status in ("429", "503"))
+                if int(status) >= 400:
+                    assert response == {"$ref": f"#/components/responses/{status}"}
+    for status, response in made["components"]["responses"].items():
+        schema = response["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
+        assert ("headers" in response) == (status in ("429", "503"))
     assert made["components"]["schemas"]["ErrorAnswer"]["required"] == ["detail"]
 
 
