@@ -152,6 +152,8 @@ def parameters(**changes: Any) -> ListenParameters:
 class Server:
     """Everything behind the web, running."""
 
+    models: Models
+
     def __init__(
         self,
         service: ListenService,
@@ -245,6 +247,7 @@ async def server(
             if translating is not None:
                 nursery.start_soon(translating.run)
             running = Server(service, lifecycle, store, writer, nursery)
+            running.models = models
             yield running
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()
