@@ -5,6 +5,7 @@ As `engine.store.indexed`; those of a conversation are ordered by `ordinal`, all
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Dialect, and_, bindparam, select
@@ -15,6 +16,7 @@ from engine.store.keyed import Key, by_uid
 from engine.store.owned import put_rows
 from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import action_items
+from engine.store.texts import index_ended
 from engine.store.user_records import ActionItemRow
 
 __all__ = ["ActionItems", "ItemFilter", "action_items_of", "replace_action_items"]
@@ -51,9 +53,28 @@ class ActionItems(Indexed[ActionItemRow]):
         """Those of each conversation (uid, id), in order, read in one query; none where there are none."""
         return await self._database.read(action_items_of, keys)
 
-    async def delete_of_conversation(self, uid: str, conversation_id: str) -> Sequence[str]:
-        """Remove those of one conversation; their ids."""
-        return await self._database.write(_delete_of, uid, conversation_id)
+    def _put(self, connection: Connection, rows: Sequence[ActionItemRow], now: int) -> None:
+        super()._put(connection, rows, now)
+        self._find_anew(connection, rows)
+
+    def _change(
+        self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
+    ) -> ActionItemRow | None:
+        row = super()._change(connection, uid, id, values, now)
+        self._find_anew(connection, () if row is None else (row,))
+        return row
+
+    def _delete(self, connection: Connection, uid: str, id: str) -> bool:
+        rows = self._select(connection, uid, id)
+        gone = super()._delete(connection, uid, id)
+        self._find_anew(connection, rows)
+        return gone
+
+    def _find_anew(self, connection: Connection, rows: Sequence[ActionItemRow]) -> None:
+        """The words of an action item are among those by which its conversation is found."""
+        for uid, id in {(row.uid, row.conversation_id) for row in rows}:
+            if id is not None:
+                index_ended(connection, uid, id)
 
 
 def action_items_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[ActionItemRow]]:
@@ -90,13 +111,6 @@ def replace_action_items(
     forget_rows(connection, uid, "action_item", gone)
     put_rows(connection, action_items, rows)
     return gone
-
-
-def _delete_of(connection: Connection, uid: str, conversation_id: str) -> list[str]:
-    there = and_(action_items.c.uid == uid, action_items.c.conversation_id == conversation_id)
-    ids = [id for (id,) in connection.execute(select(action_items.c.id).where(there))]
-    forget_rows(connection, uid, "action_item", ids)
-    return ids
 
 
 def _conditions(filter: ItemFilter) -> list[ColumnElement[bool]]:

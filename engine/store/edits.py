@@ -19,9 +19,8 @@ from engine.store.action_items import action_items_of
 from engine.store.database import Database, WallClock, upsert
 from engine.store.indexed import forget_rows, index_rows
 from engine.store.owned import change_row
-from engine.store.records import IN_PROGRESS
 from engine.store.tables import action_items, conversations, segments, shared_conversations
-from engine.store.texts import index_conversation
+from engine.store.texts import index_ended
 from engine.store.user_records import ActionItemRow
 from engine.wire.messages import Segment
 
@@ -98,8 +97,8 @@ class Edits:
         """Change the description of the first action item that has the description `old`."""
         return await self._database.write(_describe_item, uid, id, old, new, self._now())
 
-    async def delete_items(self, uid: str, id: str, description: str) -> int:
-        """Delete its action items of this description; how many there were."""
+    async def delete_items(self, uid: str, id: str, description: str | None) -> int:
+        """Delete its action items of this description, or all of them; how many there were."""
         return await self._database.write(_delete_items, uid, id, description)
 
     async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> list[str]:
@@ -124,7 +123,7 @@ def _structured(
 
 def _set_title(connection: Connection, uid: str, id: str, title: str) -> bool:
     found = _structured(connection, uid, id, lambda structured: structured | {"title": title})
-    _found_by(connection, uid, id)
+    index_ended(connection, uid, id)
     return found
 
 
@@ -189,15 +188,16 @@ def _describe_item(connection: Connection, uid: str, id: str, old: str, new: str
         return False
     changed = _change_item(connection, item, {"description": new, "updated_at": now})
     index_rows(connection, "action_item", [changed], now)
-    _found_by(connection, uid, id)
+    index_ended(connection, uid, id)
     return True
 
 
-def _delete_items(connection: Connection, uid: str, id: str, description: str) -> int:
-    gone = [item.id for item in _items(connection, uid, id) if item.description == description]
+def _delete_items(connection: Connection, uid: str, id: str, description: str | None) -> int:
+    items = _items(connection, uid, id)
+    gone = [item.id for item in items if description is None or item.description == description]
     if gone:
         forget_rows(connection, uid, "action_item", gone)
-        _found_by(connection, uid, id)
+        index_ended(connection, uid, id)
     return len(gone)
 
 
@@ -217,12 +217,5 @@ def _edit_segments(connection: Connection, uid: str, id: str, edit: SegmentEdit)
         values |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
     connection.execute(update(segments).where(of_it, segments.c.id.in_(edit.ids)).values(values))
     if edit.text is not None:
-        _found_by(connection, uid, id)
+        index_ended(connection, uid, id)
     return []
-
-
-def _found_by(connection: Connection, uid: str, id: str) -> None:
-    """What is going on is found once it was processed."""
-    status = connection.execute(select(conversations.c.status).where(_is(uid, id))).scalar()
-    if status not in (None, IN_PROGRESS):
-        index_conversation(connection, uid, id)

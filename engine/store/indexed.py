@@ -58,26 +58,37 @@ class Indexed(Owned[Row]):
 
     async def put(self, *rows: Row) -> None:
         """As `Owned.put`."""
-        await self._database.write(_put, self._table, self._what, rows, self._now())
+        await self._database.write(self._put, rows, self._now())
         if self._tell is not None:
             self._tell()
 
     async def change(self, uid: str, id: str, values: Mapping[str, Any]) -> Row | None:
         """As `Owned.change`."""
-        row = await self._database.write(self._changed, uid, id, dict(values), self._now())
+        row = await self._database.write(self._change, uid, id, dict(values), self._now())
         if self._tell is not None:
             self._tell()
         return row
 
     async def delete(self, uid: str, id: str) -> bool:
         """As `Owned.delete`."""
-        return await self._database.write(forget_rows, uid, self._what, [id]) > 0
+        return await self._database.write(self._delete, uid, id)
 
     async def delete_all(self, uid: str) -> int:
         """As `Owned.delete_all`."""
         return await self._database.write(_forget_all, uid, self._what)
 
-    def _changed(
+    def _put(self, connection: Connection, rows: Sequence[Row], now: int) -> None:
+        put_rows(connection, self._table, rows)
+        index_rows(connection, self._what, rows, now)
+
+    def _delete(self, connection: Connection, uid: str, id: str) -> bool:
+        return forget_rows(connection, uid, self._what, [id]) > 0
+
+    def _select(self, connection: Connection, uid: str, id: str) -> Sequence[Row]:
+        found = connection.execute(select(self._table).where(self._is(uid, id))).mappings()
+        return [self._kind(**row) for row in found]
+
+    def _change(
         self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
     ) -> Row | None:
         row = change_row(connection, self._table, self._kind, self._is(uid, id), values)
@@ -124,11 +135,6 @@ def _forget_all(connection: Connection, uid: str, what: VectorKind) -> int:
     ids = [id for (id,) in connection.execute(select(table.c.id).where(table.c.uid == uid))]
     delete_vectors(connection, uid, what, ids)
     return delete_rows(connection, table, table.c.uid == uid)
-
-
-def _put(connection: Connection, table: Table, what: VectorKind, rows: Sequence[Any], now: int) -> None:
-    put_rows(connection, table, rows)
-    index_rows(connection, what, rows, now)
 
 
 def _text(connection: Connection, uid: str, what: VectorKind, id: str) -> IndexText | None:

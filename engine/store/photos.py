@@ -7,7 +7,7 @@ many photos as sessions were allowed to add.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import Connection, Dialect, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, select, update
 
 from engine.store import jobs
 from engine.store.database import Database
@@ -16,6 +16,7 @@ from engine.store.keyed import Key, by_uid
 from engine.store.owned import Owned, put_rows
 from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import conversations, photos
+from engine.store.texts import index_ended
 from engine.store.user_records import PhotoRow
 
 __all__ = ["DESCRIBE", "Photos", "photos_of"]
@@ -52,10 +53,6 @@ class Photos(Owned[PhotoRow]):
         """Keep what is to be seen on the picture that `job` is about and end the job; False when the claim was lost."""
         return await self._database.write(_described, job, description, discarded)
 
-    async def count_of(self, uid: str, conversation_id: str) -> int:
-        """How many photos a conversation has."""
-        return await self._database.read(_count_of, uid, conversation_id)
-
 
 def photos_of(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[PhotoRow]]:
     """As `Photos.of_conversations`."""
@@ -72,11 +69,6 @@ def _query(dialect: Dialect) -> PreparedQuery:
     of = photos.c
     of_these = and_(of.uid == bindparam("uid"), is_listed(of.conversation_id, dialect.name))
     return PreparedQuery(select(photos).where(of_these).order_by(of.created_at, of.id), dialect)
-
-
-def _count_of(connection: Connection, uid: str, conversation_id: str) -> int:
-    there = photos.c.uid == uid, photos.c.conversation_id == conversation_id
-    return int(connection.execute(select(func.count()).select_from(photos).where(*there)).scalar_one())
 
 
 def _add(connection: Connection, row: PhotoRow, describe: bool) -> bool:
@@ -97,5 +89,9 @@ def _described(connection: Connection, job: Job, description: str, discarded: bo
         return False
     there = photos.c.uid == job.uid, photos.c.id == job.key
     said = {"description": description, "discarded": discarded}
-    connection.execute(update(photos).where(*there).values(said))
+    changed = connection.execute(
+        update(photos).where(*there).values(said).returning(photos.c.conversation_id)
+    )
+    for (conversation_id,) in changed.all():
+        index_ended(connection, job.uid, conversation_id)
     return True

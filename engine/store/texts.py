@@ -38,9 +38,10 @@ from sqlalchemy.types import Text
 
 from engine.store.database import Database, upsert
 from engine.store.prepared import PreparedQuery, is_listed, listed
+from engine.store.records import IN_PROGRESS
 from engine.store.tables import action_items, conversations, photos, segments, texts
 
-__all__ = ["TextFilter", "TextHit", "Texts", "drop_texts", "index_conversation", "words_of"]
+__all__ = ["TextFilter", "TextHit", "Texts", "drop_texts", "index_conversation", "index_ended", "words_of"]
 
 TEXT_LIMIT = 500_000
 """Bytes: what PostgreSQL makes of it must stay below 1 MiB, marks of places included."""
@@ -138,6 +139,14 @@ def index_conversation(connection: Connection, uid: str, id: str) -> None:
     for query in (to_do, seen, said.order_by(segments.c.start, segments.c.ordinal)):
         lines += connection.execute(query).scalars()
     _put(connection, uid, id, "\n".join(filter(None, lines)))
+
+
+def index_ended(connection: Connection, uid: str, id: str) -> None:
+    """Have a conversation found by what it says now; one that is going on is found once it was processed."""
+    of = conversations.c
+    query = select(of.status).where(of.uid == uid, of.id == id, of.deleted_at.is_(None))
+    if connection.execute(query).scalar() not in (None, IN_PROGRESS):
+        index_conversation(connection, uid, id)
 
 
 def drop_texts(connection: Connection, uid: str, ids: Collection[str]) -> None:

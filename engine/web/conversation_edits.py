@@ -72,9 +72,9 @@ class ItemDescription(msgspec.Struct, frozen=True):
 
 
 class ItemRemoval(msgspec.Struct, frozen=True):
-    """The action item to delete."""
+    """The action item to delete; all of them when none is described."""
 
-    description: Annotated[str, Meta(max_length=10_000)]
+    description: Annotated[str, Meta(max_length=10_000)] | None = None
     completed: bool = False
 
 
@@ -182,7 +182,9 @@ def _events_and_items(api: Api, wholes: Wholes, edits: Edits) -> None:
             raise missing("Action item")
         return DONE
 
-    @api.delete("/action-items", "Delete an action item", body=ItemRemoval, answer=Done, errors=(402,))
+    @api.delete(
+        "/action-items", "Delete one action item or all of them", body=ItemRemoval, answer=Done, errors=(402,)
+    )
     async def remove(uid: str, conversation_id: str, body: ItemRemoval) -> Done:
         await unlocked(wholes, uid, conversation_id)
         await edits.delete_items(uid, conversation_id, body.description)

@@ -46,8 +46,6 @@ class ActionItems(Protocol):
 
     async def delete(self, uid: str, id: str) -> bool: ...
 
-    async def delete_of_conversation(self, uid: str, conversation_id: str) -> Sequence[str]: ...
-
 
 class People(Protocol):
     """Whom users know."""

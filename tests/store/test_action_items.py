@@ -8,7 +8,7 @@ from engine.store import Store
 from engine.store.action_items import ItemFilter, replace_action_items
 from engine.store.user_records import ActionItemRow
 
-from .making import NOW, action_item
+from .making import NOW, action_item, conversation
 
 
 def of(conversation_id: str, id: str, ordinal: int, uid: str = "u1") -> ActionItemRow:
@@ -35,11 +35,19 @@ async def test_processing_again_replaces_those_of_the_conversation_alone(store: 
     assert await store.action_items.count("u2") == 1
 
 
-async def test_those_of_a_conversation_are_removed_with_their_ids_told(store: Store) -> None:
-    await store.action_items.put(of("c1", "a", 0), of("c1", "b", 1), of("c2", "c", 0))
-    assert set(await store.action_items.delete_of_conversation("u1", "c1")) == {"a", "b"}
-    assert await store.action_items.delete_of_conversation("u2", "c2") == []
-    assert await store.action_items.count("u1") == 1
+async def test_a_conversation_is_found_by_the_words_of_its_action_items_as_they_are(store: Store) -> None:
+    await store.conversations.create(conversation("c1", status="completed"))
+
+    async def found(*words: str) -> bool:
+        return [hit.id for hit in await store.texts.search("u1", words)] == ["c1"]
+
+    await store.action_items.put(action_item(description="Varnish boat", conversation_id="c1"))
+    assert await found("varnish")
+    await store.action_items.change("u1", "a1", {"description": "Repaint hull"})
+    assert not await found("varnish")
+    assert await found("repaint")
+    await store.action_items.delete("u1", "a1")
+    assert not await found("repaint")
 
 
 async def test_action_items_are_found_by_what_is_asked_for(store: Store) -> None:

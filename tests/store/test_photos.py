@@ -21,7 +21,6 @@ async def test_photos_of_several_conversations_come_oldest_first(store: Store) -
     found = await store.photos.of_conversations([("u1", "c1"), ("u1", "c2")])
     assert found == {("u1", "c1"): [first, second], ("u1", "c2"): [other]}
     assert await store.photos.of_conversation("u2", "c2") == []
-    assert await store.photos.count_of("u1", "c1") == 2
 
 
 async def test_a_description_is_added_to_what_is_kept(store: Store) -> None:

@@ -89,6 +89,8 @@ async def test_an_action_item_is_said_in_other_words_and_deleted(tmp_path: Path)
         gone = {"description": "Buy varnish", "completed": False}
         assert (await served.request("DELETE", f"{PATH}/action-items", json=gone)).status_code == 200
         assert [item["description"] for item in await items(served)] == ["Write to Bob"]
+        assert (await served.request("DELETE", f"{PATH}/action-items")).status_code == 200
+        assert await items(served) == []
 
 
 async def test_what_was_said_is_corrected(tmp_path: Path) -> None:
