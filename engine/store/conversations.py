@@ -133,10 +133,7 @@ class Conversations:
         return await self._latest(uid, COMPLETED)
 
     async def _latest(self, uid: str, status: str) -> ConversationRow | None:
-        query = select(conversations).where(
-            conversations.c.uid == uid, conversations.c.status == status, NOT_DELETED
-        )
-        return await self._database.read(_first, _newest_first(query).limit(1))
+        return await self._database.read(_latest, uid, status)
 
     async def all_unfinished(self) -> Rows:
         """Every user's conversations that are in progress, oldest first."""
@@ -224,6 +221,14 @@ def _filter(uid: str, **chosen: Unpack[Chosen]) -> ColumnElement[bool]:
 
 def _newest_first(query: Select[Any]) -> Select[Any]:
     return query.order_by(conversations.c.created_at.desc(), conversations.c.id.desc())
+
+
+def _latest(connection: Connection, uid: str, status: str) -> ConversationRow | None:
+    """Every client that connects asks: the query is made here, not on the loop."""
+    query = select(conversations).where(
+        conversations.c.uid == uid, conversations.c.status == status, NOT_DELETED
+    )
+    return _first(connection, _newest_first(query).limit(1))
 
 
 def _unfinished() -> Select[Any]:
