@@ -81,23 +81,20 @@ def statuses(route: Route) -> Sequence[int]:
     return [route.status, *sorted(may)]
 
 
-def openapi_document(
-    routes: Iterable[Route], version: str, security: Mapping[str, dict[str, str]] = SECURITY
-) -> dict[str, Any]:
-    """The document. `security`: the schemes that routes name, besides those of users."""
+def openapi_document(routes: Iterable[Route], version: str) -> dict[str, Any]:
+    """The document."""
     routes = sorted(routes, key=lambda route: (route.path, route.method))
-    types = [
-        ErrorAnswer,
-        *(kind for route in routes for kind in (route.query, route.body, route.answer) if kind is not None),
-    ]
+    carried = [kind for route in routes for kind in (route.body, route.answer) if kind is not None]
+    asked = [route.query for route in routes if route.query is not None]
+    types = [ErrorAnswer, *carried, *asked]
     found, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
     schemas = dict(zip(map(_key, types), found, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = paths.setdefault(_PART.sub(r"{\g<name>}", route.path), {})
         path[route.method.lower()] = _operation(route, schemas, components)
-    for kind in {route.query for route in routes} - {None}:
-        components.pop(_name(schemas[_key(kind)]), None)
+    for kind in set(asked) - {kind for kind in carried if isinstance(kind, type)}:
+        components.pop(_name(schemas[_key(kind)]), None)  # said parameter by parameter
     document = {
         "openapi": OPENAPI,
         "info": {"title": "listen-engine", "version": version, "description": ABOUT},
@@ -106,17 +103,18 @@ def openapi_document(
         "components": {
             "schemas": dict(sorted(components.items())),
             "responses": {str(status): _error(status) for status in MEANINGS},
-            "securitySchemes": dict(security),
-            "headers": {
-                "RetryAfter": {
-                    "description": "Seconds after which to try again.",
-                    "schema": {"type": "integer", "minimum": 1},
-                }
-            },
+            "securitySchemes": dict(SECURITY),
+            "headers": {"RetryAfter": _RETRY_AFTER},
         },
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))  # defaults may be tuples
     return plain
+
+
+_RETRY_AFTER = {
+    "description": "Seconds after which to try again.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 
 def _key(kind: Any) -> str:

@@ -49,6 +49,30 @@ def lists(described: Document, operation: Document) -> bool:
     )
 
 
+async def test_what_the_document_refers_to_is_in_it(tmp_path: Path) -> None:
+    described = await document(tmp_path)
+    for reference in references(described):
+        found: Any = described
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in found, reference
+            found = found[step]
+    schemes = described["components"]["securitySchemes"]
+    for _, _, operation in operations(described):
+        for way in operation["security"]:
+            assert way.keys() <= schemes.keys()
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
 async def test_every_list_of_a_users_things_comes_in_pages(tmp_path: Path) -> None:
     described = await document(tmp_path)
     found = set()
