@@ -69,7 +69,7 @@ class Pictures:
     async def _keep_one(self, temp_id: str, image: bytes) -> None:
         photo_id = await self._keep(image)
         if photo_id is None:
-            self._lost("it cannot be kept right now")
+            self._lost("its conversation has as many as it may have, or nothing can be kept right now")
         else:
             self._kept += 1
             self._notify(PhotoProcessing(temp_id, photo_id))
@@ -82,4 +82,4 @@ class Pictures:
 
     def _lost(self, why: str) -> None:
         self._not_kept += 1
-        self._notify(ServiceStatus("notice", f"a picture was not kept ({why}): send it again"))
+        self._notify(ServiceStatus("notice", f"a picture was not kept ({why}): send it again later"))

@@ -1,13 +1,13 @@
 """The pictures of conversations.
 
-As `engine.store.owned`, oldest first within a conversation. Bounded: a conversation is read as a whole, and has as
-many photos as sessions were allowed to add.
+As `engine.store.owned`, oldest first within a conversation. Bounded: a conversation has at most `MOST_PHOTOS`, which
+are read as a whole.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import Connection, Dialect, and_, bindparam, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, func, select, update
 
 from engine.store import jobs
 from engine.store.database import Database
@@ -19,11 +19,13 @@ from engine.store.tables import conversations, photos
 from engine.store.texts import index_ended
 from engine.store.user_records import PhotoRow
 
-__all__ = ["DESCRIBE", "Photos", "photos_of"]
+__all__ = ["DESCRIBE", "MOST_PHOTOS", "Photos", "photos_of"]
 
 DESCRIBE = "describe_photo"
 """The kind of the jobs that have a model say what is to be seen; their key is the photo's id."""
 
+MOST_PHOTOS = 100
+"""In one conversation."""
 PHOTO_SOURCE = "openglass"
 """Where conversations with photos are said to come from, whatever their first session said."""
 
@@ -45,7 +47,7 @@ class Photos(Owned[PhotoRow]):
     async def add(self, row: PhotoRow, *, describe: bool) -> bool:
         """Keep a picture, whose conversation comes from openglass from now on; with `describe` leave a job for it.
 
-        False, with nothing kept, when the conversation is not there (any more).
+        False, with nothing kept, when the conversation is not there (any more) or has `MOST_PHOTOS`.
         """
         return await self._database.write(_add, row, describe)
 
@@ -72,6 +74,9 @@ def _query(dialect: Dialect) -> PreparedQuery:
 
 
 def _add(connection: Connection, row: PhotoRow, describe: bool) -> bool:
+    of_it = photos.c.uid == row.uid, photos.c.conversation_id == row.conversation_id
+    if connection.execute(select(func.count()).select_from(photos).where(*of_it)).scalar_one() >= MOST_PHOTOS:
+        return False
     of = conversations.c
     there = of.uid == row.uid, of.id == row.conversation_id, of.deleted_at.is_(None)
     if not connection.execute(update(conversations).where(*there).values(source=PHOTO_SOURCE)).rowcount:

@@ -121,7 +121,7 @@ async def test_a_picture_for_which_there_is_no_room_is_told_to_be_sent_again(
         assert pictures.statistics() == PicturesStatistics(begun=0, waiting=WAITING, kept=0, dropped=1)
         (lost,) = told
         assert isinstance(lost, ServiceStatus)
-        assert "send it again" in str(lost.status_text)
+        assert "send it again later" in str(lost.status_text)
         go_on.set()
         await pictures.finish()
     assert pictures.statistics() == PicturesStatistics(kept=WAITING + 1, dropped=1)

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from engine.store import Store
+from engine.store import photos as module
 from engine.store.photos import DESCRIBE
 from engine.store.user_records import PhotoRow
 
@@ -47,3 +50,12 @@ async def test_a_description_and_the_end_of_its_job_are_one(store: Store) -> Non
     assert await store.photos.get("u1", "a") == photo("a", description="A cat.", discarded=True)
     assert not await store.photos.described(job, "A dog.", False)
     assert await store.photos.get("u1", "a") == photo("a", description="A cat.", discarded=True)
+
+
+async def test_a_conversation_has_only_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PHOTOS", 2)
+    for id in ("c1", "c2"):
+        await store.conversations.create(conversation(id))
+    kept = [await store.photos.add(photo(f"a{n}"), describe=False) for n in range(3)]
+    assert kept == [True, True, False]
+    assert await store.photos.add(photo("b", conversation="c2"), describe=False)
