@@ -130,8 +130,11 @@ async def run_sessions(server: Running, exits: Exits, numbers: range) -> None:
             for number in range(first, first + TOGETHER):
                 nursery.start_soon(come_and_go, server, number)
     await server.all_ended(len(server.log.all("session.began")))
-    await exits.without("Lifecycle._watch")
-    await exits.without("Lifecycle._complete")
+    await exits.without("Ongoing._watch")
+    await exits.without("Ongoing._hand_on")
+    with trio.fail_after(PATIENCE):
+        await server.log.until("conversation.completed", count=len(server.log.all("conversation.ended")))
+    await exits.without("JobRunner._attend")
     await exits.without("WebSocket")
 
 
