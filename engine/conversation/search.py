@@ -17,11 +17,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
+import trio
 
 from engine.conversation.embedding import Embedder
 from engine.conversation.llm import LlmError
 from engine.conversation.vector_search import Vectors, search_by_meaning
 from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable
 from engine.store.records import ConversationRow
 from engine.store.texts import TextFilter, TextHit, words_of
 from engine.store.user_records import ActionItemRow, MemoryRow
@@ -58,9 +60,7 @@ class Texts(Protocol):
         self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
     ) -> list[TextHit]: ...
 
-    async def search_beside(
-        self, uid: str, words: Sequence[str], others: Collection[str], filter: TextFilter = ...
-    ) -> tuple[list[TextHit], set[str]]: ...
+    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ...) -> set[str]: ...
 
 
 class Conversations(Protocol):
@@ -125,16 +125,40 @@ class Search:
         """Ids of all conversations that fit `text`, best first, with their scores."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
         words = words_of(text)
-        meant = await self._by_meaning(uid, text, "conversation", NEAREST, filter)
-        near = _near(meant or ())
-        said, visible = await self._store.texts.search_beside(uid, words, near, scope)
+        said, meant = await self._both(uid, text, words, filter, scope)
         if meant is None and not said:
             said = await self._store.texts.search(uid, words, scope, every=False)
         by_words = [hit.id for hit in said]
         if filter.labels:
             by_words = await self._with_labels(uid, by_words, filter)
-        known = visible.union(by_words)
+        known = await self._store.texts.visible(uid, _near(meant or ()), scope)
+        known = known.union(by_words)
         return _fused(by_words, [hit.id for hit in meant or () if hit.id in known])
+
+    async def _both(
+        self, uid: str, text: str, words: Sequence[str], filter: VectorFilter, scope: TextFilter
+    ) -> tuple[list[TextHit], list[VectorHit] | None]:
+        """By words, and at the same time by meaning: the model works in a thread of its own."""
+        said: list[TextHit] = []
+        meant: list[VectorHit] | None = None
+        failed: DatabaseUnavailable | None = None  # raised alone, not in a group: the web knows it so
+
+        async def look_for_words() -> None:
+            nonlocal said, failed
+            try:
+                said = await self._store.texts.search(uid, words, scope)
+            except DatabaseUnavailable as error:
+                failed = error
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_for_words)
+            try:
+                meant = await self._by_meaning(uid, text, "conversation", NEAREST, filter)
+            except DatabaseUnavailable as error:
+                failed = error
+        if failed is not None:
+            raise failed
+        return said, meant
 
     async def search_memories(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10

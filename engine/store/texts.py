@@ -104,11 +104,9 @@ class Texts:
             return []
         return await self._database.read(_search, uid, tuple(words), filter, every, limit)
 
-    async def search_beside(
-        self, uid: str, words: Sequence[str], others: Collection[str], filter: TextFilter = ANY
-    ) -> tuple[list[TextHit], set[str]]:
-        """As `search`, and which of `others` it might have found, whatever is said in them."""
-        return await self._database.read(_search_beside, uid, tuple(words), tuple(others), filter)
+    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ANY) -> set[str]:
+        """Those of `ids` that `search` might find, whatever is said in them."""
+        return await self._database.read(_visible, uid, tuple(ids), filter) if ids else set()
 
     async def index(self, uid: str, id: str) -> None:
         """As `index_conversation`, in a transaction of its own."""
@@ -209,15 +207,10 @@ def _among(dialect: Dialect) -> PreparedQuery:
     return PreparedQuery(select(of.id).where(visible), dialect)
 
 
-def _search_beside(
-    connection: Connection, uid: str, words: Sequence[str], others: Sequence[str], filter: TextFilter
-) -> tuple[list[TextHit], set[str]]:
-    visible: set[str] = set()
-    if others:
-        ids = listed(others, connection.dialect.name)
-        values = msgspec.structs.asdict(filter) | {"uid": uid, "ids": ids}
-        visible = {id for (id,) in _among(connection.dialect).rows(connection, values)}
-    return _search(connection, uid, words, filter, True, RANKED) if words else [], visible
+def _visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
+    values = {"uid": uid, "ids": listed(ids, connection.dialect.name)}
+    rows = _among(connection.dialect).rows(connection, msgspec.structs.asdict(filter) | values)
+    return {id for (id,) in rows}
 
 
 def _search(

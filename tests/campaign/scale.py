@@ -52,6 +52,11 @@ class Costs(msgspec.Struct, frozen=True):
     ratio: float
 
 
+def conversation_id(number: int) -> str:
+    """Of conversation `number`."""
+    return f"{number:08d}-0000-4000-8000-000000000000"
+
+
 async def fill(store: Store, first: int, count: int, dimensions: int, model: str) -> None:
     """Conversations number `first` and up, each a minute after the other, with segments, words and vectors."""
     rng = np.random.default_rng(first)
@@ -81,7 +86,7 @@ def _row(number: int) -> ConversationRow:
     at = NOW + number * 60 * SECOND
     return ConversationRow(
         uid=UID,
-        id=f"{number:08d}-0000-4000-8000-000000000000",
+        id=conversation_id(number),
         status=COMPLETED,
         created_at=at,
         started_at=at,

@@ -1,0 +1,207 @@
+"""Ten thousand conversations of one user: what reading and searching them costs, and does to live audio; to `scale.md`.
+
+SCALE_CONVERSATIONS and SCALE_CLIENTS make it smaller, for a look whether it works.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+import trio
+
+from engine.conversation.embedding_minilm import DIMENSIONS, MODEL, MiniLm
+from engine.off_loop import worker_threads
+from engine.store import Store
+from tests.campaign.crowd import Crowd
+from tests.campaign.scale import PAGE, QUESTION, SEGMENTS, UID, Costs, Reader, compare, conversation_id, fill
+from tests.campaign.test_neighbours import (
+    BUSY,
+    OTHERS,
+    SCRIPT,
+    UNCHANGED,
+    Pair,
+    Window,
+    beside,
+    measured,
+    output,
+    percentiles,
+)
+from tests.e2e.process import Process, started
+from tests.e2e.running import PATIENCE
+
+pytestmark = pytest.mark.campaign
+
+TABLE = Path(__file__).with_name("scale.md")
+MANY = int(os.environ.get("SCALE_CONVERSATIONS", "10000"))
+FEW = MANY // 10
+CLIENTS = int(os.environ.get("SCALE_CLIENTS", "200"))
+ROUNDS = {"page": 40, "one": 200, "search": 40}
+READ, SEARCH, GROWTH = 3.0, 1.5, 1.25
+"""Most times bare SQL, most times embedding and scan, and most times what it was with a tenth of the conversations."""
+RUNS = 6
+PAUSE = 0.2
+"""Seconds between two requests of the user who reads while others speak."""
+QUERIES = {"a question": QUESTION, "words in most of them": "harbour sails", "a word in none": "submarine"}
+
+Figures = dict[str, Costs]
+
+
+async def figures(reader: Reader, count: int) -> Figures:
+    """Of a page, one conversation and searches."""
+    reader.know(count, DIMENSIONS)
+    id = conversation_id(count // 2)
+    found = {
+        f"a page of {PAGE}": await compare(reader.page, reader.bare_page, ROUNDS["page"]),
+        "one conversation": await compare(
+            partial(reader.one, id), partial(reader.bare_one, id), ROUNDS["one"]
+        ),
+    }
+    for name, query in QUERIES.items():
+        ours, bare = partial(reader.search, query), partial(reader.bare_search, query)
+        found[f"search: {name}"] = await compare(ours, bare, ROUNDS["search"])
+    return found
+
+
+async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(tmp_path: Path) -> None:
+    embedder = await MiniLm.open(worker_threads(1))
+    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    reader = Reader(store, embedder)
+    await fill(store, 0, FEW, DIMENSIONS, MODEL)
+    few = await figures(reader, FEW)
+    await fill(store, FEW, MANY - FEW, DIMENSIONS, MODEL)
+    many = await figures(reader, MANY)
+    reader.close()
+    await store.close()
+    write("Cost", costs(few, many))
+    for name, cost in many.items():
+        assert cost.ratio <= (SEARCH if name.startswith("search") else READ), (name, cost)
+        if not name.startswith("search"):
+            assert cost.ours <= GROWTH * few[name].ours, (name, cost, few[name])
+
+
+async def test_live_audio_is_as_prompt_while_a_user_reads_and_searches(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    await fill(store, 0, MANY, DIMENSIONS, MODEL)
+    await store.close()
+    settings = {"LISTEN_EMBEDDING_PROVIDER": "local", "LISTEN_WEB_REQUESTS_PER_MINUTE": 100_000}
+    async with started(tmp_path, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
+        os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
+        windows, crowd, answered = await beside_a_crowd(server)
+        assert server.log.troubles() == []
+        assert await server.terminate() == 0
+    pairs = [Pair(percentiles(alone.late(crowd)), percentiles(read.late(crowd))) for alone, read in windows]
+    write("Live audio", live(pairs, answered))
+    others = statistics.median(alone.busy - alone.cpu for alone, _ in windows) - crowd.cpu / crowd.seconds
+    assert others < OTHERS, f"other programs use {others:.1f} cores: the figures would be theirs"
+    assert crowd.cpu / crowd.seconds < BUSY, "the crowd is too busy for its figures to be the server's"
+    assert answered > 0
+    assert statistics.median(pair.ratio for pair in pairs) <= UNCHANGED
+
+
+async def beside_a_crowd(server: Process) -> tuple[list[tuple[Window, Window]], Crowd, int]:
+    """Windows without and with somebody who reads, in turn; what the crowd saw, and how many requests were answered."""
+    windows: list[tuple[Window, Window]] = []
+    answered = 0
+    async with beside("tests.campaign.crowd", str(server.port), str(CLIENTS), "scale") as crowding:
+        with trio.fail_after(2 * PATIENCE):
+            await output(crowding, b"ready\n")
+        for _ in range(RUNS):
+            alone = await measured(server)
+            async with reading(server.port) as count:
+                read = await measured(server)
+            windows.append((alone, read))
+            answered += count()
+        assert crowding.stdin is not None
+        await crowding.stdin.aclose()
+        with trio.fail_after(PATIENCE):
+            crowd = msgspec.json.decode(await output(crowding), type=Crowd)
+    return windows, crowd, answered
+
+
+@asynccontextmanager
+async def reading(port: int) -> AsyncIterator[Callable[[], int]]:
+    """Somebody reads a page, a conversation, and searches, one after the other, until the block ends."""
+    answered = 0
+
+    async def read(http: httpx2.AsyncClient) -> None:
+        nonlocal answered
+        number = 0
+        while True:
+            id = conversation_id(number % MANY)
+            for method, path, body in (
+                ("GET", f"/v1/conversations?limit={PAGE}", None),
+                ("GET", f"/v1/conversations/{id}", None),
+                ("POST", "/v1/conversations/search", {"query": QUESTION}),
+            ):
+                answer = await http.request(method, path, json=body)
+                assert answer.status_code == 200, answer.text
+                answered += 1
+                await trio.sleep(PAUSE)
+            number += 1
+
+    headers = {"Authorization": f"Bearer dev:{UID}"}
+    base = f"http://127.0.0.1:{port}"
+    async with (
+        httpx2.AsyncClient(base_url=base, headers=headers, timeout=PATIENCE) as http,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(read, http)
+        yield lambda: answered
+        nursery.cancel_scope.cancel()
+
+
+def costs(few: Figures, many: Figures) -> list[str]:
+    """A line for each thing."""
+    lines = [
+        f"{MANY * SEGMENTS} segments in {MANY} conversations of one user; in brackets with {FEW} conversations. Median",
+        "ms of interleaved rounds, behind HTTP; bare is the same rows by `sqlite3` alone, for a search the query's",
+        "embedding and one numpy scan; the ratio is the median of the rounds' ratios.",
+        "",
+        "| what | ours | bare | ratio | limit |",
+        "|---|---|---|---|---|",
+    ]
+    for name, cost in many.items():
+        was, limit = few[name], SEARCH if name.startswith("search") else READ
+        cells = [
+            f"{here:.2f} ({before:.2f})"
+            for here, before in ((cost.ours, was.ours), (cost.bare, was.bare), (cost.ratio, was.ratio))
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | {limit:g} |")
+    return lines
+
+
+def live(pairs: Sequence[Pair], answered: int) -> list[str]:
+    """How late words came."""
+    middle = [
+        [statistics.median(getattr(pair, arm)[which] for pair in pairs) for arm in ("without", "beside")]
+        for which in (0, 1)
+    ]
+    ratios = sorted(pair.ratio for pair in pairs)
+    return [
+        f"{CLIENTS} clients speak, each hearing a word every 2 s; in every second window one user with {MANY}",
+        f"conversations reads a page, a conversation and searches by meaning, a request every {PAUSE:g} s and more",
+        f"({answered} in all). ms from when the packet that ends a word was due to the word.",
+        "",
+        "| p50 without / beside | p99 without / beside | ratio of p99 (least to most) |",
+        "|---|---|---|",
+        f"| {middle[0][0]:.1f} / {middle[0][1]:.1f} | {middle[1][0]:.1f} / {middle[1][1]:.1f} "
+        f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
+    ]
+
+
+def write(section: str, lines: Sequence[str]) -> None:
+    """Put a section into `scale.md`, in the place of the one of that name."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    where = f"{when} UTC, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}."
+    kept = TABLE.read_text() if TABLE.exists() else "# Scale\n"
+    sections = dict(part.split("\n", 1) for part in kept.split("\n## ")[1:])
+    sections[section] = "\n".join(["", where, *lines, ""])
+    TABLE.write_text("# Scale\n" + "".join(f"\n## {name}\n{body}" for name, body in sorted(sections.items())))
