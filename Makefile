@@ -85,7 +85,7 @@ serve: $(READY)  ## run the server on 127.0.0.1:8080 (LISTEN_PORT and so on chan
 	@exec $(BIN)/listen serve
 
 test: $(READY)  ## run the tests (TESTS=tests/wire for some of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(TESTS)
 
 check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 	@$(BIN)/ruff check .

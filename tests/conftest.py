@@ -17,15 +17,16 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-LIVE_ROOMS = frozenset(("cli", "e2e", "faults", "server"))
+LIVE_ROOMS = {"e2e": "e2e", "cli": "servers", "faults": "servers", "server": "servers"}
 """Whose tests talk to servers in real time: one after the other, beside those that only reckon."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in LIVE_ROOMS:
-            item.add_marker(pytest.mark.xdist_group("live"))
+        group = LIVE_ROOMS.get(item.path.relative_to(tests).parts[0])
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

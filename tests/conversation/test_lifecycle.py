@@ -107,6 +107,7 @@ async def test_a_conversation_that_could_not_be_processed_is_told_of_with_the_re
         row = await it.lifecycle.finish("ada")
         assert row is not None
         assert (row.status, row.failure) == ("failed", "the key is not accepted")
+        await socket.until(lambda socket: socket.events("memory_created"))
         (told,) = socket.events("memory_created")
         assert (told["memory"]["id"], told["memory"]["status"]) == (row.id, "failed")
         assert len(socket.events("memory_processing_started")) == 1
@@ -126,8 +127,10 @@ async def test_events_carry_what_was_made_of_the_conversation(
         await talk(socket, 2)
         row = await it.lifecycle.finish("ada")
         assert row is not None
+        await socket.until(lambda socket: socket.events("memory_processing_started"))
         (started,) = socket.events("memory_processing_started")
         assert (started["memory"]["status"], started["memory"]["structured"]["title"]) == ("processing", "")
+        await socket.until(lambda socket: socket.events("memory_created"))
         (made,) = socket.events("memory_created")
         assert made["memory"]["status"] == "completed"
         (item,) = made["memory"]["structured"]["action_items"]
