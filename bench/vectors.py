@@ -14,7 +14,7 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from engine.conversation.embedding_minilm import DIMENSIONS, MODEL, MiniLm
+from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.conversation.vector_search import search_by_meaning
 from engine.off_loop import worker_threads
 from engine.store import Store, VectorFilter, VectorRow

@@ -19,8 +19,8 @@ def extraction(config: Config) -> Check:
 
 def meaning(config: Config) -> Check:
     """Who makes vectors of texts."""
-    from engine.conversation.embedding import EmbedderUnavailable
-    from engine.conversation.embedding_minilm import MODEL, look
+    from engine.conversation.embedding.minilm import MODEL, look
+    from engine.conversation.embedding.port import EmbedderUnavailable
 
     name, settings = "search by meaning", config.embedding
     if settings.provider == "off":
@@ -43,6 +43,6 @@ def translation(config: Config) -> Check:
 
 
 def _asks(config: Config) -> bool:
-    from engine.conversation.llm_openai import is_configured
+    from engine.conversation.llm.openai import is_configured
 
     return is_configured(config.llm)

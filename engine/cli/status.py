@@ -38,7 +38,7 @@ _FORESEEN = {
     "engine.server.machine.DataDirInUse": FAILED,
     "engine.server.http.BindError": FAILED,
     "engine.server.run.DrainForced": FAILED,
-    "engine.server.workers.WorkersFailed": FAILED,
+    "engine.server.workers.supervisor.WorkersFailed": FAILED,
     "engine.audio.libraries.LibraryMissing": FAILED,
     "engine.stt.vendor.VendorError": FAILED,
     "engine.listen.pipeline.SttExhausted": FAILED,

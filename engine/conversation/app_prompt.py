@@ -6,8 +6,8 @@ each, and once more to the answers together.
 
 from collections.abc import Sequence
 
-from engine.conversation.llm import Llm, LlmAnswerError, LlmContextExceeded, Message
-from engine.conversation.llm_windows import Line, estimate_tokens, lines_of, windows_of
+from engine.conversation.llm.port import Llm, LlmAnswerError, LlmContextExceeded, Message
+from engine.conversation.llm.windows import Line, estimate_tokens, lines_of, windows_of
 from engine.conversation.structured import Transcript
 
 __all__ = ["LONGEST_ANSWER", "LONGEST_PROMPT", "run_prompt"]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from engine.conversation.document import instant
 from engine.conversation.given import segments_of_text
-from engine.conversation.llm import LlmError
+from engine.conversation.llm.port import LlmError
 from engine.conversation.ports import Clock
 from engine.conversation.structured import Extractor, Memory, Transcript
 from engine.log import get_logger

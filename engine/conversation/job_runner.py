@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from engine._config_conversation import Conversation as Settings
-from engine.conversation.llm import LlmError, LlmRefused, LlmUnavailable
+from engine.conversation.llm.port import LlmError, LlmRefused, LlmUnavailable
 from engine.conversation.ports import Clock, Jobs
 from engine.log import get_logger
 from engine.store.errors import ClaimLost, DatabaseUnavailable

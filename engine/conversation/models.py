@@ -11,15 +11,15 @@ import trio
 from msgspec.structs import replace
 
 from engine._config_models import Embedding, Llm
-from engine.conversation.embedding import Embedder, EmbedderUnavailable
-from engine.conversation.embedding_minilm import MiniLm
-from engine.conversation.embedding_openai import OpenAiEmbedder
+from engine.conversation.embedding.minilm import MiniLm
+from engine.conversation.embedding.openai import OpenAiEmbedder
+from engine.conversation.embedding.port import Embedder, EmbedderUnavailable
 from engine.conversation.extract import EmbeddedExtractor
-from engine.conversation.llm import Llm as LlmPort
-from engine.conversation.llm_extract import LlmExtractor
-from engine.conversation.llm_http import open_model_server
-from engine.conversation.llm_metrics import LlmMeter
-from engine.conversation.llm_openai import OpenAiLlm, is_configured
+from engine.conversation.llm.extract import LlmExtractor
+from engine.conversation.llm.metrics import LlmMeter
+from engine.conversation.llm.model_server import open_model_server
+from engine.conversation.llm.openai import OpenAiLlm, is_configured
+from engine.conversation.llm.port import Llm as LlmPort
 from engine.conversation.structured import Extractor
 from engine.log import get_logger
 from engine.off_loop import OffLoop, worker_threads

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from engine.conversation.llm import ImagePart, Llm, LlmError, Message, TextPart
-from engine.conversation.llm_ask import Unusable, ask
-from engine.conversation.llm_schema import answer_schema
+from engine.conversation.llm.ask import Unusable, ask
+from engine.conversation.llm.port import ImagePart, Llm, LlmError, Message, TextPart
+from engine.conversation.llm.schema import answer_schema
 from engine.conversation.models import Models
 from engine.conversation.ports import Clock, Photos
 from engine.log import get_logger

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.conversation.document import instant
-from engine.conversation.embedding import Embedder, conversation_text
+from engine.conversation.embedding.port import Embedder, conversation_text
 from engine.conversation.given import segments_of_text
 from engine.conversation.ports import Memories
 from engine.conversation.structured import (

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from engine._config_conversation import Conversation as Settings
 from engine.conversation.app_prompt import run_prompt
-from engine.conversation.chat_ports import AppTools, NoApps
+from engine.conversation.chat.ports import AppTools, NoApps
 from engine.conversation.indexer import Indexer, Texts
 from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
-from engine.conversation.llm import LlmError
+from engine.conversation.llm.port import LlmError
 from engine.conversation.models import Models
 from engine.conversation.photos import PhotoDescriber
 from engine.conversation.ports import (

@@ -19,8 +19,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 import trio
 
-from engine.conversation.embedding import Embedder
-from engine.conversation.llm import LlmError
+from engine.conversation.embedding.port import Embedder
+from engine.conversation.llm.port import LlmError
 from engine.conversation.vector_search import Vectors, search_by_meaning
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable

@@ -20,10 +20,10 @@ import trio
 from msgspec.structs import replace
 
 from engine._config_models import Translation as Settings
-from engine.conversation.chat_ports import ChatModels, Users
+from engine.conversation.chat.ports import ChatModels, Users
 from engine.conversation.language import Languages, base_language
-from engine.conversation.llm import Llm, LlmError
-from engine.conversation.llm_metrics import LlmMeter, NoMeter
+from engine.conversation.llm.metrics import LlmMeter, NoMeter
+from engine.conversation.llm.port import Llm, LlmError
 from engine.conversation.translate_lines import translate_lines
 from engine.listen.ports import OpenConversation, Participant
 from engine.log import get_logger

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine.conversation.llm import Llm, Message
-from engine.conversation.llm_ask import Unusable, ask
-from engine.conversation.llm_schema import answer_schema
-from engine.conversation.llm_sift import Sift
+from engine.conversation.llm.ask import Unusable, ask
+from engine.conversation.llm.port import Llm, Message
+from engine.conversation.llm.schema import answer_schema
+from engine.conversation.llm.sift import Sift
 
 __all__ = ["translate_lines"]
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.conversation.embedding import Embedder
+from engine.conversation.embedding.port import Embedder
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind, VectorRow
 from engine.store.vectors import QUERY_LIMIT
 

@@ -3,7 +3,7 @@
 from engine.server.http import BindError, HttpServer
 from engine.server.machine import DataDirInUse
 from engine.server.run import Bound, DrainForced, configured_vendors, serve
-from engine.server.workers import WorkersFailed, supervise
+from engine.server.workers.supervisor import WorkersFailed, supervise
 
 __all__ = [
     "BindError",

@@ -17,11 +17,11 @@ import trio
 from engine.audio.resample import use_cache_dir, warm
 from engine.config import Config
 from engine.conversation import Lifecycle
-from engine.conversation.chat import Chat
-from engine.conversation.chat_search import StoreSearch
+from engine.conversation.chat.answering import Chat
+from engine.conversation.chat.search import StoreSearch
 from engine.conversation.facts import Facts
 from engine.conversation.language import Languages
-from engine.conversation.llm_metrics import LlmMetrics
+from engine.conversation.llm.metrics import LlmMetrics
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
 from engine.conversation.preferences import SpeechPreferences
@@ -49,8 +49,8 @@ from engine.server.watch import (
     watch_lane,
     watch_process,
 )
-from engine.server.workers_member import Member
-from engine.server.workers_messages import Assignment
+from engine.server.workers.member import Member
+from engine.server.workers.messages import Assignment
 from engine.store import DatabaseWriter, Store
 from engine.store.database import wall_clock
 from engine.stt import Vendor

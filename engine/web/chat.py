@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta
 from quart import Response, current_app
 
-from engine.conversation.chat import AppNotEnabled, Chat
-from engine.conversation.chat_ports import Persona
-from engine.conversation.chat_reply import ChatAsked, ChatDone, ChatEvent, ChatText, ChatThought, Kept
+from engine.conversation.chat.answering import AppNotEnabled, Chat
+from engine.conversation.chat.ports import Persona
+from engine.conversation.chat.reply import ChatAsked, ChatDone, ChatEvent, ChatText, ChatThought, Kept
 from engine.conversation.document import instant
 from engine.conversation.structured import DEFAULT_EMOJI
 from engine.store.records import ConversationRow

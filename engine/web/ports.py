@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol, Unpack
 
 from engine.config import Config
-from engine.conversation.chat import Chat
+from engine.conversation.chat.answering import Chat
 from engine.conversation.given import Given
-from engine.conversation.llm import Llm
+from engine.conversation.llm.port import Llm
 from engine.conversation.structured import Memory
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics

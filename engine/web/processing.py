@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.chat import AppNotEnabled
+from engine.conversation.chat.answering import AppNotEnabled
 from engine.conversation.document import whole_document
 from engine.conversation.requests import MERGE_LIMIT, NotPossible
 from engine.store.records import IN_PROGRESS, PROCESSING, ConversationRow

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.conversation.app_prompt import LONGEST_PROMPT, run_prompt
-from engine.conversation.llm import LlmContextExceeded, LlmError, LlmUnavailable
+from engine.conversation.llm.port import LlmContextExceeded, LlmError, LlmUnavailable
 from engine.conversation.process import Material, transcript_of
 from engine.web.api import Api, Identify
 from engine.web.conversations import unlocked

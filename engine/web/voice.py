@@ -3,8 +3,8 @@
 import msgspec
 from quart import Response, request
 
-from engine.conversation.chat import Chat
-from engine.conversation.chat_ports import Users
+from engine.conversation.chat.answering import Chat
+from engine.conversation.chat.ports import Users
 from engine.listen.recordings import Untranscribable
 from engine.web.api import Api, Identify
 from engine.web.chat import ChatQuery, persona_of, streamed

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.conversation.document import whole_document
-from engine.conversation.embedding import Embedder
+from engine.conversation.embedding.port import Embedder
 from engine.conversation.search import Search
 from engine.store import COMPLETED, PROCESSING, ConversationRow, SegmentsChanged, Store, VectorRow
 from engine.store._sqlite import PAGE_CACHE_KIB

@@ -15,13 +15,13 @@ import pytest
 import trio
 
 from engine.config import Llm
-from engine.conversation.llm import Completion, LlmContextExceeded, Message, TextDelta
-from engine.conversation.llm_extract import LlmExtractor
-from engine.conversation.llm_http import open_model_server
-from engine.conversation.llm_json import find_json
-from engine.conversation.llm_openai import OpenAiLlm
-from engine.conversation.llm_prompts import Summary
-from engine.conversation.llm_schema import answer_schema
+from engine.conversation.llm.answer_json import find_json
+from engine.conversation.llm.extract import LlmExtractor
+from engine.conversation.llm.model_server import open_model_server
+from engine.conversation.llm.openai import OpenAiLlm
+from engine.conversation.llm.port import Completion, LlmContextExceeded, Message, TextDelta
+from engine.conversation.llm.prompts import Summary
+from engine.conversation.llm.schema import answer_schema
 from tests.conversation.models import CountingMeter
 from tests.conversation.talk import transcript
 from tests.conversation.test_llm_extract import sound

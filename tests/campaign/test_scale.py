@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.conversation.embedding_minilm import DIMENSIONS, MODEL, MiniLm
+from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.off_loop import worker_threads
 from engine.store import Store
 from tests.campaign.crowd import Crowd

@@ -10,13 +10,13 @@ import trio
 
 from engine._config_models import Chat as Settings
 from engine.config import Embedding
-from engine.conversation.chat import Chat
-from engine.conversation.chat_ports import AppTools, Persona
-from engine.conversation.chat_reply import ChatDone, ChatEvent, ChatText, ChatThought, Kept
-from engine.conversation.chat_search import StoreSearch
-from engine.conversation.embedding import Embedder
-from engine.conversation.embedding_openai import OpenAiEmbedder
-from engine.conversation.llm import Llm
+from engine.conversation.chat.answering import Chat
+from engine.conversation.chat.ports import AppTools, Persona
+from engine.conversation.chat.reply import ChatDone, ChatEvent, ChatText, ChatThought, Kept
+from engine.conversation.chat.search import StoreSearch
+from engine.conversation.embedding.openai import OpenAiEmbedder
+from engine.conversation.embedding.port import Embedder
+from engine.conversation.llm.port import Llm
 from engine.store import SegmentsChanged, Store
 from engine.store.records import COMPLETED, ConversationRow
 from engine.store.user_records import ActionItemRow, MemoryRow

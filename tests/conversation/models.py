@@ -8,8 +8,8 @@ from typing import Any
 import trio
 
 from engine.config import Llm
-from engine.conversation.llm_http import ModelServer, open_model_server
-from engine.conversation.llm_openai import OpenAiLlm
+from engine.conversation.llm.model_server import ModelServer, open_model_server
+from engine.conversation.llm.openai import OpenAiLlm
 from engine.testing import LlmMishap, OpenAiStandIn, Wrong
 
 QUICK: dict[str, Any] = {"retry_initial": 0.001, "retry_limit": 1.0}

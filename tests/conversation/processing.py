@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from engine.config import Config, Conversation
 from engine.config import Quota as Limit
-from engine.conversation.chat_ports import NoApps, Persona
+from engine.conversation.chat.ports import NoApps, Persona
 from engine.conversation.given import Given, transcript_row
-from engine.conversation.llm import Completion, LlmUnavailable, Message
-from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.llm.metrics import NoMeter
+from engine.conversation.llm.port import Completion, LlmUnavailable, Message
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.conversation.app_prompt import LONGEST_ANSWER, run_prompt
-from engine.conversation.llm import LlmAnswerError, LlmContextExceeded, LlmRefused
+from engine.conversation.llm.port import LlmAnswerError, LlmContextExceeded, LlmRefused
 from engine.conversation.structured import Transcript
 from engine.testing import LlmFaultPlan, LlmRequest, OpenAiStandIn, Reply, Wrong
 from engine.wire.messages import Segment

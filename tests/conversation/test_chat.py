@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from engine._config_models import Chat as Settings
-from engine.conversation.chat import BROKE_OFF, MODEL_FAILED, NO_MODEL, TOO_SLOW, AppNotEnabled
-from engine.conversation.chat_model import CUT
-from engine.conversation.chat_ports import NoApps, Persona
+from engine.conversation.chat.answering import BROKE_OFF, MODEL_FAILED, NO_MODEL, TOO_SLOW, AppNotEnabled
+from engine.conversation.chat.model import CUT
+from engine.conversation.chat.ports import NoApps, Persona
 from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, SaidCall, Wrong
 from tests.conversation.chatting import Model, Talk, calls, chatting
 from tests.conversation.models import wrong

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.chat_citations import Citations, Sources
+from engine.conversation.chat.citations import Citations, Sources
 
 
 def sources(*ids: str) -> Sources:

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.chat_ports import Persona
-from engine.conversation.chat_prompts import SHORTEST, fitted, need_messages, quoted, system_message
-from engine.conversation.llm import Message
-from engine.conversation.llm_windows import estimate_tokens
+from engine.conversation.chat.ports import Persona
+from engine.conversation.chat.prompts import SHORTEST, fitted, need_messages, quoted, system_message
+from engine.conversation.llm.port import Message
+from engine.conversation.llm.windows import estimate_tokens
 from engine.store.user_records import MessageRow, UserRow
 
 UTC = ZoneInfo("UTC")

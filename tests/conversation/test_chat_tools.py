@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.chat_citations import Sources
-from engine.conversation.chat_ports import AppTool, AppToolFailed, NoApps
-from engine.conversation.chat_reply import Asked
-from engine.conversation.chat_search import StoreSearch
-from engine.conversation.chat_tools import FOUND, LONGEST, ChatTools, moment_of
-from engine.conversation.llm import ToolCall
+from engine.conversation.chat.citations import Sources
+from engine.conversation.chat.ports import AppTool, AppToolFailed, NoApps
+from engine.conversation.chat.reply import Asked
+from engine.conversation.chat.search import StoreSearch
+from engine.conversation.chat.tools import FOUND, LONGEST, ChatTools, moment_of
+from engine.conversation.llm.port import ToolCall
 from engine.store.user_records import UserRow
 from tests.conversation.chatting import Talk, chatting
 from tests.web.serving import T0

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from engine.conversation.embedding import conversation_text
+from engine.conversation.embedding.port import conversation_text
 from engine.conversation.structured import ActionItem, Event, Structured
 
 

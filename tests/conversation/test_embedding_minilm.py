@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import trio
 
-from engine.conversation import embedding_minilm
-from engine.conversation.embedding import EmbedderUnavailable
-from engine.conversation.embedding_minilm import DIMENSIONS, LONGEST, MiniLm
+from engine.conversation.embedding.minilm import DIMENSIONS, LONGEST, MiniLm
+from engine.conversation.embedding.port import EmbedderUnavailable
 from engine.off_loop import worker_threads
 
 HARBOUR = "We will meet at the harbour on Saturday for a boat trip."
@@ -84,6 +83,6 @@ async def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
 async def test_a_package_that_is_missing_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedding_minilm, "PACKAGE", "a_package_nobody_has")
+    monkeypatch.setattr("engine.conversation.embedding.minilm.PACKAGE", "a_package_nobody_has")
     with pytest.raises(EmbedderUnavailable, match=r"pip install 'listen-engine\[local\]'"):
         await MiniLm.open(worker_threads(1))

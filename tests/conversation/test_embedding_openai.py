@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine.config import Embedding
-from engine.conversation.embedding_openai import OpenAiEmbedder
-from engine.conversation.llm import LlmContextExceeded, LlmUnavailable
+from engine.conversation.embedding.openai import OpenAiEmbedder
+from engine.conversation.llm.port import LlmContextExceeded, LlmUnavailable
 from engine.testing import LlmFaultPlan, OpenAiStandIn, Wrong
 from tests.conversation.models import Asked, asked, wrong
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from engine.config import Conversation
 from engine.conversation.job_runner import JobRunner
-from engine.conversation.llm import LlmRefused
+from engine.conversation.llm.port import LlmRefused
 from engine.metrics import Metrics
 from engine.store import DatabaseUnavailable, Store
 from engine.store.jobs import Job

@@ -5,7 +5,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from engine.conversation.llm import LlmRefused
+from engine.conversation.llm.port import LlmRefused
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, script_of
 from engine.transcript.words import Word

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.conversation.llm import AnswerSchema, Completion, LlmAnswerError, Message, TextDelta, Tool
-from engine.conversation.llm_ask import SHOWN, Unusable, ask
+from engine.conversation.llm.ask import SHOWN, Unusable, ask
+from engine.conversation.llm.port import AnswerSchema, Completion, LlmAnswerError, Message, TextDelta, Tool
 
 QUESTION = [Message("system", "Be brief."), Message("user", "How many?")]
 SCHEMA = AnswerSchema("number", {"type": "object"})

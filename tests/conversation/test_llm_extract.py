@@ -8,8 +8,8 @@ import msgspec
 import outcome
 import pytest
 
-from engine.conversation.llm import LlmAnswerError, LlmContextExceeded, LlmUnavailable
-from engine.conversation.llm_extract import LlmExtractor
+from engine.conversation.llm.extract import LlmExtractor
+from engine.conversation.llm.port import LlmAnswerError, LlmContextExceeded, LlmUnavailable
 from engine.conversation.structured import CATEGORIES, Extraction, Structured, Transcript
 from engine.testing import LlmFaultPlan, LlmRequest, OpenAiStandIn, Reply, Wrong
 from tests.conversation.models import Asked, asked, wrong

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.llm import LlmContextExceeded, LlmError, LlmRefused, LlmUnavailable
-from engine.conversation.llm_failures import failure, failure_inside, has_asked_to_wait
-from engine.conversation.llm_metrics import OUTCOMES
+from engine.conversation.llm.failures import failure, failure_inside, has_asked_to_wait
+from engine.conversation.llm.metrics import OUTCOMES
+from engine.conversation.llm.port import LlmContextExceeded, LlmError, LlmRefused, LlmUnavailable
 
 
 def body(**error: Any) -> bytes:

@@ -8,14 +8,14 @@ import pytest
 import trio
 
 from engine.config import Llm
-from engine.conversation.llm import (
+from engine.conversation.llm.model_server import ModelServer, open_model_server
+from engine.conversation.llm.port import (
     LlmContextExceeded,
     LlmError,
     LlmRefused,
     LlmUnavailable,
     Message,
 )
-from engine.conversation.llm_http import ModelServer, open_model_server
 from engine.testing import LlmFaultPlan, LlmMishap, OpenAiStandIn, Reply, Wrong
 from tests.conversation.models import CountingMeter, asked, wrong
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.llm_json import DEPTH, LIMIT, NotJson, find_json
+from engine.conversation.llm.answer_json import DEPTH, LIMIT, NotJson, find_json
 
 OBJECT = {"title": 'A {b} [c], "d"', "items": [{"x": 1}, {"y": None}], "n": {"deep": [[1, 2], []]}}
 TEXT = json.dumps(OBJECT)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from engine.conversation.llm_metrics import LlmMetrics
+from engine.conversation.llm.metrics import LlmMetrics
 
 
 def test_calls_retries_tokens_and_doubts_are_counted_under_known_labels() -> None:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from engine.config import Llm
-from engine.conversation.llm import (
+from engine.conversation.llm.openai import is_configured
+from engine.conversation.llm.port import (
     AnswerSchema,
     Completion,
     ImagePart,
@@ -17,7 +18,6 @@ from engine.conversation.llm import (
     TextPart,
     Tool,
 )
-from engine.conversation.llm_openai import is_configured
 from engine.testing import LlmFaultPlan, LlmMishap, LlmRequest, OpenAiStandIn, Reply, SaidCall, Wrong
 from tests.conversation.models import Asked, asked, wrong
 

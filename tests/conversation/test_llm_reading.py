@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.conversation.llm_ask import Unusable
-from engine.conversation.llm_reading import Reader
+from engine.conversation.llm.ask import Unusable
+from engine.conversation.llm.reading import Reader
 from tests.conversation.talk import NOTES, transcript
 from tests.conversation.test_llm_extract import sound
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from engine.conversation.llm_schema import answer_schema, strict_schema
+from engine.conversation.llm.schema import answer_schema, strict_schema
 
 
 class Inner(msgspec.Struct):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.conversation.llm_sift import Sift, similar
+from engine.conversation.llm.sift import Sift, similar
 
 
 def sift() -> Sift:

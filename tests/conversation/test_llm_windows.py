@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from engine.conversation.llm_windows import LONGEST_LINE, Line, estimate_tokens, lines_of, windows_of
+from engine.conversation.llm.windows import LONGEST_LINE, Line, estimate_tokens, lines_of, windows_of
 from engine.wire.messages import Segment
 from tests.conversation.talk import SAID, transcript
 

@@ -6,9 +6,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.config import Embedding, Llm
-from engine.conversation.embedding_minilm import MiniLm
-from engine.conversation.llm import Message
-from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.embedding.minilm import MiniLm
+from engine.conversation.llm.metrics import NoMeter
+from engine.conversation.llm.port import Message
 from engine.conversation.models import Models, extractor_for, open_embedder, open_llm
 from engine.off_loop import worker_threads
 from engine.testing import OpenAiStandIn

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.conversation.llm import LlmAnswerError
+from engine.conversation.llm.port import LlmAnswerError
 from engine.conversation.photos import LONGEST, Album, PhotoDescriber, media_type
 from engine.store import Job, Store
 from engine.store.photos import DESCRIBE

@@ -7,7 +7,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from engine.config import Quota
-from engine.conversation.llm import LlmRefused, LlmUnavailable
+from engine.conversation.llm.port import LlmRefused, LlmUnavailable
 from engine.conversation.process import PLACE_AGE
 from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of

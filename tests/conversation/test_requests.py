@@ -7,7 +7,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from engine.conversation.given import Given
-from engine.conversation.llm import LlmRefused
+from engine.conversation.llm.port import LlmRefused
 from engine.conversation.requests import NotPossible
 from engine.store.user_records import PhotoRow
 from engine.wire.messages import Segment

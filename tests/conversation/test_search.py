@@ -9,8 +9,8 @@ import pytest
 import trio
 from numpy.typing import NDArray
 
-from engine.conversation.embedding_minilm import MiniLm
-from engine.conversation.llm import LlmUnavailable
+from engine.conversation.embedding.minilm import MiniLm
+from engine.conversation.llm.port import LlmUnavailable
 from engine.conversation.search import Search
 from engine.off_loop import worker_threads
 from engine.store import ConversationRow, SegmentsChanged, Store, VectorFilter, VectorKind, VectorRow

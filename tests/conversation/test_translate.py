@@ -13,7 +13,7 @@ import trio.testing
 
 from engine.config import Translation as Settings
 from engine.conversation.language import Languages
-from engine.conversation.llm import (
+from engine.conversation.llm.port import (
     AnswerSchema,
     Completion,
     LlmAnswerError,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.conversation.embedding_minilm import MiniLm
+from engine.conversation.embedding.minilm import MiniLm
 from engine.conversation.vector_search import already_kept, search_by_meaning
 from engine.off_loop import worker_threads
 from engine.store import Store, VectorFilter, VectorRow

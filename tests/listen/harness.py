@@ -14,7 +14,7 @@ import trio.testing
 from engine.config import Config, Limits, Session, Stt
 from engine.config import Quota as QuotaSettings
 from engine.conversation.lifecycle import Lifecycle
-from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.llm.metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.photos import Album
 from engine.conversation.preferences import SpeechPreferences

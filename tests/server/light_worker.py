@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from engine.server.workers_calls import Frames, answering, call
-from engine.server.workers_messages import (
+from engine.server.workers.calls import Frames, answering, call
+from engine.server.workers.messages import (
     SUPERVISOR,
     Assignment,
     Failed,
@@ -29,7 +29,7 @@ from engine.server.workers_messages import (
     decode_assignment,
     socket_of,
 )
-from engine.server.workers_process import LENGTH
+from engine.server.workers.process import LENGTH
 
 TIMEOUT = 30.0
 

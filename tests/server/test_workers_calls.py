@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.server.workers_calls import CallFailed, Frames, answering, call, connected
+from engine.server.workers.calls import CallFailed, Frames, answering, call, connected
 
 PATIENCE = 10.0
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.metrics import Metrics
-from engine.server.workers_messages import Family
-from engine.server.workers_metrics import Sums, expose, measure
+from engine.server.workers.messages import Family
+from engine.server.workers.metrics import Sums, expose, measure
 
 
 def worker(sessions: float, connects: int, lag: float = 0.0, capacity: float = 0.0) -> tuple[Family, ...]:

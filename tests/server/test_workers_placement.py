@@ -14,10 +14,10 @@ from engine.conversation.lifecycle import Lifecycle
 from engine.listen.service import ListenService
 from engine.listen.unpacking import Unpacking
 from engine.metrics import Metrics
-from engine.server.workers_calls import CallFailed
-from engine.server.workers_member import Member
-from engine.server.workers_messages import Assignment, Yielded
-from engine.server.workers_placement import Elsewhere, Placement, Unreachable
+from engine.server.workers.calls import CallFailed
+from engine.server.workers.member import Member
+from engine.server.workers.messages import Assignment, Yielded
+from engine.server.workers.placement import Elsewhere, Placement, Unreachable
 from engine.store import DatabaseWriter, Store
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, script_of

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from engine.server.http import BindError
-from engine.server.workers_port import bind_shared, free_addresses, port_kept
+from engine.server.workers.port import bind_shared, free_addresses, port_kept
 
 CONNECTS = 64
 

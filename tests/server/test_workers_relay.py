@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from engine.listen.ports import ClientGone
-from engine.server.workers_calls import Frames
-from engine.server.workers_relay import PassedSocket, pass_through, refuse
+from engine.server.workers.calls import Frames
+from engine.server.workers.relay import PassedSocket, pass_through, refuse
 from engine.wire import Refusal
 from tests.listen.harness import MemorySocket
 

@@ -10,10 +10,10 @@ import trio
 
 from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
-from engine.conversation.chat import Chat
-from engine.conversation.chat_search import StoreSearch
+from engine.conversation.chat.answering import Chat
+from engine.conversation.chat.search import StoreSearch
 from engine.conversation.facts import Facts
-from engine.conversation.llm_metrics import NoMeter
+from engine.conversation.llm.metrics import NoMeter
 from engine.conversation.models import Models
 from engine.conversation.processor import Processor
 from engine.conversation.requests import Requests

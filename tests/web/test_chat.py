@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 import trio
 
-from engine.conversation.chat_reply import ChatText
+from engine.conversation.chat.reply import ChatText
 from engine.store import Store
 from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, Wrong
 from engine.web.chat import PIECE, chunks

@@ -1,0 +1,1 @@
+"""The chat: questions about what was said and kept, answered with citations."""

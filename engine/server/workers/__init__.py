@@ -1,0 +1,1 @@
+"""Several processes that are one server: the supervisor, its workers, and which of them has which user."""
