@@ -201,11 +201,11 @@ class Translator:
         sent: list[tuple[Participant, Segment]] = []
         for one, translation in translated:
             segment = one.conversation.translate(one.by, one.segment, (translation,))
-            if segment is None:
+            if segment is None and _as_it_was(one):  # else the database may not know yet that it was changed
                 changed = replace(one.segment, translations=(translation,), revision=one.segment.revision + 1)
                 kept = await self._kept.keep(one.by.uid, one.conversation.id, [changed])
                 segment = kept[0] if kept else None
-                if segment is not None and one.conversation.revisions.get(segment.id) == one.segment.revision:
+                if segment is not None and _as_it_was(one):
                     one.conversation.amend([segment])  # nobody takes part, but somebody may again
             if segment is not None:
                 sent.append((one.by, segment))
@@ -215,3 +215,7 @@ class Translator:
         for participant, segments in by.values():
             participant.notify(Translating(tuple(segments)))
         return len(sent)
+
+
+def _as_it_was(one: _Waiting) -> bool:
+    return one.conversation.revisions.get(one.segment.id) == one.segment.revision
