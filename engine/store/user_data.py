@@ -100,8 +100,11 @@ class UserData:
         journals = await self._database.off_loop(journals_of, self._journals, uid)
         if journals.live:
             raise UserBusy(f"{uid} has a live session: end it first, or stop the server")
-        rows = await self._database.write(_erase, uid, serving)
+        if serving:
+            await self._database.read(_refuse_unfinished, uid)
+        # Journals first: one that is left when this ends half-way would bring its conversation back.
         await self._database.off_loop(_unlink, journals.dead)
+        rows = await self._database.write(_erase, uid, serving)
         if scrub:
             await self._database.scrub()
         left = await self.counts(uid)
@@ -168,14 +171,18 @@ def _moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def _refuse_unfinished(connection: Connection, uid: str) -> None:
+    going_on = (conversations.c.uid == uid) & (conversations.c.status == IN_PROGRESS)
+    if connection.execute(select(func.count()).where(going_on)).scalar_one():
+        raise UserBusy(
+            f"{uid} is in a conversation that has not ended: it does after its silence, or at once by "
+            "POST /v1/conversations; or stop the server"
+        )
+
+
 def _erase(connection: Connection, uid: str, serving: bool) -> int:
     if serving:
-        going_on = (conversations.c.uid == uid) & (conversations.c.status == IN_PROGRESS)
-        if connection.execute(select(func.count()).where(going_on)).scalar_one():
-            raise UserBusy(
-                f"{uid} is in a conversation that has not ended: it does after its silence, or at once by "
-                "POST /v1/conversations; or stop the server"
-            )
+        _refuse_unfinished(connection, uid)
     connection.execute(delete(leases).where(leases.c.name == LEASE + uid))
     return sum(connection.execute(delete(table).where(table.c.uid == uid)).rowcount for table in _owned())
 

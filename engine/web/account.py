@@ -28,6 +28,7 @@ def account(data: UserData, users: Users, identify: Identify) -> Api:
     @api.get("/export", "All that is kept of the user: a list for each kind of thing", answer=dict[str, Any])
     async def export(uid: str) -> Response:
         response: Response = current_app.response_class(data.export(uid), content_type="application/json")
+        response.timeout = None  # it may be much
         response.headers["Content-Disposition"] = 'attachment; filename="listen-export.json"'
         return response
 
