@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import numpy as np
@@ -27,6 +26,7 @@ from engine.conversation.structured import (
     Transcript,
 )
 from engine.conversation.vector_search import MEMORY_LIKENESS, Vectors, already_kept
+from engine.conversation.zones import zone_of
 from engine.store.processing import Processed
 from engine.store.records import ConversationRow
 from engine.store.user_records import ActionItemRow, MemoryRow, PhotoRow, UserRow
@@ -127,18 +127,11 @@ def transcript_of(material: Material, language: str | None = None) -> Transcript
     return Transcript(
         segments=(*said, *seen),
         started_at=instant(row.started_at),
-        time_zone=_zone(owner.time_zone),
+        time_zone=zone_of(owner.time_zone),
         language=language or row.language or owner.language or "en",
         owner_name=owner.name,
         people=material.people,
     )
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 async def processed(

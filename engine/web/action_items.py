@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.conversation.document import instant
 from engine.store.action_items import ItemFilter
 from engine.store.user_records import ActionItemRow
-from engine.web.answers import locked, missing, teaser
+from engine.web.answers import existing, teaser, unlocked
 from engine.web.api import Api, Identify
 from engine.web.ports import Conversations
 from engine.web.reading import micros
@@ -140,7 +140,7 @@ def action_items(table: ActionItems, conversations: Conversations, now: Now, ide
 
     @api.get(f"{path}/<item_id>", "One action item", answer=ItemDocument, errors=(402, 404))
     async def one(uid: str, item_id: str) -> ItemDocument:
-        return item_document(await _unlocked(table, uid, item_id))
+        return item_document(unlocked(await table.get(uid, item_id), "Action item"))
 
     @api.patch(
         f"{path}/<item_id>",
@@ -150,7 +150,7 @@ def action_items(table: ActionItems, conversations: Conversations, now: Now, ide
         errors=(402, 404),
     )
     async def change(uid: str, item_id: str, body: ItemChanges) -> ItemDocument:
-        await _unlocked(table, uid, item_id)
+        unlocked(await table.get(uid, item_id), "Action item")
         return _changed(await table.change(uid, item_id, changes_of(body, now())))
 
     @api.patch(
@@ -161,13 +161,13 @@ def action_items(table: ActionItems, conversations: Conversations, now: Now, ide
         errors=(402, 404),
     )
     async def complete(uid: str, item_id: str, query: Completed) -> ItemDocument:
-        await _unlocked(table, uid, item_id)
+        unlocked(await table.get(uid, item_id), "Action item")
         changes = changes_of(ItemChanges(completed=query.completed), now())
         return _changed(await table.change(uid, item_id, changes))
 
     @api.delete(f"{path}/<item_id>", "Delete an action item", status=204, errors=(402, 404))
     async def delete(uid: str, item_id: str) -> None:
-        await _unlocked(table, uid, item_id)
+        unlocked(await table.get(uid, item_id), "Action item")
         await table.delete(uid, item_id)
 
     _of_conversations(api, table, conversations)
@@ -178,11 +178,7 @@ def _of_conversations(api: Api, table: ActionItems, conversations: Conversations
     path = "/v1/conversations/<conversation_id>/action-items"
 
     async def check(uid: str, id: str) -> None:
-        row = await conversations.get(uid, id)
-        if row is None:
-            raise missing("Conversation")
-        if row.is_locked:
-            raise locked("conversation")
+        unlocked(await conversations.get(uid, id), "Conversation")
 
     @api.get(path, "The action items of a conversation", answer=ConversationItems, errors=(402, 404))
     async def of_conversation(uid: str, conversation_id: str) -> ConversationItems:
@@ -258,16 +254,5 @@ def _filter(query: ItemPage) -> ItemFilter:
     )
 
 
-async def _unlocked(table: ActionItems, uid: str, id: str) -> ActionItemRow:
-    row = await table.get(uid, id)
-    if row is None:
-        raise missing("Action item")
-    if row.is_locked:
-        raise locked("action item")
-    return row
-
-
 def _changed(row: ActionItemRow | None) -> ItemDocument:
-    if row is None:
-        raise missing("Action item")
-    return item_document(row)
+    return item_document(existing(row, "Action item"))

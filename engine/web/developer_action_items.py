@@ -16,7 +16,7 @@ from engine.web.action_items import (
     item_document,
     new_item,
 )
-from engine.web.answers import Deleted, locked, missing
+from engine.web.answers import Deleted, existing, unlocked
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.errors import ApiError
 from engine.web.reading import micros
@@ -93,15 +93,12 @@ def developer_action_items(table: ActionItems, now: Now, identify: Identify) -> 
         changes = changes_of(ItemChanges(body.description, body.completed, body.due_at), now())
         if changes.keys() == {"updated_at"}:
             raise ApiError(422, "the body is not accepted: give description, completed or due_at")
-        await _check(table, uid, item_id)
-        row = await table.change(uid, item_id, changes)
-        if row is None:
-            raise missing("Action item")
-        return item_document(row)
+        unlocked(await table.get(uid, item_id), "Action item")
+        return item_document(existing(await table.change(uid, item_id, changes), "Action item"))
 
     @api.delete("/<item_id>", "Delete an action item", answer=Deleted, errors=(402, 404))
     async def delete(uid: str, item_id: str) -> Deleted:
-        await _check(table, uid, item_id)
+        unlocked(await table.get(uid, item_id), "Action item")
         await table.delete(uid, item_id)
         return Deleted()
 
@@ -117,11 +114,3 @@ def _filter(query: DeveloperItemPage) -> ItemFilter:
     return ItemFilter(
         completed=query.completed, conversation_id=query.conversation_id or None, start=start, end=end
     )
-
-
-async def _check(table: ActionItems, uid: str, id: str) -> None:
-    row = await table.get(uid, id)
-    if row is None:
-        raise missing("Action item")
-    if row.is_locked:
-        raise locked("action item")

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from engine.store.goals import DAY
 from engine.store.user_records import GoalRow
-from engine.web.answers import Deleted, missing
+from engine.web.answers import Deleted, existing, missing
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.errors import ApiError
 from engine.web.goals import (
@@ -47,7 +47,7 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
 
     @api.get("/<goal_id>", "One goal", answer=GoalDocument, errors=(404,))
     async def one(uid: str, goal_id: str) -> GoalDocument:
-        return _existing(await table.get(uid, goal_id))
+        return goal_document(existing(await table.get(uid, goal_id), "Goal"))
 
     @api.post(
         "",
@@ -67,7 +67,7 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
         if not changes:
             fields = ", ".join(GoalChanges.__struct_fields__)
             raise ApiError(422, f"the body is not accepted: give some of {fields}")
-        return _existing(await _set(uid, goal_id, changes))
+        return goal_document(existing(await _set(uid, goal_id, changes), "Goal"))
 
     @api.patch(
         "/<goal_id>/progress",
@@ -77,7 +77,9 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
         errors=(404,),
     )
     async def progress(uid: str, goal_id: str, query: Progress) -> GoalDocument:
-        return _existing(await _set(uid, goal_id, {"current_value": query.current_value}))
+        return goal_document(
+            existing(await _set(uid, goal_id, {"current_value": query.current_value}), "Goal")
+        )
 
     @api.get(
         "/<goal_id>/history",
@@ -87,7 +89,7 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
         errors=(404,),
     )
     async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
-        _existing(await table.get(uid, goal_id))
+        existing(await table.get(uid, goal_id), "Goal")
         return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
 
     @api.delete("/<goal_id>", "Delete a goal", answer=Deleted, errors=(404,))
@@ -103,9 +105,3 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
         return await table.change(uid, goal_id, changes | {"updated_at": at})
 
     return api
-
-
-def _existing(row: GoalRow | None) -> GoalDocument:
-    if row is None:
-        raise missing("Goal")
-    return goal_document(row)

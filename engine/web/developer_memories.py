@@ -7,7 +7,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from engine.store.user_records import MemoryRow
-from engine.web.answers import Deleted, locked, missing
+from engine.web.answers import Deleted, existing, unlocked
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.errors import ApiError
 from engine.web.memories import (
@@ -106,17 +106,15 @@ def developer_memories(table: Memories, now: Now, identify: Identify) -> Api:
         given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
         if not given:
             raise ApiError(422, "the body is not accepted: give content, category, visibility or tags")
-        await _check(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         if body.content is not None:
             given |= {"content": body.content.strip(), "edited": True}
         row = await table.change(uid, memory_id, given | {"updated_at": now()})
-        if row is None:
-            raise missing("Memory")
-        return memory_document(row)
+        return memory_document(existing(row, "Memory"))
 
     @api.delete("/<memory_id>", "Delete a memory", answer=Deleted, errors=(402, 404))
     async def delete(uid: str, memory_id: str) -> Deleted:
-        await _check(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         await table.delete(uid, memory_id)
         return Deleted()
 
@@ -126,11 +124,3 @@ def developer_memories(table: Memories, now: Now, identify: Identify) -> Api:
 def _row(uid: str, given: DeveloperMemory, now: int) -> MemoryRow:
     row = new_memory(uid, NewMemory(given.content, given.visibility, given.tags), now)
     return row if given.category is None else replace(row, category=given.category)
-
-
-async def _check(table: Memories, uid: str, id: str) -> None:
-    row = await table.get(uid, id)
-    if row is None:
-        raise missing("Memory")
-    if row.is_locked:
-        raise locked("memory")

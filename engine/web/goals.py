@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.conversation.document import instant
 from engine.store.goals import DAY, GoalDay
 from engine.store.user_records import GoalRow
-from engine.web.answers import missing
+from engine.web.answers import existing, missing
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
 from engine.web.record_ports import Goals, Now
@@ -140,8 +140,8 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         at = now()
         changes = goal_changes(body) | {"updated_at": at}
         if "current_value" in changes:
-            return _existing(await table.progress(uid, goal_id, changes, at))
-        return _existing(await table.change(uid, goal_id, changes))
+            return goal_document(existing(await table.progress(uid, goal_id, changes, at), "Goal"))
+        return goal_document(existing(await table.change(uid, goal_id, changes), "Goal"))
 
     @api.patch(
         "/<goal_id>/progress",
@@ -153,7 +153,7 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
     async def progress(uid: str, goal_id: str, query: Progress) -> GoalDocument:
         at = now()
         changes = {"current_value": query.current_value, "updated_at": at}
-        return _existing(await table.progress(uid, goal_id, changes, at))
+        return goal_document(existing(await table.progress(uid, goal_id, changes, at), "Goal"))
 
     @api.get(
         "/<goal_id>/history",
@@ -163,8 +163,7 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         errors=(404,),
     )
     async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
-        if await table.get(uid, goal_id) is None:
-            raise missing("Goal")
+        existing(await table.get(uid, goal_id), "Goal")
         return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
 
     @api.delete("/<goal_id>", "Delete a goal", answer=GoalDeleted, errors=(404,))
@@ -197,12 +196,6 @@ def goal_document(row: GoalRow) -> GoalDocument:
     del fields["uid"]
     times = {"created_at": instant(row.created_at), "updated_at": instant(row.updated_at)}
     return GoalDocument(**fields | times)
-
-
-def _existing(row: GoalRow | None) -> GoalDocument:
-    if row is None:
-        raise missing("Goal")
-    return goal_document(row)
 
 
 def goal_days(days: Sequence[GoalDay]) -> list[GoalDayDocument]:

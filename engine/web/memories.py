@@ -11,7 +11,7 @@ from msgspec import Meta
 from engine.conversation.document import instant
 from engine.store.owned import PAGE_LIMIT
 from engine.store.user_records import MemoryRow
-from engine.web.answers import Done, locked, missing, teaser
+from engine.web.answers import Done, existing, teaser, unlocked
 from engine.web.api import Api, Identify
 from engine.web.record_ports import Memories, Now
 
@@ -131,13 +131,13 @@ def memories(table: Memories, now: Now, identify: Identify) -> Api:
 
     @api.delete("/<memory_id>", "Delete a memory", answer=Done, errors=(402, 404))
     async def delete(uid: str, memory_id: str) -> Done:
-        await _unlocked(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         await table.delete(uid, memory_id)
         return Done()
 
     @api.patch("/<memory_id>", "Change what a memory says", query=NewContent, answer=Done, errors=(402, 404))
     async def change(uid: str, memory_id: str, query: NewContent) -> Done:
-        await _unlocked(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         changes = {"content": query.value.strip(), "edited": True, "updated_at": now()}
         return _done(await table.change(uid, memory_id, changes))
 
@@ -149,7 +149,7 @@ def memories(table: Memories, now: Now, identify: Identify) -> Api:
         errors=(402, 404),
     )
     async def set_visibility(uid: str, memory_id: str, query: NewVisibility) -> Done:
-        await _unlocked(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         changes = {"visibility": query.value, "updated_at": now()}
         return _done(await table.change(uid, memory_id, changes))
 
@@ -157,7 +157,7 @@ def memories(table: Memories, now: Now, identify: Identify) -> Api:
         "/<memory_id>/review", "Say whether a memory is right", query=Review, answer=Done, errors=(402, 404)
     )
     async def review(uid: str, memory_id: str, query: Review) -> Done:
-        await _unlocked(table, uid, memory_id)
+        unlocked(await table.get(uid, memory_id), "Memory")
         changes = {"reviewed": True, "user_review": query.value, "updated_at": now()}
         return _done(await table.change(uid, memory_id, changes))
 
@@ -204,15 +204,6 @@ def memory_document(row: MemoryRow) -> MemoryDocument:
     )
 
 
-async def _unlocked(table: Memories, uid: str, id: str) -> None:
-    row = await table.get(uid, id)
-    if row is None:
-        raise missing("Memory")
-    if row.is_locked:
-        raise locked("memory")
-
-
 def _done(row: MemoryRow | None) -> Done:
-    if row is None:
-        raise missing("Memory")
+    existing(row, "Memory")
     return Done()

@@ -28,12 +28,12 @@ from engine.conversation.chat.reply import (
     Reply,
     Say,
     without_zeros,
-    zone_of,
 )
 from engine.conversation.chat.retrieved import answer_with_passages
 from engine.conversation.live import MICROSECONDS
 from engine.conversation.llm.metrics import LlmMeter, NoMeter
 from engine.conversation.llm.port import Llm, LlmError
+from engine.conversation.zones import zone_of
 from engine.listen.ports import WallClock
 from engine.log import get_logger
 from engine.store.user_records import MessageRow, UserRow
@@ -134,7 +134,7 @@ class Chat:
         at = self._now()
         user = await self._users.get(uid)
         earlier = await self._messages.history(uid, persona.app_id if persona else None, EARLIER)
-        zone = zone_of(user)
+        zone = zone_of(user.time_zone)
         asked = Asked(
             uid=uid,
             text=text,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -23,7 +23,6 @@ __all__ = [
     "Reply",
     "Say",
     "without_zeros",
-    "zone_of",
 ]
 
 LONGEST = 100_000
@@ -76,14 +75,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     earlier: Sequence[MessageRow]
     zone: ZoneInfo
     now: datetime
-
-
-def zone_of(user: UserRow) -> ZoneInfo:
-    """The user's time zone; UTC where this machine knows none of that name."""
-    try:
-        return ZoneInfo(user.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def without_zeros(text: str) -> str:
