@@ -122,9 +122,12 @@ class Costs(trio.abc.Instrument):
 @cache
 def _lanes() -> list[lane.Lane]:
     """Those of this process; there is no other way to them from outside. Looked for once, when there is load."""
-    return [
+    gc.unfreeze()  # get_objects leaves out what was frozen at start, lanes among it
+    found = [
         one for one in gc.get_objects() if type(one) is lane.Lane
     ]  # isinstance asks dead weak proxies, too
+    gc.freeze()
+    return found
 
 
 def _cost_of_the_clock(times: int = 2000) -> int:

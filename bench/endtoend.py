@@ -16,6 +16,7 @@ not be believed: generator or vendor used more than 80 % of a core.
 import argparse
 import importlib.util
 import sys
+import time
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from bench.machine import machine
 from bench.report import Measured, Report, Sustained, write
 from engine.cli.capacity_run import LIMIT_MS, measure_capacity
 from engine.cli.load import prepare
-from engine.cli.load_figures import LimitElsewhere, LoadFigures, largest, usage_of
+from engine.cli.load_figures import LimitElsewhere, LoadFigures, Usage, largest, usage_of
 from engine.cli.load_process import Running
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.recording import read
@@ -38,6 +39,9 @@ RECORDING = Path(__file__).parents[1] / "tests" / "audio" / "austen-0870.wav"
 MOST = 2000
 LEISURE = 0.7
 """Share of the largest number of streams at which latency is measured."""
+
+SETTLING = 6
+"""Readings of a server's memory, half a second apart, of which none may be less than the one before them."""
 
 
 def measure(plan: LoadPlan, stack: Running, vendor: Running) -> Measured:
@@ -76,7 +80,19 @@ def _of(plan: LoadPlan, count: int) -> LoadPlan:
 def _warm(stack: Running, vendor: Running) -> Running:
     """The same after its first sessions: what they load is not theirs."""
     measure(plan_of(2, 1.0), stack, vendor)
-    return stack._replace(idle=usage_of(stack.pid))
+    return stack._replace(idle=_settled(stack.pid))
+
+
+def _settled(pid: int) -> Usage:
+    """What a process uses when it no longer gives memory back: servers do so some time after their last session."""
+    least = usage_of(pid)
+    falling = SETTLING
+    while falling:
+        time.sleep(0.5)
+        now = usage_of(pid)
+        falling = SETTLING if now.pss_kib < least.pss_kib else falling - 1
+        least = min(least, now, key=lambda usage: usage.pss_kib)
+    return least
 
 
 def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float, first: int) -> Sustained:

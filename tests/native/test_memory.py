@@ -1,5 +1,6 @@
 """What a ring costs the process: two maps, no descriptor, and all of it given back."""
 
+import gc
 import os
 import resource
 from pathlib import Path
@@ -11,6 +12,12 @@ from engine._native import ffi, lib
 from engine.audio.ring import Ring
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_other_tests() -> None:
+    """Rings that other tests left to the collector would vanish between two counts."""
+    gc.collect()
 
 
 def ring_maps() -> int:
