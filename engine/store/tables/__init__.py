@@ -1,0 +1,62 @@
+"""The tables. Every record of a user has a key that begins with `uid`; tokens are a small reference table.
+
+Times are integer microseconds since the epoch (UTC): SQLite would give aware datetimes back without a zone.
+There are no foreign keys: a batch must not fail as a whole because one of its conversations was deleted.
+A change here needs a revision in `migrations/versions`; a test compares the two.
+"""
+
+from engine.store.tables._metadata import metadata
+from engine.store.tables.access import (
+    app_keys,
+    enabled_apps,
+    idempotency,
+    tokens,
+    usage,
+    usage_entries,
+    vendor_usage,
+)
+from engine.store.tables.conversations import (
+    action_items,
+    conversations,
+    deleted_conversations,
+    memories,
+    photos,
+    segments,
+    shared_conversations,
+)
+from engine.store.tables.search import OWN_INDEX, is_compared, texts, vector_labels, vector_versions, vectors
+from engine.store.tables.users import folders, goal_progress, goals, messages, people, users
+from engine.store.tables.work import jobs, leases, probes
+
+__all__ = [
+    "OWN_INDEX",
+    "action_items",
+    "app_keys",
+    "conversations",
+    "deleted_conversations",
+    "enabled_apps",
+    "folders",
+    "goal_progress",
+    "goals",
+    "idempotency",
+    "is_compared",
+    "jobs",
+    "leases",
+    "memories",
+    "messages",
+    "metadata",
+    "people",
+    "photos",
+    "probes",
+    "segments",
+    "shared_conversations",
+    "texts",
+    "tokens",
+    "usage",
+    "usage_entries",
+    "users",
+    "vector_labels",
+    "vector_versions",
+    "vectors",
+    "vendor_usage",
+]
