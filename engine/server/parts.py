@@ -16,26 +16,12 @@ import trio
 
 from engine.audio.resample import use_cache_dir, warm
 from engine.config import Config
-from engine.conversation import Lifecycle
-from engine.conversation.chat.answering import Chat
-from engine.conversation.chat.search import StoreSearch
-from engine.conversation.facts import Facts
-from engine.conversation.language import Languages
-from engine.conversation.llm.metrics import LlmMetrics
-from engine.conversation.models import Models
-from engine.conversation.photos import Album
-from engine.conversation.preferences import SpeechPreferences
-from engine.conversation.processor import Processor
-from engine.conversation.quota import Quota
-from engine.conversation.requests import Requests
-from engine.conversation.search import Search
-from engine.conversation.translate import Translator
-from engine.conversation.translate_metrics import TranslatorCollector
 from engine.listen import ListenService, Unpacking
 from engine.listen.recordings import Recordings
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
+from engine.server.conversing import Conversing
 from engine.server.entrance import Entrance, open_lane
 from engine.server.garbage import collect_garbage
 from engine.server.http import HttpServer
@@ -68,12 +54,6 @@ Bind = Callable[[], Awaitable[list[trio.SocketListener]]]
 
 OFF_LOOP_THREADS = 16
 """Threads for disk and database; models and AAC have their own."""
-
-EXTRACTION_THREADS = 1
-"""Threads that read conversations by rules: Python code, of which no more than one runs at a time anyway."""
-
-ANSWER_SHARE = 2 / 3
-"""Of `web.request_timeout`, the most that a request waits for a conversation to be processed."""
 
 DRAIN_RESERVE = 0.2
 """Share of `drain_timeout` kept, after the sessions' time is over, to end connections and write journals."""
@@ -110,73 +90,30 @@ class Parts:
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
-        meter = LlmMetrics(self.metrics.registry)
-        self.models = Models(config.llm, config.embedding, worker_threads(EXTRACTION_THREADS), meter)
-        self.chat = Chat(
-            messages=store.messages,
-            users=store.users,
-            search=StoreSearch(store, self.models),
-            models=self.models,
-            settings=config.chat,
-            now=wall_clock,
-            asks=config.llm.asks,
-            meter=meter,
-        )
-        self.translator = Translator(
-            models=self.models,
-            users=store.users,
-            kept=store.translations,
-            languages=Languages(worker_threads(1)),
-            settings=config.translation,
-            asks=config.llm.asks,
-            meter=meter,
-        )
-        self.metrics.registry.register(TranslatorCollector(self.translator))
-        quota = Quota(config.quota, store.usage, wall_clock)
-        self.processor = Processor(
-            store,
-            self.models,
-            config.conversation,
-            wall_clock,
-            self.metrics,
-            quota,
-        )
-        for table in (store.memories, store.action_items):
-            table.when_text_changes(self.processor.wake)
-        answer_wait = min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE)
-        self.requests = Requests(store, self.processor, wall_clock, answer_wait)
-        self.lifecycle = Lifecycle(
-            store.conversations,
-            store.wholes,
-            self.writer,
-            wall_clock,
-            self.processor,
-            answer_wait=answer_wait,
-            erase_delay=config.conversation.erase_delay,
-            ownership=ownership,
-        )
+        self.conversing = Conversing(config, store, self.writer, self.metrics, ownership)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
             vendors,
-            self.lifecycle,
+            self.conversing.lifecycle,
             metrics=self.metrics,
             off_loop=self.off_loop,
             unpacking=Unpacking(worker_threads(aac_threads), aac_threads),
             wall_clock=wall_clock,
-            preferences=SpeechPreferences(store.users, quota),
-            photos=Album(store.photos, self.models, self.writer.flush, self.processor.wake, wall_clock),
-            translator=self.translator,
+            preferences=self.conversing.preferences,
+            photos=self.conversing.album,
+            translator=self.conversing.translator,
         )
-        self.processor.describer.tell = self.lifecycle.notify
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
-            self.member.attend(self.lifecycle, self.sessions, self.writer, self.metrics, self.readiness)
-        self.processor.when_done((self.member or self.lifecycle).tell)
+            self.member.attend(
+                self.conversing.lifecycle, self.sessions, self.writer, self.metrics, self.readiness
+            )
+        self.conversing.processor.when_done((self.member or self.conversing.lifecycle).tell)
         services = self._services()
         entrance = Entrance(config, listen_service(services), lane) if lane is not None else None
         self.http = HttpServer(create_app(services), config, entrance)
-        watch_process(self.metrics, self.sessions, self.writer, self.processor)
+        watch_process(self.metrics, self.sessions, self.writer, self.conversing.processor)
         if lane is not None:
             watch_lane(self.metrics, lane)
 
@@ -210,17 +147,17 @@ class Parts:
             conversations=self.store.conversations,
             wholes=self.store.wholes,
             edits=self.store.edits,
-            search=Search(self.store, lambda: self.models.embedder),
-            models=self.models,
-            lifecycle=self.member or self.lifecycle,
-            requests=self.requests,
+            search=self.conversing.search,
+            models=self.conversing.models,
+            lifecycle=self.member or self.conversing.lifecycle,
+            requests=self.conversing.requests,
             user_data=self.store.user_data,
-            facts=Facts(self.models, wall_clock),
+            facts=self.conversing.facts,
             apps=self.store.apps,
             tokens=self.store.tokens,
             usage=self.store.usage,
             records=self.store,
-            chat=self.chat,
+            chat=self.conversing.chat,
             transcriber=Recordings(self.vendors, self.config, self.off_loop),
             off_loop=self.off_loop,
             exposition=None if self.member is None else self.member.exposition,
@@ -274,7 +211,7 @@ class Parts:
             serving.start_soon(watch_loop, self.metrics, self.config.watch)
             serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
             serving.start_soon(forget_answers, self.store, self.config.web.idempotency_hours)
-            serving.start_soon(self.translator.run)
+            serving.start_soon(self.conversing.translator.run)
             await self._warm_up(serving)
             if late:
                 bound = await self._listen(serving, bind)
@@ -297,8 +234,8 @@ class Parts:
             for vendor in self.vendors:
                 nursery.start_soon(vendor.prepare)
             nursery.start_soon(self.off_loop, self._warm_kernels)
-            await serving.start(self.models.run)
-            nursery.start_soon(self.translator.prepare)
+            await serving.start(self.conversing.models.run)
+            nursery.start_soon(self.conversing.translator.prepare)
             await self._take_up(serving)
             await serving.start(check_database, self.store, self.readiness)
         if self.member is not None:
@@ -312,9 +249,9 @@ class Parts:
         """What earlier processes left. A worker is told when, for of several only one may."""
         if self.member is None:
             await self.writer.recover()
-            await serving.start(self.lifecycle.run)
+            await serving.start(self.conversing.lifecycle.run)
         else:
-            await serving.start(partial(self.lifecycle.run, reopen=False))
+            await serving.start(partial(self.conversing.lifecycle.run, reopen=False))
             await serving.start(self.member.run)
             await self.member.report("up")
 
