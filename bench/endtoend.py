@@ -31,7 +31,7 @@ from engine.cli.capacity_run import LIMIT_MS, measure_capacity
 from engine.cli.load import prepare
 from engine.cli.load_figures import LimitElsewhere, LoadFigures, Usage, largest, usage_of
 from engine.cli.load_process import Running
-from engine.cli.load_run import LoadPlan, run_load
+from engine.cli.load_run import UNENDING, LoadPlan, run_load
 from engine.cli.recording import read
 from engine.config import load_config
 
@@ -68,7 +68,7 @@ def plan_of(count: int, seconds: float) -> LoadPlan:
         packets=packets,
         period=period,
         codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000},
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000} | UNENDING,
     )
     return _of(plan, count)
 

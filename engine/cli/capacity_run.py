@@ -22,7 +22,7 @@ from engine._config_sections import MOST_SESSIONS
 from engine.capacity import Capacity, processor
 from engine.cli.load_figures import LoadFigures, usage_of
 from engine.cli.load_process import Running, own_server, process
-from engine.cli.load_run import LoadPlan, run_load
+from engine.cli.load_run import UNENDING, LoadPlan, run_load
 from engine.cli.status import Failure
 from engine.config import Config
 
@@ -90,7 +90,7 @@ def _plan(count: int, server: Running, vendor: Running, *, seconds: float) -> Lo
         packets=packets,
         period=period,
         codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE},
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE} | UNENDING,
         uid=f"capacity-{count}",
         ramp=max(1.0, count / 150),
         settle=SETTLE,

@@ -28,7 +28,7 @@ from engine.cli.load_figures import LoadFigures, Process, Usage, latency, machin
 from engine.cli.load_socket import BINARY, CLOSE, LoadSocket, Lost, frame
 from engine.cli.load_stream import Heard, LoadStream
 
-__all__ = ["LoadPlan", "run_load"]
+__all__ = ["UNENDING", "LoadPlan", "run_load"]
 
 TICK = 0.0005
 """Seconds the loop sleeps at least; part of `late`."""
@@ -41,6 +41,9 @@ LOOK = 0.05
 
 CLOSING = 5.0
 """Seconds the server has to end all connections after the last."""
+
+UNENDING: dict[str, str | int | bool] = {"conversation_timeout": 14400}
+"""Of a query: what one run said is not processed while a later run on the same server is measured."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
