@@ -13,6 +13,7 @@ from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
 from engine.listen.ports import SessionUsage
 from engine.listen.spill import SpillStatistics
 from engine.listen.stages import Passage
+from engine.listen.tap import Taps
 from engine.stt.failover import SttExhausted
 from engine.stt.vendor import Vendor, VendorError
 from engine.transcript.words import Word
@@ -102,6 +103,10 @@ class CallAudio:
     def last_audio_at(self) -> float | None:
         """See `Pipeline.last_audio_at`."""
         return max((at for c in self._channels if (at := c.last_audio_at) is not None), default=None)
+
+    def taps_of(self, channel: int) -> Taps:
+        """See `Pipeline.taps_of`."""
+        return self._channels[channel].taps
 
     async def finish(self) -> None:
         """No audio follows on any channel."""

@@ -23,6 +23,7 @@ from engine.listen.backlog import Backlog
 from engine.listen.ports import SessionUsage
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
+from engine.listen.tap import Taps
 from engine.listen.unpacking import Unpacking
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
@@ -118,6 +119,7 @@ class Pipeline:
     ) -> None:
         """`vendors`: in order of preference; empty for a session that brings its own transcript."""
         self.ledger = Ledger()
+        self.taps = Taps(ring)
         self.last_speech: int | None = None
         self.words = 0
         self._decoder = decoder
@@ -150,13 +152,16 @@ class Pipeline:
         """Samples on the timeline so far."""
         return self._ring.write_position
 
+    def taps_of(self, channel: int) -> Taps:
+        """Where the audio of a channel can be tapped: there is one, 0. Raises `IndexError`."""
+        return (self.taps,)[channel]
+
     async def feed(self, payload: bytes | memoryview) -> int:
         """Decode one message into the ring; waits for room. Returns how many of its packets were bad."""
         bad = 0
         self._at_the_door = True
         for piece in self._decoder.pieces(payload):
-            if self._vendors:
-                await self._backlog.make_room(self._decoder.max_samples(len(piece)))
+            await self._room(self._decoder.max_samples(len(piece)))
             began = monotonic_ns()
             done = await self._decode(piece)
             decoded = monotonic_ns()
@@ -194,10 +199,14 @@ class Pipeline:
         self._catch_up()
         self._at_the_door = True
         try:
-            if self._vendors:
-                await self._backlog.make_room(samples)
+            await self._room(samples)
         finally:
             self._at_the_door = False
+
+    async def _room(self, samples: int) -> None:
+        self.taps.make_room(min(samples + self._backlog.margin, self._ring.capacity))
+        if self._vendors:
+            await self._backlog.make_room(samples)
 
     def _catch_up(self) -> None:
         """Book what was decoded into the intake since the last time."""
@@ -211,10 +220,11 @@ class Pipeline:
 
     async def finish(self) -> None:
         """No audio follows: what the decoder still holds is added, and the vendor told. Idempotent."""
-        await self._backlog.make_room(self._decoder.max_samples(0))
+        await self._room(self._decoder.max_samples(0))
         self._catch_up()
         self._count(self._decoder.flush(self._ring))
         self._backlog.finish()
+        self.taps.finish()
         self._finished.set()
 
     def _count(self, done: Decoded) -> None:
@@ -226,6 +236,7 @@ class Pipeline:
         else:
             self.ledger.not_for_stt(done.samples + done.concealed)
             self._backlog.cover(self.received)
+        self.taps.grown()
 
     # What is known of speech and silence
 
@@ -421,6 +432,7 @@ class Pipeline:
     def close(self, pool: RingPool) -> None:
         """Stop, and give the ring back."""
         self.stop()
+        self.taps.finish()
         self._backlog.close()
         self._decoder.close()
         pool.release(self._ring)

@@ -7,8 +7,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from engine.audio.intake import Intake
+from engine.listen.tap import Tap
 from engine.transcript import Merged
 from engine.wire.messages import Event, Segment, Translation
+from engine.wire.parameters import ListenParameters
 
 T = TypeVar("T")
 
@@ -191,6 +193,65 @@ class Photos(Protocol):
 
     async def keep(self, uid: str, conversation_id: str, image: bytes) -> str | None:
         """Keep the file `image` in a conversation: its id; None when the conversation is not there, or that fails."""
+        ...
+
+
+class Followed(Participant, Protocol):
+    """A live session, as those who follow it see it."""
+
+    @property
+    def parameters(self) -> ListenParameters:
+        """What its client asked for."""
+        ...
+
+    @property
+    def began_at(self) -> int | None:
+        """When its sample 0 came, in microseconds since the epoch; None before."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether no audio follows; then nothing can be tapped."""
+        ...
+
+    def tap(self, name: str, *, channel: int = 0, lossless: bool = True, keep: int) -> Tap:
+        """Its audio from now on; see `engine.listen.tap.Taps.open`. `channel`: of a call, which has several."""
+        ...
+
+
+class Following(Protocol):
+    """Somebody who follows one session. Called between two awaits, on the live path: must not block.
+
+    Audio is heard through `Followed.tap`, in a task of the follower's own, which may go on after `ended`.
+    """
+
+    def entered(self, conversation: "OpenConversation", position: int) -> None:
+        """What is heard from sample `position` on belongs to this conversation."""
+        ...
+
+    def changed(
+        self,
+        conversation: "OpenConversation",
+        segments: Sequence[Segment],
+        deleted: Sequence[str],
+        offset: float,
+    ) -> None:
+        """Segments that are new or changed, and ids of those that are gone, once they are kept.
+
+        `offset`: seconds that were added to the session's times to have the conversation's.
+        """
+        ...
+
+    def ended(self) -> None:
+        """The session is over: nothing follows."""
+        ...
+
+
+class Follower(Protocol):
+    """Somebody who follows all sessions of a service."""
+
+    def began(self, session: Followed) -> Following | None:
+        """A session begins, of whose audio nothing has come; None: it is of no interest. Must not block."""
         ...
 
 

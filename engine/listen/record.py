@@ -18,6 +18,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.listen.channels import CallAudio
+from engine.listen.following import Followings
 from engine.listen.outbox import Outbox
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OpenConversation, Participant, Translator, WallClock
@@ -61,6 +62,7 @@ class Record:
         outbox: Outbox,
         wall_clock: WallClock,
         metrics: Metrics,
+        followings: Followings,
         translator: Translator | None = None,
     ) -> None:
         self.conversation: OpenConversation | None = None
@@ -71,13 +73,14 @@ class Record:
         self._audio = audio
         self._outbox = outbox
         self._wall_clock = wall_clock
+        self._followings = followings
         self._translator = translator
         self._latency = metrics.segment_latency
         self._receive, self._decode, self._waiting, self._vendor, self._merge = map(
             metrics.stage, ("receive", "decode", "queue", "vendor", "merge")
         )
         self._origin: int | None = None
-        self._began_at: int | None = None
+        self.began_at: int | None = None
         self._breaks: deque[_Break] = deque()
         self._next_interim = -math.inf
         self._unused_ids: list[str] = []
@@ -89,8 +92,8 @@ class Record:
 
     def begin(self) -> None:
         """The client's first audio or transcript is here: its timeline begins now."""
-        if self._began_at is None:
-            self._began_at = self._wall_clock()
+        if self.began_at is None:
+            self.began_at = self._wall_clock()
 
     # The conversation
 
@@ -110,6 +113,7 @@ class Record:
                 lifecycle_sequence=len(conversation.revisions),
             )
         )
+        self._followings.entered(conversation, self._origin or 0)
 
     def move_to(self, conversation: OpenConversation) -> None:
         """The last one ended now, by the clock or because somebody asked."""
@@ -141,7 +145,7 @@ class Record:
         if self._origin is not None:
             return -self._origin / SAMPLE_RATE
         conversation = self._current()
-        began = self._began_at or self._wall_clock()
+        began = self.began_at or self._wall_clock()
         if not conversation.revisions:
             conversation.start_at(self._participant, began)
         # Audio may come before its conversation was made: then its first sample is the conversation's time 0.
@@ -230,6 +234,7 @@ class Record:
             self._outbox.segments([replace(segment, timing=timing) for segment in merged.changed])
         else:
             self._outbox.segments(merged.changed)
+        self._followings.changed(conversation, merged.changed, merged.deleted, self._offset_seconds())
         if self._translator is not None:
             language = self._parameters.language
             self._translator.offer(self._participant, conversation, merged.changed, language)

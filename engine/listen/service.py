@@ -23,6 +23,7 @@ from engine.listen.pipeline import Pipeline
 from engine.listen.ports import (
     ClientSocket,
     Conversations,
+    Follower,
     Photos,
     Preferences,
     Translator,
@@ -63,8 +64,12 @@ class ListenService:
         photos: Photos | None = None,
         preferences: Preferences | None = None,
         translator: Translator | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
-        """Without `photos` sessions take no pictures; without `preferences` nobody has set anything."""
+        """Without `photos` sessions take no pictures; without `preferences` nobody has set anything.
+
+        `followers` are told of every session.
+        """
         self.draining = False
         self._config = config
         self._vendors = {vendor.name: vendor for vendor in vendors}
@@ -76,6 +81,7 @@ class ListenService:
         self._photos = photos
         self._preferences = preferences
         self._translator = translator
+        self._followers = tuple(followers)
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
         self._pool = ring_pool(config)
@@ -159,6 +165,7 @@ class ListenService:
                 timers=self._timers,
                 photos=self._photos,
                 translator=self._translator,
+                followers=self._followers,
             )
             self._sessions[session_id] = session
             self._notify()

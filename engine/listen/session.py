@@ -21,6 +21,7 @@ import trio
 from engine.audio.intake import Intake
 from engine.config import Config
 from engine.listen.channels import CallAudio
+from engine.listen.following import Followings
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pacing import Pace
 from engine.listen.photos import BadPhoto
@@ -31,12 +32,14 @@ from engine.listen.ports import (
     ClientSocket,
     Conversations,
     DecodingSocket,
+    Follower,
     OpenConversation,
     Photos,
     Translator,
     WallClock,
 )
 from engine.listen.record import Record
+from engine.listen.tap import Tap
 from engine.listen.timers import Timers
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -121,6 +124,7 @@ class Session:
         timers: Timers,
         photos: Photos | None = None,
         translator: Translator | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         """Without `photos` pictures are not taken."""
         self.id = session_id
@@ -134,7 +138,10 @@ class Session:
         self._metrics = metrics
         self._timers = timers
         self._outbox = Outbox(socket, self._config.client_write_timeout, metrics.stage("send"))
-        self._record = Record(self, parameters, pipeline, self._outbox, wall_clock, metrics, translator)
+        self._followings = Followings(self, followers)
+        self._record = Record(
+            self, parameters, pipeline, self._outbox, wall_clock, metrics, self._followings, translator
+        )
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._began = trio.current_time()
         self._last_message = self._began
@@ -152,6 +159,7 @@ class Session:
 
     async def run(self) -> None:
         """Greet, listen until the client goes or must go, transcribe what is left, say goodbye."""
+        self._followings.began()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive)
@@ -171,6 +179,7 @@ class Session:
         finally:
             self._state = State.CLOSED
             self._record.leave()
+            self._followings.ended()
 
     @property
     def joined(self) -> bool:
@@ -404,6 +413,22 @@ class Session:
     def move_to(self, conversation: OpenConversation) -> None:
         """See `Participant`."""
         self._record.move_to(conversation)
+
+    # Followed
+
+    @property
+    def began_at(self) -> int | None:
+        """See `Followed`."""
+        return self._record.began_at
+
+    @property
+    def over(self) -> bool:
+        """See `Followed`."""
+        return self._pipeline.taps_of(0).finished
+
+    def tap(self, name: str, *, channel: int = 0, lossless: bool = True, keep: int) -> Tap:
+        """See `Followed`."""
+        return self._pipeline.taps_of(channel).open(name, lossless=lossless, keep=keep)
 
     # Listener
 

@@ -1,7 +1,7 @@
 """A whole server but for the sockets: real store, lifecycle, service and ring; a scripted vendor; memory sockets."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
 from engine.conversation.translate import Translator
-from engine.listen.ports import ClientGone
+from engine.listen.ports import ClientGone, Follower
 from engine.listen.service import ListenService
 from engine.listen.unpacking import Unpacking
 from engine.metrics import Metrics
@@ -207,6 +207,7 @@ async def server(
     stt: dict[str, Any] | None = None,
     translator: Callable[[Store], Translator] | None = None,
     quota_minutes: float = 0.0,
+    followers: Sequence[Follower] = (),
 ) -> AsyncIterator[Server]:
     """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store.
 
@@ -238,6 +239,7 @@ async def server(
         preferences=SpeechPreferences(store.users, Quota(config.quota, store.usage, wall_clock)),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
         translator=translating,
+        followers=followers,
     )
     processor.describer.tell = lifecycle.notify
     async with trio.open_nursery() as outer:
