@@ -207,9 +207,9 @@ async def server(
     stt: dict[str, Any] | None = None,
     translator: Callable[[Store], Translator] | None = None,
     quota_minutes: float = 0.0,
-    followers: Sequence[Follower] = (),
+    followers: Callable[[Store], Sequence[Follower]] = lambda _: (),
 ) -> AsyncIterator[Server]:
-    """A server's inside on `tmp_path`, stopped at the end of the block. `translator`: made for its store.
+    """A server's inside on `tmp_path`, stopped at the end of the block. `translator`, `followers`: made for its store.
 
     Then every message of every session must have been one that the AsyncAPI document promises.
     """
@@ -239,7 +239,7 @@ async def server(
         preferences=SpeechPreferences(store.users, Quota(config.quota, store.usage, wall_clock)),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
         translator=translating,
-        followers=followers,
+        followers=followers(store),
     )
     processor.describer.tell = lifecycle.notify
     async with trio.open_nursery() as outer:
