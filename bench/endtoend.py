@@ -68,7 +68,7 @@ def plan_of(count: int, seconds: float) -> LoadPlan:
         packets=packets,
         period=period,
         codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000} | UNENDING,
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": 16_000, **UNENDING},
     )
     return _of(plan, count)
 

@@ -90,7 +90,7 @@ def _plan(count: int, server: Running, vendor: Running, *, seconds: float) -> Lo
         packets=packets,
         period=period,
         codec="opus_fs320",
-        query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE} | UNENDING,
+        query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE, **UNENDING},
         uid=f"capacity-{count}",
         ramp=max(1.0, count / 150),
         settle=SETTLE,

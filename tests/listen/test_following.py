@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trio.testing import MockClock
 
-from engine.listen.ports import Followed, OpenConversation
+from engine.listen.ports import Followed, Follower, OpenConversation
 from engine.listen.tap import Tap
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words, script_of
@@ -142,7 +142,7 @@ async def test_no_fault_of_a_follower_reaches_the_session_or_the_others(
 ) -> None:
     following = Following()
     faulty = [Faulty(at) for at in ("began", "entered", "changed", "ended")]
-    everybody = [*faulty, following]
+    everybody: list[Follower] = [*faulty, following]
     async with server(tmp_path, ScriptedVendor(counted_words(0.5)), followers=lambda _: everybody) as it:
         socket = await it.connect()
         for frame in frames(tone(2)):
