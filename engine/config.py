@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from engine._config_conversation import Conversation
+from engine._config_day_summary import DaySummary
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
 from engine._config_models import Chat, Embedding, Llm, Translation
@@ -45,6 +46,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Conversation",
+    "DaySummary",
     "Deepgram",
     "Embedding",
     "Key",
@@ -174,6 +176,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     vosk: Vosk = msgspec.field(default_factory=Vosk)
     local: Local = msgspec.field(default_factory=Local)
     conversation: Conversation = msgspec.field(default_factory=Conversation)
+    day_summary: DaySummary = msgspec.field(default_factory=DaySummary)
     llm: Llm = msgspec.field(default_factory=Llm)
     embedding: Embedding = msgspec.field(default_factory=Embedding)
     chat: Chat = msgspec.field(default_factory=Chat)

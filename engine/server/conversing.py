@@ -4,6 +4,7 @@ from engine.config import Config
 from engine.conversation import Lifecycle
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
+from engine.conversation.day_summary import Summarizer
 from engine.conversation.facts import Facts
 from engine.conversation.language import Languages
 from engine.conversation.llm.metrics import LlmMetrics
@@ -43,7 +44,8 @@ class Conversing:
         ownership: Ownership | None,
     ) -> None:
         meter = LlmMetrics(metrics.registry)
-        self.models = Models(config.llm, config.embedding, worker_threads(EXTRACTION_THREADS), meter)
+        extraction = worker_threads(EXTRACTION_THREADS)
+        self.models = Models(config.llm, config.embedding, extraction, meter)
         self.chat = Chat(
             messages=store.messages,
             users=store.users,
@@ -71,6 +73,9 @@ class Conversing:
             table.when_text_changes(self.processor.wake)
         answer_wait = min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE)
         self.requests = Requests(store, self.processor, wall_clock, answer_wait)
+        self.summarizer = Summarizer(
+            store, self.models, config.llm, wall_clock, meter, extraction, answer_wait
+        )
         self.lifecycle = Lifecycle(
             store.conversations,
             store.wholes,

@@ -153,6 +153,7 @@ class Parts:
             requests=self.conversing.requests,
             user_data=self.store.user_data,
             facts=self.conversing.facts,
+            days=self.conversing.summarizer,
             apps=self.store.apps,
             tokens=self.store.tokens,
             usage=self.store.usage,

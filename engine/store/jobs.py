@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 from engine.store.database import MICROSECONDS, Database, WallClock, upsert
 from engine.store.tables import jobs
 
-__all__ = ["ERASE", "PROCESS", "Job", "Jobs", "add", "discard", "fail", "finish"]
+__all__ = ["ERASE", "PROCESS", "Job", "Jobs", "add", "discard", "fail", "finish", "is_claimed"]
 
 PROCESS = "process"
 """The kind of job that processes the conversation whose id is its key; `force` in the payload: never discard it."""
@@ -147,6 +147,11 @@ def add(connection: Connection, job: Job) -> bool:
 def finish(connection: Connection, job: Job) -> bool:
     """Remove `job` if the claim is still good; a caller who gets False must undo what it did: raise."""
     return bool(connection.execute(delete(jobs).where(_is_claimed(job)).returning(jobs.c.key)).all())
+
+
+def is_claimed(connection: Connection, job: Job) -> bool:
+    """Whether the claim is still good. For use in another's transaction."""
+    return connection.execute(select(jobs.c.key).where(_is_claimed(job))).first() is not None
 
 
 def fail(connection: Connection, job: Job, error: str, now: int) -> bool:

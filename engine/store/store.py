@@ -9,6 +9,7 @@ from engine.store.action_items import ActionItems
 from engine.store.apps import Apps
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
+from engine.store.day_summaries import DaySummaries
 from engine.store.edits import Edits
 from engine.store.folders import Folders
 from engine.store.goals import Goals
@@ -54,6 +55,7 @@ class Store:
     folders: Folders
     goals: Goals
     messages: Messages
+    day_summaries: DaySummaries
     translations: Translations
     idempotency: Idempotency
     locking: Locking
@@ -89,6 +91,7 @@ class Store:
         self.folders = Folders(database)
         self.goals = Goals(database)
         self.messages = Messages(database)
+        self.day_summaries = DaySummaries(database, now)
         self.translations = Translations(database)
         self.idempotency = Idempotency(database, now)
         self.locking = Locking(database)

@@ -36,6 +36,7 @@ BOOKKEEPING = frozenset(
         "vector_versions",
         "usage_entries",
         "deleted_conversations",
+        "day_summary_locks",
         "idempotency",
         "texts",
     }

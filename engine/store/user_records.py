@@ -6,6 +6,7 @@ import msgspec
 
 __all__ = [
     "ActionItemRow",
+    "DaySummaryRow",
     "FolderRow",
     "GoalRow",
     "MemoryRow",
@@ -116,6 +117,20 @@ class GoalRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
+class DaySummaryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day was like. `date` is in the user's time zone (2026-11-21), `summary` the document that clients read.
+
+    `scheduled`: made when the user's hour came, not by hand.
+    """
+
+    uid: str
+    id: str
+    date: str
+    created_at: int
+    scheduled: bool = False
+    summary: dict[str, Any]
+
+
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the chat. `sender`: "human" or "ai"; `citations`: ids of the conversations it rests on."""
 
@@ -132,7 +147,7 @@ class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     """What a user has set. `time_zone` is an IANA name; `vocabulary` are words that speech to text should know.
 
-    `geolocation` has where they were `at` a time (µs).
+    `geolocation` has where they were `at` a time (µs). `daily_summary_hour`: of the local day, 0 to 23.
     """
 
     uid: str
@@ -144,4 +159,6 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     private_cloud_sync: bool = False
     store_recording_permission: bool = False
     geolocation: dict[str, Any] | None = None
+    daily_summary_enabled: bool = True
+    daily_summary_hour: int = 22
     updated_at: int = 0

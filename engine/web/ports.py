@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol, Unpack
 
 from engine.config import Config
@@ -16,6 +17,7 @@ from engine.store.conversations import Chosen
 from engine.store.edits import SegmentEdit
 from engine.store.jobs import Job
 from engine.store.records import ConversationRow, TokenRow, UsageRow
+from engine.store.user_records import DaySummaryRow
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
 from engine.web.record_ports import Records
@@ -109,6 +111,14 @@ class Facts(Protocol):
     async def read(self, text: str) -> Sequence[Memory]: ...
 
 
+class Days(Protocol):
+    """Summarising days when users ask for it."""
+
+    async def summarise(self, uid: str, day: date) -> DaySummaryRow | None:
+        """Summarise a local day and keep what comes of it; None when nothing was said in it."""
+        ...
+
+
 class Apps(Protocol):
     """Apps that have a key, and who lets them have their data."""
 
@@ -191,6 +201,7 @@ class Services:
     requests: Requests
     user_data: UserData
     facts: Facts
+    days: Days
     apps: Apps
     tokens: Keys
     usage: Usage

@@ -5,10 +5,18 @@ from typing import Any, Protocol
 
 from engine.store.action_items import ItemFilter
 from engine.store.goals import GoalDay
-from engine.store.user_records import ActionItemRow, FolderRow, GoalRow, MemoryRow, PersonRow, UserRow
+from engine.store.user_records import (
+    ActionItemRow,
+    DaySummaryRow,
+    FolderRow,
+    GoalRow,
+    MemoryRow,
+    PersonRow,
+    UserRow,
+)
 from engine.web.idempotency import Keys
 
-__all__ = ["ActionItems", "Folders", "Goals", "Memories", "People", "Records", "Users"]
+__all__ = ["ActionItems", "DaySummaries", "Folders", "Goals", "Memories", "People", "Records", "Users"]
 
 
 class Memories(Protocol):
@@ -113,6 +121,16 @@ class Goals(Protocol):
     async def remove(self, uid: str, id: str) -> bool: ...
 
 
+class DaySummaries(Protocol):
+    """What users' days were like."""
+
+    async def get(self, uid: str, id: str) -> DaySummaryRow | None: ...
+
+    async def dated(self, uid: str, *, limit: int, offset: int = 0) -> Sequence[DaySummaryRow]: ...
+
+    async def delete(self, uid: str, id: str) -> bool: ...
+
+
 class Records(Protocol):
     """All of them, as the store has them."""
 
@@ -128,6 +146,8 @@ class Records(Protocol):
     def folders(self) -> Folders: ...
     @property
     def goals(self) -> Goals: ...
+    @property
+    def day_summaries(self) -> DaySummaries: ...
     @property
     def idempotency(self) -> Keys: ...
     @property

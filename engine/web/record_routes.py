@@ -2,6 +2,7 @@
 
 from engine.web.action_items import action_items
 from engine.web.api import Api, Identify
+from engine.web.day_summaries import day_summaries
 from engine.web.folders import folders
 from engine.web.goals import goals
 from engine.web.memories import memories
@@ -22,4 +23,12 @@ def record_routes(services: Services, identify: Identify) -> list[Api]:
         settings(records.users, services.off_loop, records.now, identify),
         folders(records.folders, services.conversations, records.now, identify),
         goals(records.goals, records.now, identify),
+        day_summaries(
+            records.day_summaries,
+            services.days,
+            records.users,
+            services.off_loop,
+            records.now,
+            identify,
+        ),
     ]

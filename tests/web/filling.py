@@ -5,6 +5,7 @@ A new table with a `uid` is filled by itself; what its columns may hold besides 
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from sqlalchemy import (
     JSON,
@@ -22,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Engine
 
+from engine.conversation.day_summary import DaySummary
+from engine.conversation.day_summary.document import Stats
 from engine.store._half_vector import HalfVector
 from engine.store.tables import metadata
 from engine.store.texts import index_conversation
@@ -42,6 +45,7 @@ VALUES: dict[str, Any] = {
     "conversations.geolocation": None,
     "conversations.deleted_at": None,
     "conversations.failure": None,
+    "day_summaries.date": "2023-11-14",
     "deleted_conversations.id": "gone",
     "jobs.due_at": None,
     "jobs.failed_at": AT,
@@ -92,6 +96,7 @@ def identifiers(uid: str) -> dict[str, str]:
         "person_id": of_table["people"],
         "folder_id": of_table["folders"],
         "goal_id": of_table["goals"],
+        "summary_id": of_table["day_summaries"],
         "photo_id": of_table["photos"],
         "message_id": of_table["messages"],
         "key_id": of_table["tokens"],
@@ -137,11 +142,21 @@ def _of_type(table: Table, column: Column[Any], marker: str) -> Any:
             return False
         case LargeBinary():
             return marker.encode()
+        case JSON() if column.name == "summary":
+            return _day(marker)
         case JSON():
             return {"title": marker, "overview": marker} if column.name == "structured" else [marker]
         case String() | Text():
             return f"{marker} {table.name} {column.name}"
     raise TypeError(f"say in VALUES what {table.name}.{column.name} ({column.type!r}) holds")
+
+
+def _day(marker: str) -> Any:
+    stats = Stats(total_conversations=1, total_duration_minutes=1, action_items_count=1)
+    summary = DaySummary(
+        id=marker, date="2023-11-14", created_at="2023-11-14T22:13:20", overview=marker, stats=stats
+    )
+    return msgspec.to_builtins(summary)
 
 
 def kept(engine: Engine, uid: str) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ from engine.config import Auth, Config, Limits, Session, Web
 from engine.conversation import Lifecycle
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
+from engine.conversation.day_summary import Summarizer
 from engine.conversation.facts import Facts
 from engine.conversation.llm.metrics import NoMeter
 from engine.conversation.models import Models
@@ -179,6 +180,7 @@ async def site(
         requests=Requests(store, processor, wall_clock, 5.0),
         user_data=store.user_data,
         facts=Facts(models, wall_clock),
+        days=Summarizer(store, models, config.llm, wall_clock, NoMeter(), off_loop, 5.0),
         apps=store.apps,
         tokens=store.tokens,
         usage=usage or store.usage,

@@ -105,7 +105,7 @@ class Reader:
         return Structured(
             title=title,
             overview=overview,
-            emoji=self._emoji(said.get("emoji")),
+            emoji=self.sift.emoji(said.get("emoji"), DEFAULT_EMOJI),
             category=self.sift.choice(said.get("category"), CATEGORIES, "other"),
         )
 
@@ -143,14 +143,6 @@ class Reader:
                 self.sift.doubts["too_long"] += 1  # a fact cut in the middle may say the opposite
             elif text:
                 yield Memory(content=text, category=category)
-
-    def _emoji(self, said: object) -> str:
-        plain = said.strip() if isinstance(said, str) else ""
-        # An emoji can be several code points, joined; none of them is among the letters of common scripts.
-        if 1 <= len(plain) <= 8 and all(character > "\u203b" or character == "\u200d" for character in plain):
-            return plain
-        self.sift.doubts["wrong_enum"] += 1
-        return DEFAULT_EMOJI
 
     def _names(self, said: dict[str, Any], field: str) -> list[str]:
         return self.sift.texts(said.get(field), MAX_NAMES, NAME)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["Sift", "similar", "words_of"]
+__all__ = ["Sift", "shortened", "similar", "words_of"]
 
 EARLIEST = timedelta(days=-1)
 LATEST = timedelta(days=5 * 366)
@@ -114,6 +114,15 @@ class Sift:
         self.doubts["wrong_enum"] += 1
         return otherwise
 
+    def emoji(self, value: object, otherwise: str) -> str:
+        """One emoji, else `otherwise`."""
+        plain = value.strip() if isinstance(value, str) else ""
+        # An emoji can be several code points, joined; none of them is among the letters of common scripts.
+        if 1 <= len(plain) <= 8 and all(character > "\u203b" or character == "\u200d" for character in plain):
+            return plain
+        self.doubts["wrong_enum"] += 1
+        return otherwise
+
     def flag(self, value: object) -> bool:
         """Only true is true."""
         self.doubts["wrong_type"] += not isinstance(value, bool)
@@ -168,6 +177,11 @@ class Sift:
         real = tuple(name for name in names if not words.isdisjoint(words_of(name)))
         self.doubts["invented"] += len(names) - len(real)
         return real
+
+
+def shortened(text: str, characters: int) -> str:
+    """`text`, of which no more than so many characters are kept, cut at a word."""
+    return text if len(text) <= characters else _cut(text, characters)
 
 
 def _cut(text: str, characters: int) -> str:

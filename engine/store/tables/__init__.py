@@ -24,6 +24,7 @@ from engine.store.tables.conversations import (
     segments,
     shared_conversations,
 )
+from engine.store.tables.day_summaries import day_summaries, day_summary_locks, schedules
 from engine.store.tables.search import OWN_INDEX, is_compared, texts, vector_labels, vector_versions, vectors
 from engine.store.tables.users import folders, goal_progress, goals, messages, people, users
 from engine.store.tables.work import jobs, leases, probes
@@ -33,6 +34,8 @@ __all__ = [
     "action_items",
     "app_keys",
     "conversations",
+    "day_summaries",
+    "day_summary_locks",
     "deleted_conversations",
     "enabled_apps",
     "folders",
@@ -48,6 +51,7 @@ __all__ = [
     "people",
     "photos",
     "probes",
+    "schedules",
     "segments",
     "shared_conversations",
     "texts",

@@ -45,6 +45,7 @@ conversations = Table(
     Column("failure", Text),
     Column("deleted_at", BigInteger),
     Index("conversations_by_time", "uid", "created_at"),
+    Index("conversations_by_creation", "created_at"),
     Index("conversations_by_status", "uid", "status", "created_at"),
     Index("conversations_unfinished", "status"),
 )

@@ -17,7 +17,10 @@ users = Table(
     Column("private_cloud_sync", Boolean, nullable=False),
     Column("store_recording_permission", Boolean, nullable=False),
     Column("geolocation", NULLABLE_JSON),
+    Column("daily_summary_enabled", Boolean, nullable=False),
+    Column("daily_summary_hour", Integer, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Index("users_by_summary", "time_zone", "daily_summary_hour"),
 )
 
 people = Table(
