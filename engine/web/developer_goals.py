@@ -5,22 +5,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from engine.store.goals import DAY
-from engine.store.user_records import GoalRow
 from engine.web.answers import Deleted, existing, missing
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.errors import ApiError
 from engine.web.goals import (
     GoalChanges,
-    GoalDayDocument,
     GoalDocument,
-    HistoryDays,
-    NewGoal,
-    Progress,
+    changed_goal,
+    common_goal_routes,
     goal_changes,
-    goal_days,
     goal_document,
-    new_goal,
 )
 from engine.web.record_ports import Goals, Now
 
@@ -49,48 +43,13 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
     async def one(uid: str, goal_id: str) -> GoalDocument:
         return goal_document(existing(await table.get(uid, goal_id), "Goal"))
 
-    @api.post(
-        "",
-        "Make a goal; of more than three the oldest are not active any more",
-        creates=True,
-        body=NewGoal,
-        answer=GoalDocument,
-    )
-    async def create(uid: str, body: NewGoal) -> GoalDocument:
-        row = new_goal(uid, body, now())
-        await table.add(row)
-        return goal_document(row)
-
     @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))
     async def change(uid: str, goal_id: str, body: GoalChanges) -> GoalDocument:
         changes = goal_changes(body)
         if not changes:
             fields = ", ".join(GoalChanges.__struct_fields__)
             raise ApiError(422, f"the body is not accepted: give some of {fields}")
-        return goal_document(existing(await _set(uid, goal_id, changes), "Goal"))
-
-    @api.patch(
-        "/<goal_id>/progress",
-        "Say how far the user is",
-        query=Progress,
-        answer=GoalDocument,
-        errors=(404,),
-    )
-    async def progress(uid: str, goal_id: str, query: Progress) -> GoalDocument:
-        return goal_document(
-            existing(await _set(uid, goal_id, {"current_value": query.current_value}), "Goal")
-        )
-
-    @api.get(
-        "/<goal_id>/history",
-        "A goal's values day by day, latest first",
-        query=HistoryDays,
-        answer=list[GoalDayDocument],
-        errors=(404,),
-    )
-    async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
-        existing(await table.get(uid, goal_id), "Goal")
-        return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
+        return await changed_goal(table, uid, goal_id, changes, now())
 
     @api.delete("/<goal_id>", "Delete a goal", answer=Deleted, errors=(404,))
     async def delete(uid: str, goal_id: str) -> Deleted:
@@ -98,10 +57,5 @@ def developer_goals(table: Goals, now: Now, identify: Identify) -> Api:
             raise missing("Goal")
         return Deleted()
 
-    async def _set(uid: str, goal_id: str, changes: dict[str, object]) -> GoalRow | None:
-        at = now()
-        if "current_value" in changes:
-            return await table.progress(uid, goal_id, changes | {"updated_at": at}, at)
-        return await table.change(uid, goal_id, changes | {"updated_at": at})
-
+    common_goal_routes(api, table, now)
     return api

@@ -1,6 +1,6 @@
 """/v1/goals: what the user wants to reach, and how far they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -18,16 +18,12 @@ from engine.web.record_ports import Goals, Now
 
 __all__ = [
     "GoalChanges",
-    "GoalDayDocument",
     "GoalDocument",
-    "HistoryDays",
-    "NewGoal",
-    "Progress",
+    "changed_goal",
+    "common_goal_routes",
     "goal_changes",
-    "goal_days",
     "goal_document",
     "goals",
-    "new_goal",
 ]
 
 Title = Annotated[str, Meta(max_length=500, pattern=r"\S")]
@@ -123,6 +119,23 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         rows = await table.active(uid, limit=query.limit, offset=query.offset)
         return [goal_document(row) for row in rows]
 
+    @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))
+    async def change(uid: str, goal_id: str, body: GoalChanges) -> GoalDocument:
+        return await changed_goal(table, uid, goal_id, goal_changes(body), now())
+
+    @api.delete("/<goal_id>", "Delete a goal", answer=GoalDeleted, errors=(404,))
+    async def delete(uid: str, goal_id: str) -> GoalDeleted:
+        if not await table.remove(uid, goal_id):
+            raise missing("Goal")
+        return GoalDeleted(goal_id)
+
+    common_goal_routes(api, table, now)
+    return api
+
+
+def common_goal_routes(api: Api, table: Goals, now: Now) -> None:
+    """Those that users and programs with a key have alike: making a goal, its progress and its history."""
+
     @api.post(
         "",
         "Make a goal; of more than three the oldest are not active any more",
@@ -131,17 +144,9 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         answer=GoalDocument,
     )
     async def create(uid: str, body: NewGoal) -> GoalDocument:
-        row = new_goal(uid, body, now())
+        row = _new_goal(uid, body, now())
         await table.add(row)
         return goal_document(row)
-
-    @api.patch("/<goal_id>", "Change a goal", body=GoalChanges, answer=GoalDocument, errors=(404,))
-    async def change(uid: str, goal_id: str, body: GoalChanges) -> GoalDocument:
-        at = now()
-        changes = goal_changes(body) | {"updated_at": at}
-        if "current_value" in changes:
-            return goal_document(existing(await table.progress(uid, goal_id, changes, at), "Goal"))
-        return goal_document(existing(await table.change(uid, goal_id, changes), "Goal"))
 
     @api.patch(
         "/<goal_id>/progress",
@@ -151,9 +156,7 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
         errors=(404,),
     )
     async def progress(uid: str, goal_id: str, query: Progress) -> GoalDocument:
-        at = now()
-        changes = {"current_value": query.current_value, "updated_at": at}
-        return goal_document(existing(await table.progress(uid, goal_id, changes, at), "Goal"))
+        return await changed_goal(table, uid, goal_id, {"current_value": query.current_value}, now())
 
     @api.get(
         "/<goal_id>/history",
@@ -164,18 +167,20 @@ def goals(table: Goals, now: Now, identify: Identify) -> Api:
     )
     async def history(uid: str, goal_id: str, query: HistoryDays) -> list[GoalDayDocument]:
         existing(await table.get(uid, goal_id), "Goal")
-        return goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
-
-    @api.delete("/<goal_id>", "Delete a goal", answer=GoalDeleted, errors=(404,))
-    async def delete(uid: str, goal_id: str) -> GoalDeleted:
-        if not await table.remove(uid, goal_id):
-            raise missing("Goal")
-        return GoalDeleted(goal_id)
-
-    return api
+        return _goal_days(await table.history(uid, goal_id, now() - (query.days - 1) * DAY))
 
 
-def new_goal(uid: str, given: NewGoal, now: int) -> GoalRow:
+async def changed_goal(
+    table: Goals, uid: str, goal_id: str, changes: Mapping[str, Any], at: int
+) -> GoalDocument:
+    """The goal with these columns changed; a new value is noted as that of today. Raises `ApiError` 404."""
+    values = {**changes, "updated_at": at}
+    if "current_value" in changes:
+        return goal_document(existing(await table.progress(uid, goal_id, values, at), "Goal"))
+    return goal_document(existing(await table.change(uid, goal_id, values), "Goal"))
+
+
+def _new_goal(uid: str, given: NewGoal, now: int) -> GoalRow:
     """The row of a goal to be made. Raises `ApiError` 422 when its least value is above its greatest."""
     if given.min_value > given.max_value:
         raise ApiError(
@@ -198,7 +203,7 @@ def goal_document(row: GoalRow) -> GoalDocument:
     return GoalDocument(**fields | times)
 
 
-def goal_days(days: Sequence[GoalDay]) -> list[GoalDayDocument]:
+def _goal_days(days: Sequence[GoalDay]) -> list[GoalDayDocument]:
     """A goal's history as clients read it."""
     return [
         GoalDayDocument(instant(day.day * DAY).date().isoformat(), day.value, instant(day.recorded_at))
