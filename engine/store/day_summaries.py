@@ -15,6 +15,7 @@ Known doubts: `due` lists those who had a completed conversation in the day, als
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, func, select, true
 
 from engine.store.database import MICROSECONDS, Database, WallClock, upsert
@@ -101,7 +102,7 @@ def _keep_scheduled(connection: Connection, job: Job, row: DaySummaryRow) -> Day
     if not is_claimed(connection, job):
         raise ClaimLost(job.key)
     new = {"created_at": row.created_at, "summary": row.summary, "scheduled": True}
-    _insert(connection, row, new, day_summaries.c.scheduled == false())
+    _insert(connection, replace(row, scheduled=True), new, day_summaries.c.scheduled == false())
     there = and_(day_summaries.c.uid == row.uid, day_summaries.c.date == row.date)
     return DaySummaryRow(**connection.execute(select(day_summaries).where(there)).mappings().one())
 

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.conversation.day_summary.notes import DayNotes, day_messages, findings_of
@@ -94,11 +94,14 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(DayNotes.__struct_fields__), JSON))
 def test_whatever_a_model_says_makes_nothing_that_is_not_of_the_day(said: dict[str, Any]) -> None:
     findings, _ = read(**{"headline": "H", "overview": "O", **said}) if _told(said) else read()
     ids = {id for each in findings.highlights for id in each.conversation_ids}
-    ids |= {each.conversation_id for each in (*findings.questions, *findings.decisions, *findings.insights)}
+    ids |= {each.conversation_id for each in findings.questions}
+    ids |= {each.conversation_id for each in findings.decisions}
+    ids |= {each.conversation_id for each in findings.insights}
     assert ids <= {"id-one", "id-two"}
     assert len(findings.highlights) <= 4
     assert all(len(found) <= 3 for found in (findings.questions, findings.decisions, findings.insights))

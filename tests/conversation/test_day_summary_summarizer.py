@@ -21,7 +21,7 @@ from engine.conversation.llm.port import (
     LlmUnavailable,
     Message,
 )
-from engine.store import COMPLETED, ConversationRow, SegmentsChanged, Store
+from engine.store import COMPLETED, ConversationOpened, ConversationRow, SegmentsChanged, Store
 from engine.store.user_records import ActionItemRow, DaySummaryRow
 from engine.wire.messages import Segment
 from tests.listen.harness import inline
@@ -73,7 +73,7 @@ class Bench:
         settings = LlmSettings(asks=2)
         self.summarizer = Summarizer(store, Models(llm), settings, lambda: NOW, self.meter, inline, WAIT)
 
-    async def spoke(self, id: str, *texts: str, at: int = NINE, **changes: Any) -> None:
+    async def spoke(self, id: str, *texts: str, at: int = NINE, **changes: Any) -> ConversationRow:
         """A conversation of ten minutes, a sentence a minute."""
         row = ConversationRow(
             uid="ada",
@@ -87,7 +87,8 @@ class Bench:
             language="en",
             structured={"title": f"Title {id}", "overview": f"Overview {id}."},
         )
-        await self.store.conversations.create(msgspec.structs.replace(row, **changes))
+        row = msgspec.structs.replace(row, **changes)
+        await self.store.conversations.create(row)
         if texts:
             said = tuple(
                 Segment(id=str(n), text=text, start=60.0 * n, end=60.0 * n + 9)
@@ -95,6 +96,7 @@ class Bench:
             )
             changed = SegmentsChanged("ada", id, said, row.finished_at, row.last_speech_at)
             await self.store.conversations.apply([changed])
+        return row
 
     async def summary(self, *, plain: bool = False) -> DaySummaryRow:
         day = await self.summarizer.day("ada", DAY)
@@ -200,8 +202,9 @@ async def test_a_day_begins_and_ends_at_midnight_where_its_user_lives(tmp_path: 
 
 async def test_a_day_of_very_many_conversations_is_read_in_pages(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
-        for n in range(103):
-            await it.spoke(f"c{n}", "Hello.", at=NINE + n)
+        row = await it.spoke("c", external_data={"text": "Hello."})
+        rows = [msgspec.structs.replace(row, id=f"c{n}", created_at=NINE + n) for n in range(102)]
+        await it.store.conversations.apply([ConversationOpened(each) for each in rows])
         day = await it.summarizer.day("ada", DAY)
         assert day is not None
         assert day.stats.total_conversations == 103

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.store import ConversationRow, Store
+from engine.store import ConversationOpened, ConversationRow, Store
 from engine.store.day_summaries import PAGE, SUMMARISE
 from engine.store.errors import ClaimLost
 from engine.store.jobs import Job
@@ -115,7 +115,8 @@ async def test_those_are_due_who_live_there_want_one_then_and_spoke_that_day(sto
         await store.conversations.create(spoken(uid))
     await store.conversations.create(spoken("eve", created_at=END))
     await store.users.change("hal", {"time_zone": "Asia/Tokyo", **hour})
-    for n, changes in enumerate(({"is_locked": True}, {"discarded": True}, {"status": "processing"})):
+    hidden: list[dict[str, Any]] = [{"is_locked": True}, {"discarded": True}, {"status": "processing"}]
+    for n, changes in enumerate(hidden):
         await store.conversations.create(spoken("hal", f"c{n}", **changes))
     due = store.day_summaries.due
     assert list(await due("Asia/Tokyo", 9, START, END)) == ["ada"]
@@ -131,10 +132,9 @@ async def test_a_day_without_settings_of_anybody_has_one_zone(store: Store) -> N
 
 async def test_those_who_are_due_come_in_pages(store: Store) -> None:
     uids = [f"u{n:04}" for n in range(PAGE + 3)]
-    for uid in uids[::2]:
+    for uid in uids[1::50]:
         await store.users.change(uid, {"name": uid})
-    for uid in uids:
-        await store.conversations.create(spoken(uid))
+    await store.conversations.apply([ConversationOpened(spoken(uid)) for uid in uids])
     first = list(await store.day_summaries.due("UTC", 22, START, END))
     rest = list(await store.day_summaries.due("UTC", 22, START, END, after=first[-1]))
     assert (first + rest, len(first)) == (uids, PAGE)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from engine.store.database import wall_clock
 
@@ -63,7 +64,7 @@ async def test_a_day_is_summarised_listed_read_and_forgotten(tmp_path: Path) -> 
 async def test_without_a_date_it_is_today(tmp_path: Path) -> None:
     async with site(tmp_path) as served:
         now = wall_clock()
-        times = {"created_at": now, "started_at": now, "finished_at": now + SECOND}
+        times: dict[str, Any] = {"created_at": now, "started_at": now, "finished_at": now + SECOND}
         await add(served.store, row("c1", **times), segment("s1", "Hello there."))
         made = await served.request("POST", TEST)
         assert made.status_code == 200
@@ -90,6 +91,6 @@ async def test_days_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
         for wrong in ("today", "2023-02-30", "0001-01-01", "9999-12-31", later, 5):
             answer = await served.request("POST", TEST, json={"date": wrong})
             assert (answer.status_code, "date=" in answer.json()["detail"]) == (422, True), wrong
-        for wrong, named in (({"limit": 101}, "limit"), ({"limit": 0}, "limit"), ({"offset": -1}, "offset")):
-            answer = await served.get(KEPT, **wrong)
-            assert (answer.status_code, named in answer.json()["detail"]) == (422, True)
+        for name, value in (("limit", 101), ("limit", 0), ("offset", -1)):
+            answer = await served.get(f"{KEPT}?{name}={value}")
+            assert (answer.status_code, name in answer.json()["detail"]) == (422, True)

@@ -31,7 +31,7 @@ STRANGE = "strange"
 SHARED_WORDS = "segments text"
 """In texts of both: whoever looks for them finds what is theirs."""
 
-SAMPLES = {"language": "de", "time_zone": "Europe/Berlin", "date": "2023-11-15"}
+SAMPLES = {"language": "de", "time_zone": "Europe/Berlin", "date": "2023-11-14"}
 """Values by the name of a parameter or field, where not just any text is accepted."""
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -220,13 +220,12 @@ SEARCHES = {"chat_post_send_message", "search_post_search_conversations"}
 """Operations that look among all that a user has for words that are in Bob's texts as well as in Ann's."""
 
 REFUSED = {
-    "day_summaries_post_summarise": 400,
     "folders_post_reorder": 422,
     "voice_post_transcribe_voice": 422,
     "voice_post_send_voice": 422,
 }
-"""Operations that take ids in their body alone, and how those of another user are refused; those that want a file,
-which is nobody's; and that which wants a day on which somebody spoke.
+"""Operations that take ids in their body alone, and how those of another user are refused; and those that want a file,
+which is nobody's.
 """
 
 WITHOUT_TEXT = {

@@ -38,7 +38,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class Day(msgspec.Struct, frozen=True, kw_only=True):
     """A local day of one user with something in it. `people`: names by person id."""
 
-    date: date
+    on: date
     conversations: Sequence[Told]
     stats: Stats
     action_items: tuple[DayActionItem, ...] = ()
@@ -65,7 +65,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
         items = tuple(item for whole, _ in spoken for item in _action_items(whole))
         minutes = sum(_minutes(whole) for whole, _ in spoken)
         return cls(
-            date=day,
+            on=day,
             conversations=[_told(whole, said, zone, language) for whole, said in spoken],
             stats=Stats(
                 total_conversations=len(spoken),

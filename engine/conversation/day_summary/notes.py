@@ -80,7 +80,7 @@ def day_messages(day: Day, budget: int) -> list[Message]:
     heads = _heads(day.conversations, budget)
     share = (budget - sum(map(estimate_tokens, heads.values()))) // max(len(heads), 1)
     parts = [head + _said(day.conversations[n], day, share) for n, head in sorted(heads.items())]
-    about = [f"The day was {day.date:%A, %Y-%m-%d}."]
+    about = [f"The day was {day.on:%A, %Y-%m-%d}."]
     if day.owner_name:
         about.append(f"The person is {day.owner_name}.")
     if day.language not in ("multi", "auto", ""):

@@ -186,7 +186,7 @@ class Summarizer:
             id=summary.id,
             date=summary.date,
             created_at=now,
-            summary=msgspec.to_builtins(summary),
+            summary=msgspec.json.decode(msgspec.json.encode(summary)),  # as it comes back from the database
         )
 
     async def _asked(self, llm: Llm, day: Day) -> Findings | None:
@@ -227,8 +227,8 @@ class Summarizer:
 
 def _summary(uid: str, day: Day, found: Findings, now: int) -> DaySummary:
     return DaySummary(
-        id=summary_id(uid, day.date),
-        date=day.date.isoformat(),
+        id=summary_id(uid, day.on),
+        date=day.on.isoformat(),
         created_at=instant(now).replace(tzinfo=None).isoformat(timespec="microseconds"),
         headline=found.headline,
         overview=found.overview,

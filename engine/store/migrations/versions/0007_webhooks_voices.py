@@ -38,10 +38,10 @@ def _make_day_summaries() -> None:
         sa.Column("name", sa.String(), primary_key=True),
         sa.Column("covered_until", sa.BigInteger(), nullable=False),
     )
-    enabled = sa.Column("daily_summary_enabled", sa.Boolean(), nullable=False, server_default=sa.true())
-    op.add_column("users", enabled)
-    hour = sa.Column("daily_summary_hour", sa.Integer(), nullable=False, server_default="22")
-    op.add_column("users", hour)
+    op.add_column(
+        "users", sa.Column("daily_summary_enabled", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
+    op.add_column("users", sa.Column("daily_summary_hour", sa.Integer(), nullable=False, server_default="22"))
     op.create_index("users_by_summary", "users", ["time_zone", "daily_summary_hour"])
     op.create_index("conversations_by_creation", "conversations", ["created_at"])
 
