@@ -56,8 +56,13 @@ def database() -> Iterator[Callable[[], str]]:
         open_engine(Path(folder), 30.0, url).dispose()
 
         def emptied() -> str:
-            with psycopg.connect(url) as connection:
-                connection.execute(f"TRUNCATE {', '.join(metadata.tables)}".encode())
+            empty(url)
             return url
 
         yield emptied
+
+
+def empty(url: str) -> None:
+    """Leave no row in any table of a migrated database."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"TRUNCATE {', '.join(metadata.tables)}".encode())

@@ -228,7 +228,7 @@ class JobRunner:
             return "failed"
         backoff = Backoff(settings.retry_initial * 2.0**job.failures, settings.retry_limit)
         asked = error.retry_after if isinstance(error, LlmUnavailable) else None
-        delay = max(backoff.next(), asked or 0.0)
+        delay = max(backoff.next(), min(asked or 0.0, settings.retry_limit))
         if not await self._jobs.retry(job, reason, delay):
             raise ClaimLost(job.key)
         log.warning("jobs.retried", kind=job.kind, key=job.key, reason=reason, seconds=round(delay, 3))

@@ -52,8 +52,8 @@ class Exchange:
         await self._http.send(body)
         await self._http.end()
 
-    async def stream(self, data: Sequence[str], wrong: Wrong | None) -> None:
-        """An answer of server-sent events."""
+    async def stream(self, data: Sequence[str], wrong: Wrong | None, pause: float = 0.0) -> None:
+        """An answer of server-sent events, `pause` seconds after each."""
         await self._http.begin(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
         for number, one in enumerate(data):
             if wrong in (Wrong.CUT, Wrong.STALL) and number == len(data) // 2:
@@ -63,6 +63,7 @@ class Exchange:
                 await self._oddly(f": a comment\r\nevent: message\r\ndata: {one}\r\n\r\n".encode())
             else:
                 await self._http.send(f"data: {one}\n\n".encode())
+            await trio.sleep(pause)
         await self._http.end()
 
     async def drop(self) -> None:

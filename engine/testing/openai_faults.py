@@ -14,6 +14,7 @@ class Wrong(Enum):
     DELAY = "the answer begins `seconds` later"
     CUT = "it ends in the middle of the answer"
     STALL = "the answer stops in the middle, and the connection stays"
+    SLOW = "the pieces of a stream come `seconds` apart"
     # the protocol
     STATUS = "`status` is answered, with `code`, `headers` and `body`"
     ERROR_INSIDE = "an error object under status 200; in a stream after the first piece"

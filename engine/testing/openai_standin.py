@@ -42,13 +42,17 @@ class OpenAiStandInStatistics(msgspec.Struct, frozen=True):
 
 
 class OpenAiStandIn:
-    """A server of one model. `key` None accepts any; `answer` makes the replies."""
+    """A server of one model. `key` None accepts any; `answer` makes the replies.
+
+    `befalls` says what befalls a request, where the order in which they come is not known; None: `plan` has the word.
+    """
 
     def __init__(
         self,
         answer: Callable[[LlmRequest], Reply] | None = None,
         *,
         plan: LlmFaultPlan = _NO_FAULTS,
+        befalls: Callable[[LlmRequest], LlmMishap | None] | None = None,
         key: str | None = None,
         dimensions: int = 64,
     ) -> None:
@@ -56,6 +60,7 @@ class OpenAiStandIn:
         self._answer = answer or filled_in
         self._plan = plan
         self._first = list(plan.first)
+        self._chosen = befalls or (lambda request: None)
         self._key = key
         self._dimensions = dimensions
         self._count = 0
@@ -104,7 +109,7 @@ class OpenAiStandIn:
         self.requests.append(request)
         self._count += 1
         self._changed.unpark_all()
-        mishap = self._first.pop(0) if self._first else self._plan.always
+        mishap = self._chosen(request) or (self._first.pop(0) if self._first else self._plan.always)
         self._mishaps += mishap is not None
         wrong = mishap.wrong if mishap else None
         if mishap and await self._befalls(mishap, exchange):
@@ -115,7 +120,8 @@ class OpenAiStandIn:
         elif request.path.endswith("/embeddings"):
             await exchange.answer(200, embeddings(request, self._dimensions, wrong), wrong=wrong)
         elif body.get("stream"):
-            await exchange.stream(pieces(request, self._said(request, wrong), wrong), wrong)
+            pause = mishap.seconds if mishap and wrong is Wrong.SLOW else 0.0
+            await exchange.stream(pieces(request, self._said(request, wrong), wrong), wrong, pause)
         else:
             await exchange.answer(200, completion(request, self._said(request, wrong), wrong), wrong=wrong)
 

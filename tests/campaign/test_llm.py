@@ -7,10 +7,14 @@ client and server understand each other, and whether what is kept of its answers
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -22,6 +26,16 @@ from engine.conversation.llm.openai import OpenAiLlm
 from engine.conversation.llm.port import Completion, LlmContextExceeded, Message, TextDelta
 from engine.conversation.llm.prompts import Summary
 from engine.conversation.llm.schema import answer_schema
+from engine.conversation.structured import Extraction, Structured
+from tests.cli.test_serve_conversations import (
+    ABOUT_CONTRACT,
+    ABOUT_DENTIST,
+    asking,
+    chat,
+    found_by_meaning,
+    speak,
+    two_talks_served,
+)
 from tests.conversation.models import CountingMeter
 from tests.conversation.talk import transcript
 from tests.conversation.test_llm_extract import sound
@@ -129,3 +143,58 @@ async def test_what_is_kept_of_a_real_models_notes_is_sound(settings: Llm, recor
     record_property("repaired or dropped", dict(+meter.doubts) or "nothing")
     record_property("title", found.structured.title)
     record_property("action items", len(found.structured.action_items))
+
+
+SERVER_SETTINGS = {
+    "LISTEN_LLM_CONTEXT_TOKENS": CONTEXT,
+    "LISTEN_LLM_ANSWER_TOKENS": 512,
+    "LISTEN_LLM_FIRST_BYTE_TIMEOUT": 600,
+    "LISTEN_LLM_GAP_TIMEOUT": 600,
+    "LISTEN_LLM_TOTAL_TIMEOUT": 1200,
+    "LISTEN_WEB_REQUEST_TIMEOUT": 600,
+    "LISTEN_CONVERSATION_ANSWER_WAIT": 400,
+    "LISTEN_CHAT_TIMEOUT": 600,
+}
+
+
+async def test_a_whole_server_with_a_real_model_keeps_finds_and_answers(
+    settings: Llm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    environment = SERVER_SETTINGS | {
+        "OPENAI_BASE_URL": settings.base_url,
+        "LISTEN_DATA_DIR": tmp_path / "data",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    began = trio.current_time()
+    with two_talks_served(tmp_path) as url:
+        async with asking(url, timeout=600) as http:
+            talks = await speak(url, http)
+            record_property("seconds to keep two", f"{trio.current_time() - began:.0f}")
+            for number, document in enumerate(talks):
+                kept(document)
+                record_property(f"title {number}", document["structured"]["title"])
+                record_property(f"action items {number}", items_of(document))
+            for question, right in zip((ABOUT_CONTRACT, ABOUT_DENTIST), talks, strict=True):
+                assert await found_by_meaning(http, question, right)
+            answer = await chat(http, "What will be sent to the lawyer by Friday?")
+            ids = {document["id"] for document in talks}
+            assert answer["text"].strip()
+            assert set(answer["memories_id"]) <= ids
+            cited = {int(number) for number in re.findall(r"\[(\d+)\]", answer["text"])}
+            assert cited <= set(range(1, len(answer["memories_id"]) + 1))
+            record_property("answer", " ".join(answer["text"].split())[:300])
+            record_property("cited", f"{len(answer['memories_id'])} of {len(ids)}")
+    record_property("seconds", f"{trio.current_time() - began:.0f}")
+
+
+def kept(document: dict[str, Any]) -> None:
+    """It is completed, and what is kept of it sound."""
+    assert document["status"] == "completed"
+    structured = msgspec.convert(document["structured"], Structured)
+    sound(Extraction(structured=structured), datetime.fromisoformat(document["started_at"]))
+
+
+def items_of(document: dict[str, Any]) -> str:
+    items = document["structured"]["action_items"]
+    return f"{len(items)}, {sum(item['due_at'] is not None for item in items)} with a date"

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count, cycle
 from pathlib import Path
 
 import httpx2
@@ -17,6 +18,7 @@ import msgspec
 import pytest
 import trio
 
+from bench.extraction import CONVERSATIONS, load, transcript_of
 from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.off_loop import worker_threads
 from engine.store import Store
@@ -48,16 +50,16 @@ READ, SEARCH, GROWTH = 3.0, 1.5, 1.25
 """Most times bare SQL, most times embedding and scan, and most times what it was with a tenth of the conversations."""
 RUNS = 6
 PAUSE = 0.2
-"""Seconds between two requests of the user who reads while others speak."""
+"""Seconds between two things that a user does while others speak."""
 QUERIES = {"a question": QUESTION, "words in most of them": "harbour sails", "a word in none": "submarine"}
 
 Figures = dict[str, Costs]
 
 
-async def figures(reader: Reader, count: int) -> Figures:
+async def figures(reader: Reader, number: int) -> Figures:
     """Of a page, one conversation and searches."""
-    reader.know(count, DIMENSIONS)
-    id = conversation_id(count // 2)
+    reader.know(number, DIMENSIONS)
+    id = conversation_id(number // 2)
     found = {
         f"a page of {PAGE}": await compare(reader.page, reader.bare_page, ROUNDS["page"]),
         "one conversation": await compare(
@@ -87,75 +89,111 @@ async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(t
             assert cost.ours <= GROWTH * few[name].ours, (name, cost, few[name])
 
 
-async def test_live_audio_is_as_prompt_while_a_user_reads_and_searches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["reads and searches", "has conversations processed"])
+async def test_live_audio_is_as_prompt_while_a_user(kind: str, tmp_path: Path) -> None:
     store = await Store.open(tmp_path, trio.to_thread.run_sync)
     await fill(store, 0, MANY, DIMENSIONS, MODEL)
     await store.close()
     settings = {"LISTEN_EMBEDDING_PROVIDER": "local", "LISTEN_WEB_REQUESTS_PER_MINUTE": 100_000}
     async with started(tmp_path, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
         os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
-        windows, crowd, answered = await beside_a_crowd(server)
+        windows, crowd, done = await beside_a_crowd(server, WORK[kind])
         assert server.log.troubles() == []
         assert await server.terminate() == 0
-    pairs = [Pair(percentiles(alone.late(crowd)), percentiles(read.late(crowd))) for alone, read in windows]
-    write("Live audio", live(pairs, answered))
+    pairs = [
+        Pair(percentiles(alone.late(crowd)), percentiles(beside.late(crowd))) for alone, beside in windows
+    ]
+    write(f"Live audio while a user {kind}", live(pairs, kind, done))
     others = statistics.median(alone.busy - alone.cpu for alone, _ in windows) - crowd.cpu / crowd.seconds
     assert others < OTHERS, f"other programs use {others:.1f} cores: the figures would be theirs"
     assert crowd.cpu / crowd.seconds < BUSY, "the crowd is too busy for its figures to be the server's"
-    assert answered > 0
+    assert done > 0
     assert statistics.median(pair.ratio for pair in pairs) <= UNCHANGED
 
 
-async def beside_a_crowd(server: Process) -> tuple[list[tuple[Window, Window]], Crowd, int]:
-    """Windows without and with somebody who reads, in turn; what the crowd saw, and how many requests were answered."""
+async def beside_a_crowd(server: Process, user: "Work") -> tuple[list[tuple[Window, Window]], Crowd, int]:
+    """Windows without and with the user's work, in turn; what the crowd saw, and how much work was done."""
     windows: list[tuple[Window, Window]] = []
-    answered = 0
+    done = 0
     async with beside("tests.campaign.crowd", str(server.port), str(CLIENTS), "scale") as crowding:
         with trio.fail_after(2 * PATIENCE):
             await output(crowding, b"ready\n")
         for _ in range(RUNS):
             alone = await measured(server)
-            async with reading(server.port) as count:
-                read = await measured(server)
-            windows.append((alone, read))
-            answered += count()
+            async with working(server, user) as counted:
+                busy = await measured(server)
+            windows.append((alone, busy))
+            done += counted()
         assert crowding.stdin is not None
         await crowding.stdin.aclose()
         with trio.fail_after(PATIENCE):
             crowd = msgspec.json.decode(await output(crowding), type=Crowd)
-    return windows, crowd, answered
+    return windows, crowd, done
+
+
+Work = Callable[[Process, httpx2.AsyncClient], AsyncIterator[None]]
+"""Yields after each piece of it."""
 
 
 @asynccontextmanager
-async def reading(port: int) -> AsyncIterator[Callable[[], int]]:
-    """Somebody reads a page, a conversation, and searches, one after the other, until the block ends."""
-    answered = 0
+async def working(server: Process, user: Work) -> AsyncIterator[Callable[[], int]]:
+    """The user works until the block ends; gives how many pieces were done."""
+    done = 0
 
-    async def read(http: httpx2.AsyncClient) -> None:
-        nonlocal answered
-        number = 0
-        while True:
-            id = conversation_id(number % MANY)
-            for method, path, body in (
-                ("GET", f"/v1/conversations?limit={PAGE}", None),
-                ("GET", f"/v1/conversations/{id}", None),
-                ("POST", "/v1/conversations/search", {"query": QUESTION}),
-            ):
-                answer = await http.request(method, path, json=body)
-                assert answer.status_code == 200, answer.text
-                answered += 1
-                await trio.sleep(PAUSE)
-            number += 1
+    async def work(http: httpx2.AsyncClient) -> None:
+        nonlocal done
+        async for _ in user(server, http):
+            done += 1
+            await trio.sleep(PAUSE)
 
     headers = {"Authorization": f"Bearer dev:{UID}"}
-    base = f"http://127.0.0.1:{port}"
+    base = f"http://127.0.0.1:{server.port}"
     async with (
         httpx2.AsyncClient(base_url=base, headers=headers, timeout=PATIENCE) as http,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(read, http)
-        yield lambda: answered
+        nursery.start_soon(work, http)
+        yield lambda: done
         nursery.cancel_scope.cancel()
+
+
+async def reading(server: Process, http: httpx2.AsyncClient) -> AsyncIterator[None]:
+    """A page, a conversation, a search by meaning, a request at a time."""
+    for number in count():
+        id = conversation_id(number % MANY)
+        for method, path, body in (
+            ("GET", f"/v1/conversations?limit={PAGE}", None),
+            ("GET", f"/v1/conversations/{id}", None),
+            ("POST", "/v1/conversations/search", {"query": QUESTION}),
+        ):
+            answer = await http.request(method, path, json=body)
+            assert answer.status_code == 200, answer.text
+            yield
+
+
+async def giving(server: Process, http: httpx2.AsyncClient) -> AsyncIterator[None]:
+    """Conversations of some minutes, processed without a language model, one at a time."""
+    paths = sorted((CONVERSATIONS / "tuning").glob("*.toml"))
+    for path in cycle(paths):
+        segments = [
+            {
+                "text": one.text,
+                "speaker": one.speaker,
+                "is_user": one.is_user,
+                "start": one.start,
+                "end": one.end,
+            }
+            for one in transcript_of(load(path)).segments
+        ]
+        answer = await http.post(
+            "/v1/dev/user/conversations/from-segments", json={"transcript_segments": segments}
+        )
+        assert answer.status_code == 200, answer.text
+        await server.log.until("conversation.completed", conversation=answer.json()["id"])
+        yield
+
+
+WORK: dict[str, Work] = {"reads and searches": reading, "has conversations processed": giving}
 
 
 def costs(few: Figures, many: Figures) -> list[str]:
@@ -178,7 +216,7 @@ def costs(few: Figures, many: Figures) -> list[str]:
     return lines
 
 
-def live(pairs: Sequence[Pair], answered: int) -> list[str]:
+def live(pairs: Sequence[Pair], kind: str, done: int) -> list[str]:
     """How late words came."""
     middle = [
         [statistics.median(getattr(pair, arm)[which] for pair in pairs) for arm in ("without", "beside")]
@@ -187,8 +225,9 @@ def live(pairs: Sequence[Pair], answered: int) -> list[str]:
     ratios = sorted(pair.ratio for pair in pairs)
     return [
         f"{CLIENTS} clients speak, each hearing a word every 2 s; in every second window one user with {MANY}",
-        f"conversations reads a page, a conversation and searches by meaning, a request every {PAUSE:g} s and more",
-        f"({answered} in all). ms from when the packet that ends a word was due to the word.",
+        f"conversations {kind}, one thing {PAUSE:g} s after the other ({done} in all).",
+        "Reading is a page, a conversation, a search by meaning; what is processed are minutes of speech, without a",
+        "language model. ms from when the packet that ends a word was due to the word.",
         "",
         "| p50 without / beside | p99 without / beside | ratio of p99 (least to most) |",
         "|---|---|---|",

@@ -34,7 +34,7 @@ def data_dir(tmp_path: Path) -> Path:
 def environment(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> pytest.MonkeyPatch:
     """Nothing of the machine's settings; a data directory that is thrown away; 200 columns, no colours."""
     for name in os.environ:
-        if name.startswith(("LISTEN_", "STT_")):
+        if name.startswith(("LISTEN_", "STT_", "OPENAI_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LISTEN_DATA_DIR", str(data_dir))
     monkeypatch.setenv("COLUMNS", "200")

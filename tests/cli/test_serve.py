@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import signal
@@ -13,13 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from engine.cli.serve import _greeting
 from engine.cli.status import FAILED, USAGE
 from engine.config import Config
-from engine.conversation.structured import CATEGORIES
 from tests.cli.conftest import AUDIO, Listen
 
 ROOT = Path(__file__).parents[2]
@@ -121,55 +118,6 @@ def test_with_tokens_the_next_step_is_to_make_one(data_dir: Path) -> None:
     line = _greeting(config, "0.0.0.0", 8080)
     assert f"token create --uid you --data-dir {data_dir}" in line
     assert "http://[::1]:8080" in _greeting(Config(host="::1"), "::1", 8080)
-
-
-SAID = (
-    "I will send the contract to the lawyer by Friday. The lawyer wants to read the contract before the meeting. "
-    "Please book the room for the meeting tomorrow."
-)
-
-
-def script_of(text: str) -> list[dict[str, object]]:
-    """A word every tenth of a second."""
-    return [
-        {"text": word, "start": round(0.1 * n, 1), "end": round(0.1 * n + 0.1, 1)}
-        for n, word in enumerate(text.split())
-    ]
-
-
-def test_what_a_stand_in_hears_becomes_a_conversation_with_things_to_do_by_a_day(
-    tmp_path: Path, environment: pytest.MonkeyPatch
-) -> None:
-    environment.setenv("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
-    script = tmp_path / "script.json"
-    script.write_text(json.dumps(script_of(SAID)))
-    with serving("--stt-stand-in", "soniox", "--stt-stand-in-script", str(script)) as (process, line):
-        url = re.search(r"--url (\S+)", line)
-        assert url is not None, line
-        arguments = ("stream", AUDIO / "beckett.wav", "--url", url[1], "--json", "--fast", "--uid", "ada")
-        done = subprocess.run(command(*arguments), capture_output=True, text=True, check=True)
-        messages = [json.loads(text) for text in done.stdout.splitlines()]
-        assert messages[-1]["text"] == SAID
-        assert any("soniox" in json.dumps(message) for message in messages)
-        rest = url[1].replace("ws:", "http:")
-        ended = httpx2.post(f"{rest}/v1/conversations?uid=ada", json={}, timeout=30).json()["conversation"]
-        read = httpx2.get(f"{rest}/v1/conversations/{ended['id']}?uid=ada").json()
-        assert read == ended
-        assert read["status"] == "completed"
-        structured = read["structured"]
-        assert structured["title"]
-        assert "contract" in structured["overview"]
-        assert structured["category"] in CATEGORIES
-        due = {item["description"]: item["due_at"] for item in structured["action_items"]}
-        assert len(due) >= 2
-        assert all(due.values())
-        question = {"text": "Which papers does the attorney get?"}
-        streamed = httpx2.post(f"{rest}/v2/messages?uid=ada", json=question, timeout=30).text
-        answer = json.loads(base64.b64decode(streamed.strip().rpartition("done: ")[2]))
-        assert answer["memories_id"] == [ended["id"]]
-        assert "I will send the contract to the lawyer by Friday." in answer["text"]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """A process that ends a conversation and processes it, and kills itself (SIGKILL) at one of its transactions.
 
-    python -m tests.conversation.killed FOLDER
+    python -m tests.conversation.killed FOLDER EVERY [URL]
 
-prints a line of JSON for each step: it is done once without a kill, then again and again, killed before the end of
-transaction number 0, 1, 2 …, then after the commit of write number 0, 1, 2 …, until there is none of that number.
-After each kill another process goes on with what was left, and the line says what there is in the end. Processes are
-forked off one that has imported everything.
+prints two lines of JSON for each step: it is done once without a kill, then again and again, killed before the end of
+transaction number 0, EVERY, 2 EVERY …, then after the commit of such a write, until there is none of that number.
+After each kill another process goes on with what was left, and the second line says what there is in the end. On
+SQLite, or on the PostgreSQL database at URL, which is emptied for each step. Processes are forked off one that has
+imported everything.
 """
 
 import json
@@ -32,6 +33,7 @@ from engine.store.tables import conversations, metadata
 from engine.store.texts import TextHit, words_of
 from engine.wire.messages import Event
 from tests.conversation.processing import SEGMENTS, Letters, TestModels
+from tests.postgres import empty
 
 UID, ID = "ada", "c1"
 COUNTED = ("action_items", "memories", "vectors", "texts", "usage", "segments", "jobs")
@@ -91,9 +93,9 @@ def killed_at(number: int, *, committed: bool) -> Iterator[None]:
         Database._transaction = run  # type: ignore[method-assign]
 
 
-async def prepare(folder: Path) -> None:
+async def prepare(folder: Path, url: str) -> None:
     """A conversation in progress."""
-    store = await Store.open(folder, trio.to_thread.run_sync)
+    store = await Store.open(folder, trio.to_thread.run_sync, url=url)
     at = wall_clock()
     row = ConversationRow(
         uid=UID,
@@ -110,12 +112,12 @@ async def prepare(folder: Path) -> None:
     await store.close()
 
 
-async def go_on(folder: Path, ahead: int, told: Path, listener: Listener | None) -> None:
+async def go_on(folder: Path, url: str, ahead: int, told: Path, listener: Listener | None) -> None:
     """As a server does: recover, take up conversations, process them. With `listener` it is ended by its owner.
 
     When the conversation is finished, say what there is.
     """
-    store = await Store.open(folder, trio.to_thread.run_sync, now=lambda: wall_clock() + ahead)
+    store = await Store.open(folder, trio.to_thread.run_sync, url=url, now=lambda: wall_clock() + ahead)
     writer = DatabaseWriter(store, trio.to_thread.run_sync, write_interval=0.01)
     models = TestModels(embedder=Letters())
     processor = Processor(store, models, Conversation(claim_time=60.0), store.now, Metrics())
@@ -181,36 +183,56 @@ def forked(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def step(folder: Path, template: Path, number: int, *, committed: bool) -> int:
-    """One process, killed at that transaction, and one that goes on; how the first ended."""
-    shutil.copytree(template, folder)
-    told = folder / "told"
+class Walk:
+    """Steps on one database; each begins with the same conversation in progress."""
 
-    def first() -> None:
-        with killed_at(number, committed=committed):
-            trio.run(go_on, folder, 0, told, Listener(told))
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._url = url
+        self._template = folder / "template"
+        self._prepare(self._template)
 
-    sys.stdout.write(json.dumps({"number": number, "committed": committed}) + "\n")
-    sys.stdout.flush()
-    ended = forked(first)
-    if ended != 0:
-        assert ended == -signal.SIGKILL
-        assert forked(lambda: trio.run(go_on, folder, LATER, told, None)) == 0, (
-            f"going on after {number} failed"
-        )
-    shutil.rmtree(folder)
-    return ended
+    def step(self, number: int, *, committed: bool) -> bool:
+        """One process, killed at that transaction, and one that goes on; whether the first was killed."""
+        folder = self._folder / f"{committed}{number}"
+        self._begin(folder)
+        told = folder / "told"
+
+        def first() -> None:
+            with killed_at(number, committed=committed):
+                trio.run(go_on, folder, self._url, 0, told, Listener(told))
+
+        def second() -> None:
+            trio.run(go_on, folder, self._url, LATER, told, None)
+
+        sys.stdout.write(json.dumps({"number": number, "committed": committed}) + "\n")
+        sys.stdout.flush()
+        ended = forked(first)
+        if ended != 0:
+            assert ended == -signal.SIGKILL
+            assert forked(second) == 0, f"going on after {number} failed"
+        shutil.rmtree(folder)
+        return ended != 0
+
+    def _begin(self, folder: Path) -> None:
+        if self._url:
+            empty(self._url)
+            self._prepare(folder)
+        else:
+            shutil.copytree(self._template, folder)
+
+    def _prepare(self, folder: Path) -> None:
+        assert forked(lambda: trio.run(prepare, folder, self._url)) == 0
 
 
-def main(folder: Path) -> None:
-    template = folder / "template"
-    assert forked(lambda: trio.run(prepare, template)) == 0
-    step(folder / "whole", template, -1, committed=False)
+def main(folder: Path, every: int, url: str = "") -> None:
+    walk = Walk(folder, url)
+    walk.step(-1, committed=False)
     for committed in (False, True):
         number = 0
-        while step(folder / f"{committed}{number}", template, number, committed=committed) != 0:
-            number += 1
+        while walk.step(number, committed=committed):
+            number += every
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -3,32 +3,57 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Every step of processing at which a process was killed; the first was not."""
+class Walked(msgspec.Struct, frozen=True):
+    """What was there after each step at which a process was killed, `every` so many; the first step was not."""
+
+    every: int
+    steps: list[dict[str, Any]]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("sqlite", 1), id="sqlite"),
+        pytest.param(("postgresql", 6), id="postgresql-some"),
+        pytest.param(("postgresql", 1), id="postgresql", marks=pytest.mark.campaign),
+    ],
+)
+def walked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    database, every = request.param
     folder = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, "-m", "tests.conversation.killed", str(folder)]
+    command = [sys.executable, "-m", "tests.conversation.killed", str(folder), str(every)]
+    if database == "postgresql":
+        emptied: Callable[[], str] = request.getfixturevalue("emptied_postgres")
+        command.append(emptied())
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return [step | end for step, end in zip(lines[::2], lines[1::2], strict=True)]
+    return Walked(every, [step | end for step, end in zip(lines[::2], lines[1::2], strict=True)])
+
+
+@pytest.fixture
+def steps(walked: Walked) -> list[dict[str, Any]]:
+    return walked.steps
 
 
 def test_every_transaction_from_the_end_of_a_conversation_to_its_result_is_walked(
-    steps: list[dict[str, Any]],
+    walked: Walked, record_property: Callable[[str, object], None]
 ) -> None:
     for committed, least in ((False, 12), (True, 4)):
-        walked = [step["number"] for step in steps[1:] if step["committed"] is committed]
-        assert walked == list(range(len(walked)))
-        assert len(walked) > least
+        numbers = [step["number"] for step in walked.steps[1:] if step["committed"] is committed]
+        assert numbers == [walked.every * place for place in range(len(numbers))]
+        assert walked.every * len(numbers) > least
+        record_property("writes" if committed else "transactions", len(numbers))
 
 
 def test_undisturbed_all_of_it_is_there_once(steps: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -20,12 +20,12 @@ class ServerLog:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self._news = trio.Event()
+        self._news = trio.lowlevel.ParkingLot()
 
     def add(self, entry: Entry) -> None:
         """In the loop's thread."""
         self.entries.append(entry)
-        self._news.set()
+        self._news.unpark_all()
 
     async def read(self, lines: AsyncIterable[bytes | bytearray]) -> None:
         """Take JSON lines from a process until it ends; other lines are kept under `text`."""
@@ -49,9 +49,18 @@ class ServerLog:
     async def until(self, event: str, *, count: int = 1, **fields: Any) -> list[Entry]:
         """Wait until `count` such lines are there. Give it a time limit."""
         while len(found := self.all(event, **fields)) < count:
-            self._news = trio.Event()
-            await self._news.wait()
+            await self._news.park()
         return found
+
+    async def each(self, *events: str) -> AsyncIterator[Entry]:
+        """The lines of `events`, from the first on, as they come; without end."""
+        at = 0
+        while True:
+            while at < len(self.entries):
+                at += 1
+                if self.entries[at - 1]["event"] in events:
+                    yield self.entries[at - 1]
+            await self._news.park()
 
     def ledgers(self) -> dict[str, LedgerSnapshot]:
         """The final ledger of each session that has ended, by session."""
