@@ -32,7 +32,7 @@ DENTIST = (
     (0, "And can you buy toothpaste for Emma by tomorrow?"),
     (1, "Sure, I will buy the toothpaste tomorrow."),
 )
-ABOUT_CONTRACT = "Legal documents for our attorney"
+ABOUT_CONTRACT = "Paperwork for our attorney"
 ABOUT_DENTIST = "Does any child suffer from tooth decay?"
 WORD = 0.1
 """Seconds."""

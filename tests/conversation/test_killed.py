@@ -24,7 +24,7 @@ class Walked(msgspec.Struct, frozen=True):
     scope="module",
     params=[
         pytest.param(("sqlite", 1), id="sqlite"),
-        pytest.param(("postgresql", 6), id="postgresql-some"),
+        pytest.param(("postgresql", 8), id="postgresql-some"),
         pytest.param(("postgresql", 1), id="postgresql", marks=pytest.mark.campaign),
     ],
 )

@@ -87,6 +87,17 @@ async def test_what_a_service_that_is_away_does_not_do_is_tried_again_later(
         assert len(it.done) == 1
 
 
+async def test_a_service_that_wants_to_be_left_alone_for_years_is_asked_again_after_the_longest_pause(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    away = LlmUnavailable("too many requests", "rate_limit", retry_after=999_999_999.0)
+    planned = Planned(TestModels().plain, away)
+    async with site(tmp_path, planned, claim_time=3.0, retry_limit=60.0) as it:
+        began = trio.current_time()
+        assert (await it.finished(await it.given())).status == "completed"
+        assert trio.current_time() - began < 70
+
+
 async def test_what_never_works_has_failed_with_a_reason_and_can_be_processed_again(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

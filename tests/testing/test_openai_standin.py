@@ -186,3 +186,27 @@ async def test_what_was_asked_and_went_wrong_is_counted() -> None:
             await call(lambda client: client.chat.completions.create(model="m", messages=HELLO))
     statistics = standin.statistics()
     assert (statistics.requests, statistics.mishaps, statistics.connections) == (3, 1, 0)
+
+
+async def test_what_befalls_a_request_may_depend_on_what_it_says() -> None:
+    drop = LlmMishap(wrong=Wrong.DROP)
+    standin = OpenAiStandIn(befalls=lambda request: drop if "bad" in request.text else None)
+    async with package(standin) as call:
+
+        def ask(text: str) -> Callable[[openai.OpenAI], Any]:
+            said: Any = [{"role": "user", "content": text}]
+            return lambda client: client.chat.completions.create(model="m", messages=said)
+
+        assert (await call(ask("good"))).choices[0].message.content == "good"
+        with pytest.raises(openai.APIConnectionError):
+            await call(ask("bad"))
+        assert (await call(ask("good again"))).choices[0].message.content == "good again"
+
+
+async def test_a_slow_stream_comes_whole() -> None:
+    plan = LlmFaultPlan(always=LlmMishap(wrong=Wrong.SLOW, seconds=0.01))
+    async with package(OpenAiStandIn(plan=plan)) as call:
+        pieces = await call(
+            lambda client: list(client.chat.completions.create(model="m", messages=HELLO, stream=True))
+        )
+        assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "Hello"
