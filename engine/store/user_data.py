@@ -22,12 +22,13 @@ from engine.store.database import Database, WallClock
 from engine.store.errors import UserBusy
 from engine.store.records import IN_PROGRESS
 from engine.store.replay import journals_of
-from engine.store.tables import conversations, leases, metadata, photos, segments
+from engine.store.tables import conversations, leases, metadata, segments
 
 __all__ = ["Erased", "UserData"]
 
-PAGE, PHOTO_PAGE = 200, 5
-"""Rows in memory at once; photos have some megabytes each."""
+PAGE, LARGE_PAGE = 200, 5
+"""Rows in memory at once; those of `LARGE` tables have some megabytes each."""
+LARGE = frozenset({"photos", "deliveries"})
 
 BOOKKEEPING = frozenset(
     {
@@ -39,9 +40,10 @@ BOOKKEEPING = frozenset(
         "day_summary_locks",
         "idempotency",
         "texts",
+        "webhook_secrets",
     }
 )
-"""Not read out: numbers made of texts that are, marks that something was done, and copies of answers."""
+"""Not read out: numbers made of texts that are, marks that something was done, copies of answers, and secrets."""
 
 LEASE = "user:"
 """Before a uid: the name of the lease on a user's sessions."""
@@ -141,7 +143,7 @@ def _page(connection: Connection, table: Table, uid: str, after: Sequence[Any] |
         if not keys:
             return []
         query = query.where(tuple_(*keys) > tuple_(*after))
-    found = connection.execute(query.limit(PHOTO_PAGE if table is photos else PAGE)).mappings().all()
+    found = connection.execute(query.limit(LARGE_PAGE if table.name in LARGE else PAGE)).mappings().all()
     inside = _segments(connection, uid, [row["id"] for row in found]) if table is conversations else None
     return [_Shown([row[key.name] for key in keys], _shown(row, inside)) for row in found]
 

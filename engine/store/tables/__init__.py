@@ -27,6 +27,7 @@ from engine.store.tables.conversations import (
 from engine.store.tables.day_summaries import day_summaries, day_summary_locks, schedules
 from engine.store.tables.search import OWN_INDEX, is_compared, texts, vector_labels, vector_versions, vectors
 from engine.store.tables.users import folders, goal_progress, goals, messages, people, users
+from engine.store.tables.webhooks import deliveries, webhook_secrets, webhooks
 from engine.store.tables.work import jobs, leases, probes
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "day_summaries",
     "day_summary_locks",
     "deleted_conversations",
+    "deliveries",
     "enabled_apps",
     "folders",
     "goal_progress",
@@ -63,4 +65,6 @@ __all__ = [
     "vector_versions",
     "vectors",
     "vendor_usage",
+    "webhook_secrets",
+    "webhooks",
 ]

@@ -1,4 +1,4 @@
-"""Summaries of days, and when they are made."""
+"""Summaries of days, and when they are made; webhooks: endpoints, what they are told, what that is signed with."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,9 +9,14 @@ down_revision = "0006"
 
 def upgrade() -> None:
     _make_day_summaries()
+    _make_webhooks()
+    _make_deliveries()
+    _make_webhook_secrets()
 
 
 def downgrade() -> None:
+    for name in ("webhook_secrets", "deliveries", "webhooks"):
+        op.drop_table(name)
     _drop_day_summaries()
 
 
@@ -53,3 +58,79 @@ def _drop_day_summaries() -> None:
         op.drop_column("users", column)
     for table in ("schedules", "day_summary_locks", "day_summaries"):
         op.drop_table(table)
+
+
+def _make_webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("name", sa.String(), primary_key=True),
+        sa.Column("trigger", sa.String(), primary_key=True),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("seconds", sa.Integer()),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger()),
+        sa.Column("disabled_reason", sa.Text()),
+        sa.Column("settings_at", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger()),
+        sa.Column("paused_until", sa.BigInteger()),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("dead", sa.BigInteger(), nullable=False),
+        sa.Column("dropped", sa.BigInteger(), nullable=False),
+        sa.Column("lost", sa.BigInteger(), nullable=False),
+        sa.Column("last_status", sa.Integer()),
+        sa.Column("last_reason", sa.Text()),
+        sa.Column("last_attempt_at", sa.BigInteger()),
+        sa.Column("last_success_at", sa.BigInteger()),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger()),
+        sa.Column("owner", sa.String()),
+        sa.Column("claimed_until", sa.BigInteger()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("webhooks_due", "webhooks", ["due_at"])
+
+
+def _make_deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("endpoint", sa.String(), nullable=False),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("query", sa.JSON(), nullable=False),
+        sa.Column("content_type", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary()),
+        sa.Column("file", sa.String()),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger()),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("ended_at", sa.BigInteger()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("attempted_at", sa.BigInteger()),
+        sa.Column("status", sa.Integer()),
+        sa.Column("milliseconds", sa.Integer()),
+        sa.Column("reason", sa.Text()),
+        sa.Column("history", sa.JSON(), nullable=False),
+    )
+    columns = ["uid", "endpoint", "trigger", "state", "sequence"]
+    op.create_index("deliveries_of_endpoint", "deliveries", columns)
+    op.create_index("deliveries_by_time", "deliveries", ["uid", "created_at"])
+    op.create_index("deliveries_ended", "deliveries", ["ended_at"])
+
+
+def _make_webhook_secrets() -> None:
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+    )
