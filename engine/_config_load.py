@@ -284,7 +284,8 @@ def _accepted(bare: Any, bounds: msgspec.Meta | None) -> str:
         item = typing.get_args(bare)[0]
         choices = _choices(item)
         length = f" of at least {bounds.min_length}" if bounds and bounds.min_length else " of any number"
-        return f"a list{length} of " + (f"these: {', '.join(choices)}" if choices else "texts")
+        plain = "numbers" if item is float else "texts"
+        return f"a list{length} of " + (f"these: {', '.join(choices)}" if choices else plain)
     if typing.get_origin(bare) is Literal:
         return f"one of {', '.join(_choices(bare))}"
     kind = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}.get(

@@ -38,6 +38,7 @@ from engine._config_sections import (
 )
 from engine._config_supervisor import Supervisor
 from engine._config_web import Quota, Web
+from engine._config_webhooks import Webhook
 from engine.capacity import read_capacity
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Vosk",
     "Watch",
     "Web",
+    "Webhook",
     "config_keys",
     "default_data_dir",
     "is_loopback",
@@ -77,6 +79,7 @@ __all__ = [
 Auth = Literal["dev", "token"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+WEEK = 7 * 86400.0
 LOCAL_MODELS = ("tiny.en", "base")
 
 # STT_SERVICE_MODELS is the Omi backend's name for this list; LISTEN_STT_SERVICE_MODELS is the same, and wins.
@@ -186,6 +189,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)
     quota: Quota = msgspec.field(default_factory=Quota)
+    webhook: Webhook = msgspec.field(default_factory=Webhook)
     watch: Watch = msgspec.field(default_factory=Watch)
 
     def __post_init__(self) -> None:
@@ -319,6 +323,15 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
             config.supervisor.restart_first,
             f"must be at most supervisor.restart_limit ({config.supervisor.restart_limit:g})",
         )
+    for network in config.webhook.allow:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            wrong("webhook.allow", network, f"must be ranges such as 10.1.0.0/16 ({error})")
+    for name in ("schedule", "live_schedule"):
+        pauses = getattr(config.webhook, name)
+        if any(not 0 <= pause <= WEEK for pause in pauses):
+            wrong(f"webhook.{name}", pauses, "must be pauses of 0 to 604800 seconds each")
     if local.model not in LOCAL_MODELS and not Path(local.model).expanduser().is_dir():
         accepted = f"must be one of {', '.join(LOCAL_MODELS)}, or the path of a folder that exists"
         wrong("local.model", local.model, accepted, nearest(local.model, LOCAL_MODELS))

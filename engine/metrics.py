@@ -37,6 +37,7 @@ GAUGES: Mapping[str, str] = MappingProxyType(
         "database_writable": "1 when the last check could write to the database.",
         "jobs_waiting": "Jobs to be done or being done, of all processes.",
         "jobs_failed": "Jobs that were given up and are kept with their error, of all processes.",
+        "webhook_deliveries_waiting": "Deliveries to webhooks that wait or are being made, of all processes.",
         "ready": "1 when /readyz says so.",
         "draining": "1 from the stop signal on.",
         "lane_connections": "Connections in the native lane.",

@@ -22,6 +22,7 @@ from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop, worker_threads
 from engine.server.conversing import Conversing
+from engine.server.delivering import Delivering
 from engine.server.entrance import Entrance, open_lane
 from engine.server.garbage import collect_garbage
 from engine.server.http import HttpServer
@@ -91,6 +92,7 @@ class Parts:
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
         self.conversing = Conversing(config, store, self.writer, self.metrics, ownership)
+        self.delivering = Delivering(config, store, self.metrics, self.off_loop)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -160,6 +162,7 @@ class Parts:
             records=self.store,
             chat=self.conversing.chat,
             transcriber=Recordings(self.vendors, self.config, self.off_loop),
+            webhooks=self.delivering.services(),
             off_loop=self.off_loop,
             exposition=None if self.member is None else self.member.exposition,
         )
@@ -238,6 +241,7 @@ class Parts:
             await serving.start(self.conversing.models.run)
             nursery.start_soon(self.conversing.translator.prepare)
             await self._take_up(serving)
+            await serving.start(self.delivering.run)
             await serving.start(check_database, self.store, self.readiness)
         if self.member is not None:
             await self.member.report("warm")

@@ -10,6 +10,7 @@ from engine.store.apps import Apps
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
 from engine.store.day_summaries import DaySummaries
+from engine.store.deliveries import Deliveries
 from engine.store.edits import Edits
 from engine.store.folders import Folders
 from engine.store.goals import Goals
@@ -32,6 +33,7 @@ from engine.store.usage import HOUR, Usage, forget_entries
 from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors
+from engine.store.webhooks import Webhooks
 from engine.store.whole import Wholes
 
 
@@ -63,6 +65,8 @@ class Store:
     wholes: Wholes
     edits: Edits
     processing: Processing
+    webhooks: Webhooks
+    deliveries: Deliveries
 
     def __init__(
         self,
@@ -100,6 +104,8 @@ class Store:
         self.wholes = Wholes(database)
         self.edits = Edits(database, now)
         self.processing = Processing(database, now)
+        self.webhooks = Webhooks(database, now)
+        self.deliveries = Deliveries(database, now)
 
     @classmethod
     async def open(

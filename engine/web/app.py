@@ -30,6 +30,7 @@ from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
 from engine.web.voice import voice
+from engine.web.webhooks import webhooks
 
 MINUTE = 60.0
 
@@ -96,6 +97,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
             identify,
         )
     )
+    groups.append(webhooks(services.webhooks, identify))
     groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 

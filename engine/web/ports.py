@@ -21,6 +21,7 @@ from engine.store.user_records import DaySummaryRow
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
 from engine.web.record_ports import Records
+from engine.web.webhook_ports import WebhookServices
 from engine.wire import ListenParameters, Segment
 
 
@@ -208,5 +209,6 @@ class Services:
     records: Records
     chat: Chat
     transcriber: Transcriber
+    webhooks: WebhookServices
     off_loop: OffLoop
     exposition: Exposition | None = None

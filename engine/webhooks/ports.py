@@ -112,9 +112,7 @@ class Deliveries(Protocol):
         """End one that is pending, and count it; False when it has ended already."""
         ...
 
-    async def lost(
-        self, uid: str, name: str, trigger: Trigger, *, key: str, size: int, reason: str
-    ) -> bool:
+    async def lost(self, uid: str, name: str, trigger: Trigger, *, key: str, size: int, reason: str) -> bool:
         """Show in the endpoint's log, and count, what never became a delivery. Repeating it does no harm."""
         ...
 

@@ -23,6 +23,7 @@ from engine.listen.ports import ClientGone, ClientSocket
 from engine.listen.recordings import Recordings
 from engine.metrics import Metrics
 from engine.off_loop import worker_threads
+from engine.server.delivering import Delivering
 from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
@@ -164,6 +165,7 @@ async def site(
     processor = Processor(store, models, config.conversation, wall_clock, metrics)
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
+    delivering = Delivering(config, store, metrics, off_loop)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
     services = Services(
@@ -194,6 +196,7 @@ async def site(
             settings=config.chat,
             now=wall_clock,
         ),
+        webhooks=delivering.services(),
         off_loop=off_loop,
     )
     listeners = await bind("127.0.0.1", 0)

@@ -1,0 +1,276 @@
+"""What endpoints are told: durable, held by one process an endpoint at a time.
+
+    offer --> pending --> delivered
+                ^  |----> dead      (tried often enough, or its endpoint was turned off)
+                |  +----> dropped   (too old, or no room in the spool)
+                +-- replay          (from any of these)
+
+Operations: `offer` adds; `claim` takes endpoints that are due, with what is to be sent; `step` writes down what came of
+that and gives the next, or lets go of the endpoint; `find`, `list`, `counts` look; `replay` sends again; `drop` and
+`lost` end what was not sent; `prune` forgets what ended long ago.
+Invariants: a delivery is known by user and id; offering one that is there changes nothing. An endpoint has one holder
+at a time, until `claimed_until`: so order, concurrency and pauses are one process' business. What was sent is written
+down also by a holder who was too slow, for it is so; everything else only by who still holds the endpoint. Whenever
+nobody holds an endpoint, its `due_at` is not after the first moment at which there is something to do for it.
+Bounded: `claim` and `step` give at most `room` deliveries; what waits is bounded by age, or by how often it is tried.
+Cost: a commit each; `claim` and `step` read what they give in the same transaction.
+Known doubts: machines that share a database need clocks that agree to within a fraction of `claim_time`, and a spool
+that all of them can read.
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select, update
+
+from engine.store._delivery_steps import (
+    Claiming,
+    Result,
+    Step,
+    claim,
+    end,
+    next_due,
+    release,
+    rows_of,
+    step,
+    without_bodies,
+)
+from engine.store.database import Database, WallClock, upsert
+from engine.store.tables import deliveries, webhooks
+from engine.store.webhook_records import DEAD, DELIVERED, DROPPED, PENDING, DeliveryRow, WebhookRow
+from engine.store.webhooks import endpoint_is, ensure_endpoint
+
+__all__ = ["Claiming", "Deliveries", "DeliveryFilter", "Result", "Step", "offer"]
+
+PAGE_LIMIT = 1000
+PRUNED_AT_ONCE = 500
+
+Rows = list
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deliveries of a user. `since` and `until` are about `created_at`."""
+
+    endpoint: str | None = None
+    trigger: str | None = None
+    states: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+
+
+class Deliveries:
+    """All deliveries."""
+
+    def __init__(self, database: Database, now: WallClock) -> None:
+        self._database = database
+        self._now = now
+
+    async def offer(self, *rows: DeliveryRow) -> int:
+        """Keep what is new among `rows`, numbered in this order; how many were."""
+        return await self._database.write(offer, rows, self._now())
+
+    async def claim(self, claiming: Claiming, limit: int) -> Rows[Step]:
+        """Take at most `limit` endpoints that are due, those that waited longest first."""
+        return await self._database.write(claim, claiming, limit)
+
+    async def step(
+        self, claiming: Claiming, endpoint: WebhookRow, results: Sequence[Result], busy: Collection[str]
+    ) -> Step:
+        """Write `results` down, and say what is to be sent besides what is being sent (`busy`).
+
+        With nothing to send and nothing being sent the endpoint is let go of.
+        """
+        return await self._database.write(step, claiming, endpoint, tuple(results), frozenset(busy))
+
+    async def release(self, owner: str) -> None:
+        """Let go of all endpoints that `owner` holds; they are due as before."""
+        await self._database.write(release, owner)
+
+    async def next_due(self) -> int | None:
+        """When there is something to do that nobody does (µs, maybe in the past); None: nothing waits."""
+        return await self._database.read(next_due, self._now())
+
+    async def waiting(self) -> int:
+        """How many deliveries are pending, of all users."""
+        return await self._database.read(_waiting)
+
+    async def get(self, uid: str, id: str) -> DeliveryRow | None:
+        """One delivery of a user's."""
+        found = await self._database.read(_select, and_(deliveries.c.uid == uid, deliveries.c.id == id), 1, 0)
+        return found[0] if found else None
+
+    async def list(
+        self, uid: str, chosen: DeliveryFilter, *, limit: int = 100, offset: int = 0
+    ) -> Rows[DeliveryRow]:
+        """A page of a user's deliveries, newest first, their bodies left out. Raises ValueError for a bad page."""
+        if not 1 <= limit <= PAGE_LIMIT or offset < 0:
+            raise ValueError(
+                f"limit {limit} and offset {offset} given, 1 to {PAGE_LIMIT} and 0 or more accepted"
+            )
+        return await self._database.read(_list, uid, chosen, limit, offset)
+
+    async def counts(self, uid: str) -> dict[tuple[str, str], int]:
+        """How many of a user's deliveries are pending, by endpoint and trigger."""
+        return await self._database.read(_counts, uid)
+
+    async def replay(self, uid: str, id: str) -> bool:
+        """Send one again that has ended; False when there is none whose body is still here."""
+        return await self._database.write(_replay, uid, deliveries.c.id == id, 1, self._now()) > 0
+
+    async def replay_all(self, uid: str, chosen: DeliveryFilter, limit: int) -> int:
+        """Send again what has ended of those chosen, the oldest first, at most `limit`; how many that is."""
+        return await self._database.write(_replay, uid, _chosen(uid, chosen), limit, self._now())
+
+    async def drop(self, uid: str, id: str, reason: str) -> DeliveryRow | None:
+        """End one that is pending; as it was, or None when there is none."""
+        return await self._database.write(_drop, uid, id, reason, self._now())
+
+    async def add_lost(self, row: DeliveryRow) -> bool:
+        """Keep a row that never was a delivery, in state lost; False when it is there already."""
+        return await self._database.write(_add_lost, row, self._now())
+
+    async def files(self, uid: str | None = None) -> frozenset[str]:
+        """The files of the spool that deliveries still need."""
+        return await self._database.read(_files, uid)
+
+    async def prune(self, before: int, keep: int) -> int:
+        """Forget what ended before `before` (µs) and, of each endpoint, all but the latest `keep`; how many."""
+        return await self._database.write(_prune, before, keep)
+
+
+def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> int:
+    """As `Deliveries.offer`. For use in another's transaction."""
+    made = 0
+    for row in rows:
+        sequence = _number(connection, row, now)
+        values = msgspec.structs.asdict(row) | {"sequence": sequence}
+        insert = upsert(connection.dialect.name, deliveries).values(values)
+        made += len(connection.execute(insert.on_conflict_do_nothing().returning(deliveries.c.id)).all())
+    return made
+
+
+def _number(connection: Connection, row: DeliveryRow, now: int) -> int:
+    """The next number of the endpoint, which is due now or when its pause is over."""
+    ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
+    due = case((webhooks.c.paused_until > now, webhooks.c.paused_until), else_=now)
+    earlier = case((webhooks.c.due_at < due, webhooks.c.due_at), else_=due)
+    statement = (
+        update(webhooks)
+        .where(endpoint_is(row.uid, row.endpoint, row.trigger))
+        .values(sequence=webhooks.c.sequence + 1, due_at=earlier)
+        .returning(webhooks.c.sequence)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def _waiting(connection: Connection) -> int:
+    query = select(func.count()).select_from(deliveries).where(deliveries.c.due_at.is_not(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def _chosen(uid: str, chosen: DeliveryFilter) -> ColumnElement[bool]:
+    where = [deliveries.c.uid == uid]
+    if chosen.endpoint is not None:
+        where.append(deliveries.c.endpoint == chosen.endpoint)
+    if chosen.trigger is not None:
+        where.append(deliveries.c.trigger == chosen.trigger)
+    if chosen.states:
+        where.append(deliveries.c.state.in_(chosen.states))
+    if chosen.since is not None:
+        where.append(deliveries.c.created_at >= chosen.since)
+    if chosen.until is not None:
+        where.append(deliveries.c.created_at < chosen.until)
+    return and_(*where)
+
+
+def _list(
+    connection: Connection, uid: str, chosen: DeliveryFilter, limit: int, offset: int
+) -> Rows[DeliveryRow]:
+    query = without_bodies().where(_chosen(uid, chosen))
+    query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.sequence.desc(), deliveries.c.id)
+    return rows_of(connection, query.limit(limit).offset(offset))
+
+
+def _counts(connection: Connection, uid: str) -> dict[tuple[str, str], int]:
+    query = select(deliveries.c.endpoint, deliveries.c.trigger, func.count())
+    query = query.where(deliveries.c.uid == uid, deliveries.c.state == PENDING)
+    found = connection.execute(query.group_by(deliveries.c.endpoint, deliveries.c.trigger))
+    return {(endpoint, trigger): count for endpoint, trigger, count in found}
+
+
+def _replay(connection: Connection, uid: str, which: ColumnElement[bool], limit: int, now: int) -> int:
+    """Those again of which the body is still here; behind everything that waits."""
+    here = and_(deliveries.c.uid == uid, which, deliveries.c.body.is_not(None))
+    ended = and_(here, deliveries.c.state.in_((DELIVERED, DEAD, DROPPED)))
+    query = (
+        without_bodies().where(ended).order_by(deliveries.c.created_at, deliveries.c.sequence).limit(limit)
+    )
+    rows = rows_of(connection, query)
+    for row in rows:
+        fresh = {"state": PENDING, "due_at": now, "expires_at": None, "ended_at": None, "attempts": 0}
+        fresh |= {"sequence": _number(connection, row, now)}
+        one = and_(deliveries.c.uid == uid, deliveries.c.id == row.id)
+        connection.execute(update(deliveries).where(one).values(fresh))
+    return len(rows)
+
+
+def _drop(connection: Connection, uid: str, id: str, reason: str, now: int) -> DeliveryRow | None:
+    one = and_(deliveries.c.uid == uid, deliveries.c.id == id, deliveries.c.state == PENDING)
+    found = (
+        connection.execute(
+            select(webhooks)
+            .join(
+                deliveries,
+                and_(
+                    webhooks.c.uid == deliveries.c.uid,
+                    webhooks.c.name == deliveries.c.endpoint,
+                    webhooks.c.trigger == deliveries.c.trigger,
+                ),
+            )
+            .where(one)
+        )
+        .mappings()
+        .first()
+    )
+    if found is None:
+        return None
+    ended = end(connection, WebhookRow(**found), one, DROPPED, reason, now)
+    return ended[0] if ended else None
+
+
+def _add_lost(connection: Connection, row: DeliveryRow, now: int) -> bool:
+    ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
+    insert = upsert(connection.dialect.name, deliveries).values(msgspec.structs.asdict(row))
+    made = connection.execute(insert.on_conflict_do_nothing().returning(deliveries.c.id)).first()
+    if made is not None:
+        where = endpoint_is(row.uid, row.endpoint, row.trigger)
+        connection.execute(update(webhooks).where(where).values(lost=webhooks.c.lost + 1))
+    return made is not None
+
+
+def _files(connection: Connection, uid: str | None) -> frozenset[str]:
+    query = select(deliveries.c.file).where(deliveries.c.file.is_not(None), deliveries.c.state == PENDING)
+    if uid is not None:
+        query = query.where(deliveries.c.uid == uid)
+    return frozenset(connection.execute(query).scalars())
+
+
+def _prune(connection: Connection, before: int, keep: int) -> int:
+    """In portions, so that nobody waits long for the database."""
+    old = select(deliveries.c.uid, deliveries.c.id).where(deliveries.c.ended_at < before)
+    place = func.row_number().over(
+        partition_by=(deliveries.c.uid, deliveries.c.endpoint, deliveries.c.trigger),
+        order_by=deliveries.c.ended_at.desc(),
+    )
+    ranked = select(deliveries.c.uid, deliveries.c.id, place.label("place"))
+    inner = ranked.where(deliveries.c.ended_at.is_not(None)).subquery()
+    beyond = select(inner.c.uid, inner.c.id).where(inner.c.place > keep)
+    rows = connection.execute(old.limit(PRUNED_AT_ONCE)).all()
+    rows = rows or connection.execute(beyond.limit(PRUNED_AT_ONCE)).all()
+    for uid, id in rows:
+        connection.execute(delete(deliveries).where(deliveries.c.uid == uid, deliveries.c.id == id))
+    return len(rows)
+
+
+def _select(connection: Connection, where: ColumnElement[bool], limit: int, offset: int) -> Rows[DeliveryRow]:
+    return rows_of(connection, select(deliveries).where(where).limit(limit).offset(offset))

@@ -1,0 +1,249 @@
+"""HTTP to addresses that users have given: each checked, and connected to as checked.
+
+Operations: `open` keeps the connections while a block runs; `send` gives an answer, at most so much of it.
+Invariants: the address that is connected to is one that `Addresses` permits, of the resolution just made; the name
+stays what TLS and `Host` say. Redirects are an answer like any other. No proxy is used, for it would resolve names
+itself. No error text has a URL's query in it.
+Bounded: `connections` at once, beyond which callers wait; `answer_limit` bytes of an answer, read as they come, not
+decompressed; every request by its `timeout` with all that is in it.
+Cost: a resolution and a connection unless one is still open from the last `KEEP_ALIVE` seconds.
+Cancellation: closes the connection; the other side may have taken the request.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import httpcore2
+import httpx2
+import msgspec
+import trio
+
+from engine._config_webhooks import Webhook
+from engine.off_loop import OffLoop
+from engine.webhooks.addresses import (
+    Addresses,
+    AddressRefused,
+    NotResolved,
+    Resolver,
+    SystemResolver,
+    check_url,
+)
+
+__all__ = ["Answer", "NoAnswer", "WebhookClient"]
+
+KEEP_ALIVE = 2.0
+"""Below the 5 s after which common servers close: a request must not meet a connection that is just being closed."""
+USER_AGENT = "listen-engine"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the other side said. `body` is its beginning when it is `cut`; empty when it came compressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    cut: bool = False
+
+
+class NoAnswer(Exception):
+    """There was none. `kind`, one word: address, dns, connect, tls, timeout, broken, closed; the text says
+    more."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class WebhookClient:
+    """One per process. Raises ValueError for ranges in `webhook.allow` that are none."""
+
+    def __init__(self, settings: Webhook, off_loop: OffLoop, *, resolver: Resolver | None = None) -> None:
+        self.addresses = Addresses(settings.allow)
+        self._settings = settings
+        self._off_loop = off_loop
+        self._network = _CheckedNetwork(self.addresses, resolver or SystemResolver())
+        self._http: httpx2.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Requests can be made inside. Raises `OSError` for a `webhook.ca_file` that cannot be read."""
+        settings = self._settings
+        context = await self._off_loop(_trusted, settings.ca_file)
+        async with httpx2.AsyncClient(
+            transport=_Transport(self._network, context, settings.endpoints * settings.concurrency),
+            timeout=httpx2.Timeout(None, connect=settings.connect_timeout),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            follow_redirects=False,
+            trust_env=False,
+        ) as http:
+            # What one user's endpoint sets must not be sent to another's.
+            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            self._http = http
+            try:
+                yield
+            finally:
+                self._http = None
+
+    async def check(self, url: str) -> str | None:
+        """What is wrong with a URL that a user gives, as the end of a sentence; None: nothing that is known now.
+
+        A name that cannot be resolved at the moment may be later.
+        """
+        if wrong := check_url(url):
+            return wrong
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with trio.move_on_after(self._settings.connect_timeout):
+            try:
+                await self._network.resolve(parts.hostname or "", port)
+            except AddressRefused as error:
+                return f"use an address that may be reached: {error}"
+            except NotResolved:
+                return None
+        return None
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """Make a request and read the answer, within `timeout` seconds (`webhook.timeout`). Raises `NoAnswer`.
+
+        An answer whose head came in time is one, also when the rest of it does not.
+        """
+        if self._http is None:
+            raise NoAnswer("closed", "the server is starting or stopping")
+        limit = self._settings.timeout if timeout is None else timeout
+        deadline = trio.current_time() + limit
+        response = None
+        with trio.move_on_at(deadline), _mapped():
+            request = self._http.build_request(method, url, content=body, headers=headers)
+            response = await self._http.send(request, stream=True)
+        if response is None:
+            raise NoAnswer("timeout", f"no answer in {limit:g} s")
+        async with aclosing(response):
+            read, cut = await self._read(response, deadline)
+        return Answer(response.status_code, dict(response.headers), read, cut)
+
+    async def _read(self, response: httpx2.Response, deadline: float) -> tuple[bytes, bool]:
+        """The body's beginning. What goes wrong from here on does not change what the head said."""
+        if response.headers.get("content-encoding", "identity") != "identity":
+            return b"", True
+        read = bytearray()
+        with trio.move_on_at(deadline) as scope:
+            try:
+                async for chunk in response.aiter_raw():
+                    read += chunk
+                    if len(read) > self._settings.answer_limit:
+                        return bytes(read[: self._settings.answer_limit]), True
+            except httpx2.TransportError:
+                return bytes(read), True
+        return bytes(read), scope.cancelled_caught
+
+
+class _mapped:
+    """What httpx2 and our own checks raise, as `NoAnswer`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        match error:
+            case None | NoAnswer():
+                return
+            case AddressRefused():
+                raise NoAnswer("address", str(error)) from error
+            case NotResolved():
+                raise NoAnswer("dns", str(error)) from error
+            case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+                raise NoAnswer("connect", "no connection in time (webhook.connect_timeout)") from error
+            case httpx2.ConnectError():
+                kind = "tls" if isinstance(_root(error), ssl.SSLError) else "connect"
+                raise NoAnswer(kind, f"no connection: {_root(error)}") from error
+            case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
+                raise NoAnswer("address", "the URL cannot be read") from error
+            case httpx2.TransportError():
+                raise NoAnswer("broken", f"the connection failed: {type(error).__name__}") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """What began it."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
+
+
+class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
+    """Connects to what `addresses` permits of the addresses that `resolver` gives at that moment."""
+
+    def __init__(self, addresses: Addresses, resolver: Resolver) -> None:
+        self._addresses = addresses
+        self._resolver = resolver
+        self._trio = httpcore2.TrioBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
+        with trio.move_on_at(deadline):
+            found = await self.resolve(host, port)
+            return await self._first(found, port, deadline, local_address, socket_options)
+        raise httpcore2.ConnectTimeout
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """As `Addresses.resolve`."""
+        return await self._addresses.resolve(host, port, self._resolver)
+
+    async def _first(
+        self,
+        found: list[str],
+        port: int,
+        deadline: float,
+        local_address: str | None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """The first address that takes a connection; each has its share of the time."""
+        for left, address in zip(range(len(found), 0, -1), found, strict=True):
+            share = (deadline - trio.current_time()) / left
+            try:
+                return await self._trio.connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if left == 1:
+                    raise
+        raise AssertionError("no address")  # `resolve` gives one at least
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """httpx2's transport over our own network."""
+
+    def __init__(self, network: _CheckedNetwork, context: ssl.SSLContext, connections: int) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=connections,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=network,
+        )
+
+
+def _trusted(ca_file: str) -> ssl.SSLContext:
+    """Blocks: reading the usual authorities takes a tenth of a second."""
+    context = httpx2.create_ssl_context(trust_env=False)
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context

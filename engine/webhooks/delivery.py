@@ -1,0 +1,310 @@
+"""Sends what was offered: takes endpoints that are due, and works through what each is to be told.
+
+Operations: `run` works until cancelled; `wake` says that there is something to send; `when_disabled` names who is
+told of endpoints that are turned off.
+Invariants: an endpoint is worked on by one task of one process at a time, which alone decides on order, concurrency,
+rate and pauses. What came of a request is written down before the next of an ordered endpoint is made. A request is
+made under its delivery's id however often it is made.
+Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each.
+Cost: two commits a delivery besides the offer; a look every third of `webhook.claim_time` while nothing is to be done.
+Cancellation: requests are cut off and endpoints let go of, which takes a write; what was cut off is sent again, by
+whoever comes next.
+"""
+
+import math
+import random
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+import trio
+
+from engine._config_webhooks import Webhook
+from engine.log import get_logger
+from engine.store.deliveries import Claiming, Result, Step
+from engine.store.errors import DatabaseUnavailable
+from engine.store.webhook_records import DEAD, DROPPED, PENDING, DeliveryRow, WebhookRow
+from engine.stt.backoff import Backoff
+from engine.webhooks.judging import LIVE, Attempt, judge
+from engine.webhooks.metrics import DeliveryMetrics
+from engine.webhooks.ports import Spool
+from engine.webhooks.sending import Sender
+
+__all__ = ["Delivery", "DeliveryStatistics", "Disabled"]
+
+log = get_logger(__name__)
+
+LOOKS = 3
+"""Times within `claim_time` that a claim is renewed, and that a process looks whether others left something."""
+SHORTEST_PAUSE = 0.05
+"""Seconds between two looks at endpoints that are due and that somebody else is just taking."""
+PRUNE_INTERVAL = 600.0
+SECOND, DAY = 1_000_000, 86_400_000_000
+
+Key = tuple[str, str, str]
+"""An endpoint: user, name, trigger."""
+
+
+class Kept(Protocol):
+    """What this needs of the store; `engine.store.deliveries` says what each does."""
+
+    async def claim(self, claiming: Claiming, limit: int) -> list[Step]: ...
+
+    async def step(
+        self, claiming: Claiming, endpoint: WebhookRow, results: Sequence[Result], busy: Collection[str]
+    ) -> Step: ...
+
+    async def release(self, owner: str) -> None: ...
+
+    async def next_due(self) -> int | None: ...
+
+    async def waiting(self) -> int: ...
+
+    async def prune(self, before: int, keep: int) -> int: ...
+
+
+class Disabled(Protocol):
+    """Who tells a user that an endpoint of theirs was turned off."""
+
+    async def disabled(self, uid: str, name: str, trigger: str, reason: str) -> None: ...
+
+
+class DeliveryStatistics(msgspec.Struct, frozen=True):
+    """`endpoints` worked on and `requests` open in this process; `waiting` deliveries of all, when last looked at."""
+
+    endpoints: int
+    requests: int
+    waiting: int
+
+
+class Delivery:
+    """One per process."""
+
+    def __init__(
+        self,
+        kept: Kept,
+        sender: Sender,
+        spool: Spool,
+        settings: Webhook,
+        wall_clock: Callable[[], int],
+        meter: DeliveryMetrics,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._kept = kept
+        self._sender = sender
+        self._spool = spool
+        self._settings = settings
+        self._now = wall_clock
+        self._meter = meter
+        self._rng = rng or random.Random()
+        self._spacing = 1 / settings.requests_per_second
+        self._owner = uuid4().hex
+        self._held: dict[Key, _Held] = {}
+        self._waiting = 0
+        self._work = trio.Event()
+        self._disabled: list[Disabled] = []
+
+    def wake(self, *endpoints: Key) -> None:
+        """There may be something to send, to these endpoints among others."""
+        self._work.set()
+        for key in endpoints:
+            if key in self._held:
+                self._held[key].news.set()
+
+    def when_disabled(self, who: Disabled) -> None:
+        """Tell `who` of endpoints that were turned off."""
+        self._disabled.append(who)
+
+    def statistics(self) -> DeliveryStatistics:
+        """What is going on."""
+        requests = sum(len(held.busy) for held in self._held.values())
+        return DeliveryStatistics(len(self._held), requests, self._waiting)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._prune)
+                task_status.started()
+                while True:
+                    self._work = trio.Event()
+                    try:
+                        pause = await self._take(nursery)
+                    except DatabaseUnavailable as error:
+                        log.warning("webhooks.waiting_for_database", error=str(error))
+                        pause = self._pause()
+                    with trio.move_on_after(pause):
+                        await self._work.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        """The process is stopping: whoever comes next need not wait until the claims have run out."""
+        try:
+            await self._kept.release(self._owner)
+        except DatabaseUnavailable as error:
+            log.info("webhooks.not_released", error=str(error))
+
+    def _pause(self) -> float:
+        return self._settings.claim_time / LOOKS
+
+    async def _take(self, nursery: trio.Nursery) -> float:
+        """Begin with what is due and there is room for; the seconds until it is worth while to look again."""
+        self._waiting = await self._kept.waiting()
+        room = self._settings.endpoints - len(self._held)
+        if room <= 0:
+            return self._pause()
+        due, now = await self._kept.next_due(), self._now()
+        if due is None or due > now:
+            return self._pause() if due is None else min((due - now) / SECOND, self._pause())
+        steps = await self._kept.claim(self._claiming(), room)
+        for step in steps:
+            key = (step.endpoint.uid, step.endpoint.name, step.endpoint.trigger)
+            if key not in self._held:  # else our own claim had run out, and is good again by this
+                self._held[key] = _Held(step, self._first_slot(step.endpoint))
+                nursery.start_soon(self._attend, key)
+        return 0.0 if steps else SHORTEST_PAUSE
+
+    def _claiming(self) -> Claiming:
+        now, settings = self._now(), self._settings
+        return Claiming(
+            owner=self._owner,
+            now=now,
+            until=now + round(settings.claim_time * SECOND),
+            ordered=LIVE,
+            room=settings.concurrency,
+            threshold=settings.breaker_failures,
+        )
+
+    def _first_slot(self, endpoint: WebhookRow) -> float:
+        """When it may be sent to again (Trio's clock), after what it was sent before this process held it."""
+        ago = (self._now() - (endpoint.last_attempt_at or 0)) / SECOND
+        return trio.current_time() + max(self._spacing - max(ago, 0.0), 0.0)
+
+    async def _attend(self, key: Key) -> None:
+        """One endpoint, until there is nothing to send to it for a while."""
+        held = self._held[key]
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._begin(held, nursery)
+                while not held.over:
+                    with trio.move_on_after(self._until(held.step)):
+                        await held.news.wait()
+                    held.news = trio.Event()
+                    await self._step(held)
+                    await self._begin(held, nursery)
+        finally:
+            del self._held[key]
+            self.wake()
+
+    async def _begin(self, held: "_Held", nursery: trio.Nursery) -> None:
+        """Send what is due; what was ended unsent leaves no file behind."""
+        step = held.step
+        for delivery in step.due:
+            held.busy.add(delivery.id)
+            nursery.start_soon(self._send, held, delivery, held.slot(self._spacing))
+        if step.dropped:
+            endpoint = step.endpoint
+            state = DROPPED if endpoint.enabled and endpoint.disabled_at is None else DEAD
+            self._meter.ended(endpoint.trigger, endpoint.name, state, len(step.dropped))
+            await self._remove_files(step.dropped)
+
+    def _until(self, step: Step) -> float:
+        """Seconds until the endpoint is looked at again, if no request ends before."""
+        ahead = math.inf if step.next_at is None else (step.next_at - self._now()) / SECOND
+        # What is due already waits for a request to end, not for time to pass.
+        return min(ahead, self._pause()) if ahead > 0 else self._pause()
+
+    async def _send(self, held: "_Held", delivery: DeliveryRow, at: float) -> None:
+        """One request, its result left for the next step."""
+        await trio.sleep_until(at)
+        backoff = Backoff(SHORTEST_PAUSE, self._pause(), self._rng)
+        while True:
+            try:
+                attempt = await self._sender.attempt(delivery)
+                break
+            except DatabaseUnavailable as error:
+                log.warning("webhooks.waiting_for_database", error=str(error))
+                await trio.sleep(backoff.next())
+        held.attempts.append((attempt, delivery))
+        held.news.set()
+
+    async def _step(self, held: "_Held") -> None:
+        """Write down what came of requests, as soon as the database can; take what is next."""
+        ended, held.attempts = held.attempts, []
+        endpoint, results = held.step.endpoint, []
+        for attempt, delivery in ended:
+            results.append(judge(attempt, delivery, endpoint, self._settings, self._rng))
+            endpoint = msgspec.structs.replace(endpoint, **results[-1].values)
+        held.busy -= {result.id for result in results}
+        backoff = Backoff(SHORTEST_PAUSE, self._pause(), self._rng)
+        while True:
+            try:
+                held.step = await self._kept.step(self._claiming(), held.step.endpoint, results, held.busy)
+                break
+            except DatabaseUnavailable as error:
+                log.warning("webhooks.waiting_for_database", error=str(error))
+                await trio.sleep(backoff.next())
+        await self._written(held.step.endpoint, results, [delivery for _, delivery in ended])
+
+    async def _written(
+        self, endpoint: WebhookRow, results: Sequence[Result], sent: Sequence[DeliveryRow]
+    ) -> None:
+        """What follows from results, beside the database."""
+        for result, delivery in zip(results, sent, strict=True):
+            if result.delivery["state"] != PENDING:
+                self._meter.ended(endpoint.trigger, endpoint.name, result.delivery["state"])
+                await self._remove_files([delivery])
+        offs = [result.values["disabled_at"] for result in results if "disabled_at" in result.values]
+        if endpoint.disabled_at is not None and endpoint.disabled_at in offs:
+            await self._tell_disabled(endpoint)
+
+    async def _tell_disabled(self, endpoint: WebhookRow) -> None:
+        reason = endpoint.disabled_reason or ""
+        log.warning("webhooks.disabled", endpoint=endpoint.name, trigger=endpoint.trigger, reason=reason)
+        self._meter.disabled(endpoint.trigger)
+        for who in self._disabled:
+            try:
+                await who.disabled(endpoint.uid, endpoint.name, endpoint.trigger, reason)
+            except Exception as error:
+                log.error("webhooks.notice_failed", trigger=endpoint.trigger, exc_info=error)
+
+    async def _remove_files(self, rows: Sequence[DeliveryRow]) -> None:
+        for row in rows:
+            if row.file is not None:
+                await self._spool.remove(row.file)
+
+    async def _prune(self) -> None:
+        """Forget what ended long ago."""
+        while True:
+            try:
+                before = self._now() - round(self._settings.log_days * DAY)
+                while await self._kept.prune(before, self._settings.log_limit):
+                    pass
+            except DatabaseUnavailable as error:
+                log.info("webhooks.not_pruned", error=str(error))
+            await trio.sleep(PRUNE_INTERVAL)
+
+
+class _Held:
+    """An endpoint that this process works on: what is being sent, and what was and is not written down."""
+
+    def __init__(self, step: Step, next_slot: float) -> None:
+        self.step = step
+        self.busy: set[str] = set()
+        self.attempts: list[tuple[Attempt, DeliveryRow]] = []
+        self.news = trio.Event()
+        self._next_slot = next_slot
+
+    @property
+    def over(self) -> bool:
+        """Whether all is written down and somebody else may have the endpoint."""
+        return not self.step.held and not self.busy
+
+    def slot(self, spacing: float) -> float:
+        """When the next request may be made (Trio's clock)."""
+        at = max(trio.current_time(), self._next_slot)
+        self._next_slot = at + spacing
+        return at

@@ -1,0 +1,115 @@
+"""Who wants to know what of whom: what users have set, and the endpoints of apps they have enabled.
+
+Operations: `endpoints` of a user for a trigger, `endpoint` by name; `forget` what is remembered of a user.
+Invariants: an endpoint that was turned off, by whomever, is not given. What this process changes holds at once
+(`forget`), what another one changes after `webhook.settings_age`.
+Bounded: `REMEMBERED` users.
+Cost: two or three reads for a user who is not remembered, so a few a second for all the sessions of a process.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+
+from engine.store.webhook_records import SecretRow, WebhookRow
+from engine.webhooks.ports import DEVELOPER, TRIGGERS, Endpoint, Trigger
+from engine.webhooks.signing import new_secret
+from engine.webhooks.urls import DEFAULT_SECONDS
+
+__all__ = ["AppEndpoints", "Directory", "NoApps"]
+
+REMEMBERED = 10_000
+
+
+class Webhooks(Protocol):
+    """What users have set; `engine.store.webhooks` implements it."""
+
+    async def list(self, uid: str) -> Sequence[WebhookRow]: ...
+
+    async def secrets(self, uid: str, fresh: str) -> Sequence[SecretRow]: ...
+
+
+class AppEndpoints(Protocol):
+    """Which endpoints the apps have that a user has enabled."""
+
+    async def endpoints(self, uid: str) -> Sequence[Endpoint]:
+        """Those of all triggers, named `app:` and the app's id. Raises `DatabaseUnavailable`."""
+        ...
+
+
+class NoApps:
+    """There are none."""
+
+    async def endpoints(self, uid: str) -> Sequence[Endpoint]:
+        return ()
+
+
+class _Known(msgspec.Struct, frozen=True):
+    until: float
+    endpoints: tuple[Endpoint, ...]
+
+
+class Directory:
+    """Implements `ports.Directory`. `age`: `webhook.settings_age`."""
+
+    def __init__(self, webhooks: Webhooks, apps: AppEndpoints, age: float) -> None:
+        self._webhooks = webhooks
+        self._apps = apps
+        self._age = age
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._changes = 0
+
+    async def endpoints(self, uid: str, trigger: Trigger) -> Sequence[Endpoint]:
+        """See `ports.Directory`."""
+        return [one for one in await self._all(uid) if one.trigger == trigger]
+
+    async def endpoint(self, uid: str, name: str, trigger: Trigger) -> Endpoint | None:
+        """See `ports.Directory`."""
+        found = (one for one in await self.endpoints(uid, trigger) if one.name == name)
+        return next(found, None)
+
+    def forget(self, uid: str) -> None:
+        """What the user has set is another by now."""
+        self._known.pop(uid, None)
+        self._changes += 1
+
+    async def _all(self, uid: str) -> tuple[Endpoint, ...]:
+        known, now = self._known.get(uid), trio.current_time()
+        if known is not None and now < known.until:
+            self._known.move_to_end(uid)
+            return known.endpoints
+        changes = self._changes
+        found = await self._read(uid)
+        if changes == self._changes and self._age:  # else somebody may have changed what was just read
+            self._known[uid] = _Known(now + self._age, found)
+            self._known.move_to_end(uid)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    async def _read(self, uid: str) -> tuple[Endpoint, ...]:
+        rows = await self._webhooks.list(uid)
+        off = {(row.name, row.trigger) for row in rows if not row.enabled or row.disabled_at is not None}
+        own = [
+            row for row in rows if row.name == DEVELOPER and row.url and (row.name, row.trigger) not in off
+        ]
+        secrets = await self._webhooks.secrets(uid, new_secret()) if own else ()
+        keys = tuple(row.secret for row in secrets)
+        found = [
+            Endpoint(
+                uid=uid,
+                name=DEVELOPER,
+                trigger=trigger,
+                url=row.url,
+                secrets=keys,
+                seconds=row.seconds or DEFAULT_SECONDS,
+            )
+            for row in own
+            for trigger in TRIGGERS
+            if trigger == row.trigger
+        ]
+        apps = await self._apps.endpoints(uid)
+        return (*found, *(one for one in apps if (one.name, one.trigger) not in off))
