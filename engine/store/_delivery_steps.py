@@ -118,11 +118,13 @@ def _write(connection: Connection, endpoint: WebhookRow, result: Result) -> None
         update(deliveries).where(open_).values(result.delivery).returning(deliveries.c.id)
     ).first()
     counts = result.counts if written else {k: v for k, v in result.counts.items() if k not in ENDED}
-    added = {name: webhooks.c[name] + count for name, count in counts.items()}
     where = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
-    connection.execute(update(webhooks).where(where).values(added))
-    same = and_(where, webhooks.c.settings_at == result.settings_at)
-    connection.execute(update(webhooks).where(same).values(result.values))
+    if counts:
+        added = {name: webhooks.c[name] + count for name, count in counts.items()}
+        connection.execute(update(webhooks).where(where).values(added))
+    if result.values:
+        same = and_(where, webhooks.c.settings_at == result.settings_at)
+        connection.execute(update(webhooks).where(same).values(result.values))
 
 
 def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy: frozenset[str]) -> Step:

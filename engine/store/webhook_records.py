@@ -1,6 +1,6 @@
 """The rows of endpoints and of what they are told. Times are integer microseconds since the epoch (UTC)."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -17,13 +17,13 @@ __all__ = [
     "WebhookRow",
 ]
 
-PENDING = "pending"
-DELIVERED = "delivered"
-DEAD = "dead"
+PENDING: Final = "pending"
+DELIVERED: Final = "delivered"
+DEAD: Final = "dead"
 """It was tried as often as it is, or its endpoint was turned off: kept, and can be sent again."""
-DROPPED = "dropped"
+DROPPED: Final = "dropped"
 """It became too old to be of use, or the spool had no room for it."""
-LOST = "lost"
+LOST: Final = "lost"
 """It never was: audio that was not cut yet when its process died. `size` says how much."""
 
 DeliveryState = Literal["pending", "delivered", "dead", "dropped", "lost"]

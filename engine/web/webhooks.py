@@ -173,36 +173,36 @@ def webhooks(services: WebhookServices, identify: Identify) -> Api:
 
 
 def _settings(api: Api, services: WebhookServices) -> None:
-    table, path = services.table, "/webhook/<trigger>"
+    table, path = services.table, "/webhook/<type>"
 
     @api.get(path, "Where a user's webhook goes", answer=WebhookUrl, errors=(404,))
-    async def url(uid: str, trigger: str) -> WebhookUrl:
-        row = await table.get(uid, DEVELOPER, _known(trigger))
+    async def url(uid: str, type: str) -> WebhookUrl:
+        row = await table.get(uid, DEVELOPER, _known(type))
         return WebhookUrl(_shown(row) if row else "")
 
     @api.post(path, "Set where a webhook goes, and turn it on", body=WebhookUrl, answer=Done, errors=(404,))
-    async def set_url(uid: str, trigger: str, body: WebhookUrl) -> Done:
-        _known(trigger)
+    async def set_url(uid: str, type: str, body: WebhookUrl) -> Done:
+        _known(type)
         url, seconds = body.url.strip(), None
-        if trigger == AUDIO_BYTES:
+        if type == AUDIO_BYTES:
             url, seconds = split_seconds(url)
         if url in ("", ","):
             url = ""
         elif wrong := await services.check(url):
             raise ApiError(422, f"url={printable(body.url)} is not accepted: {wrong}")
-        await table.set_url(uid, DEVELOPER, trigger, url, seconds)
+        await table.set_url(uid, DEVELOPER, type, url, seconds)
         services.changed(uid)
         return Done()
 
     @api.post(f"{path}/enable", "Turn a webhook on", answer=Done, errors=(404,))
-    async def enable(uid: str, trigger: str) -> Done:
-        await table.enable(uid, DEVELOPER, _known(trigger))
+    async def enable(uid: str, type: str) -> Done:
+        await table.enable(uid, DEVELOPER, _known(type))
         services.changed(uid)
         return Done()
 
     @api.post(f"{path}/disable", "Turn a webhook off; its URL is kept", answer=Done, errors=(404,))
-    async def disable(uid: str, trigger: str) -> Done:
-        await table.disable(uid, DEVELOPER, _known(trigger))
+    async def disable(uid: str, type: str) -> Done:
+        await table.disable(uid, DEVELOPER, _known(type))
         services.changed(uid)
         return Done()
 

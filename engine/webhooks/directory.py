@@ -66,9 +66,9 @@ class Directory:
         """See `ports.Directory`."""
         return [one for one in await self._all(uid) if one.trigger == trigger]
 
-    async def endpoint(self, uid: str, name: str, trigger: Trigger) -> Endpoint | None:
+    async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         """See `ports.Directory`."""
-        found = (one for one in await self.endpoints(uid, trigger) if one.name == name)
+        found = (one for one in await self._all(uid) if (one.name, one.trigger) == (name, trigger))
         return next(found, None)
 
     def forget(self, uid: str) -> None:

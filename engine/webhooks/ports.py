@@ -51,7 +51,7 @@ class Directory(Protocol):
         """Those that are on. Raises `DatabaseUnavailable`."""
         ...
 
-    async def endpoint(self, uid: str, name: str, trigger: Trigger) -> Endpoint | None:
+    async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         """One of them, or None when it is off or gone. Raises `DatabaseUnavailable`."""
         ...
 
