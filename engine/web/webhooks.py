@@ -138,7 +138,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     trigger: Trigger | None = None
     endpoint: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    states: list[Literal["delivered", "dead", "dropped"]] = ["dead", "dropped"]
+    states: tuple[Literal["delivered", "dead", "dropped"], ...] = ("dead", "dropped")
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -254,7 +254,7 @@ def _log(api: Api, services: WebhookServices) -> None:
         chosen = DeliveryFilter(
             endpoint=body.endpoint,
             trigger=body.trigger,
-            states=tuple(body.states),
+            states=body.states,
             since=micros(body.since),
             until=_micros(body.until),
         )

@@ -47,6 +47,13 @@ VALUES: dict[str, Any] = {
     "conversations.failure": None,
     "day_summaries.date": "2023-11-14",
     "deleted_conversations.id": "gone",
+    "deliveries.endpoint": "developer",
+    "deliveries.trigger": "memory_created",
+    "deliveries.query": {},
+    "deliveries.history": [],
+    "deliveries.state": "dead",
+    "deliveries.due_at": None,
+    "deliveries.file": None,
     "jobs.due_at": None,
     "jobs.failed_at": AT,
     "jobs.payload": {},
@@ -70,6 +77,9 @@ VALUES: dict[str, Any] = {
     "segments.speaker": "SPEAKER_00",
     "segments.translations": [],
     "idempotency.status": 200,
+    "webhooks.name": "developer",
+    "webhooks.trigger": "memory_created",
+    "webhook_secrets.expires_at": None,
 }
 """What a column holds by "table.column", where not just any value will do."""
 
@@ -99,6 +109,8 @@ def identifiers(uid: str) -> dict[str, str]:
         "summary_id": of_table["day_summaries"],
         "photo_id": of_table["photos"],
         "message_id": of_table["messages"],
+        "delivery_id": of_table["deliveries"],
+        "type": "memory_created",
         "key_id": of_table["tokens"],
         "app_id": "notes",
         "uid": uid,

@@ -6,6 +6,7 @@ until it can be: it may need a value that its schema does not tell (`SAMPLES`), 
 """
 
 import base64
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,8 +32,19 @@ STRANGE = "strange"
 SHARED_WORDS = "segments text"
 """In texts of both: whoever looks for them finds what is theirs."""
 
-SAMPLES = {"language": "de", "time_zone": "Europe/Berlin", "date": "2023-11-14"}
+SAMPLES = {
+    "language": "de",
+    "time_zone": "Europe/Berlin",
+    "date": "2023-11-14",
+    "since": "2023-11-14T00:00:00Z",
+    "until": "2023-11-14T00:00:00Z",
+    "trigger": "memory_created",
+    "url": "https://93.184.216.34/hook",
+}
 """Values by the name of a parameter or field, where not just any text is accepted."""
+
+CHOICES = {"type"}
+"""Parts of a path that every user has."""
 
 METHODS = ("get", "post", "put", "patch", "delete")
 Document = Mapping[str, Any]
@@ -70,7 +82,7 @@ class Call:
         if "requestBody" in operation:
             (content,) = operation["requestBody"]["content"].values()
             self.body = _sample(document, content["schema"], "", ids, bare=bare and method == "post")
-        self.names_a_thing = self.path != path
+        self.names_a_thing = not set(re.findall(r"{(\w+)}", path)) <= CHOICES
 
     def _part(self, parameter: Document, ids: Mapping[str, str]) -> str:
         if parameter["schema"]["type"] == "integer":
