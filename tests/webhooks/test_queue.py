@@ -39,8 +39,8 @@ class Two:
     async def endpoints(self, uid: str, trigger: Trigger) -> Sequence[Endpoint]:
         return [endpoint(name, uid=uid, trigger=trigger) for name in ("developer", "app:diary")]
 
-    async def endpoint(self, uid: str, name: str, trigger: Trigger) -> Endpoint | None:
-        return endpoint(name, uid=uid, trigger=trigger)
+    async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
+        return next(one for one in await self.endpoints(uid, "memory_created") if one.name == name)
 
 
 class Spool:
