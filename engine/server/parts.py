@@ -275,6 +275,7 @@ class Parts:
         self.sessions.start_drain()
         with trio.move_on_at(deadline - reserve):
             await self.sessions.drained()
+            await self.delivering.delivery.drain()
         log.info("drain.sessions_ended", cut=len(self.sessions.live()))
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)
         with trio.move_on_at(deadline - reserve / 4):

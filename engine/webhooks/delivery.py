@@ -1,7 +1,7 @@
 """Sends what was offered: takes endpoints that are due, and works through what each is to be told.
 
-Operations: `run` works until cancelled; `wake` says that there is something to send; `when_disabled` names who is
-told of endpoints that are turned off.
+Operations: `run` works until cancelled; `wake` says that there is something to send; `drain` lets what is being sent
+end and begins nothing more; `when_disabled` names who is told of endpoints that are turned off.
 Invariants: an endpoint is worked on by one task of one process at a time, which alone decides on order, concurrency,
 rate and pauses. What came of a request is written down before the next of an ordered endpoint is made. A request is
 made under its delivery's id however often it is made.
@@ -104,6 +104,8 @@ class Delivery:
         self._waiting = 0
         self._work = trio.Event()
         self._disabled: list[Disabled] = []
+        self._draining = False
+        self._let_go_of = trio.Event()
 
     def wake(self, *endpoints: Key) -> None:
         """There may be something to send, to these endpoints among others."""
@@ -120,6 +122,14 @@ class Delivery:
         """What is going on."""
         requests = sum(len(held.busy) for held in self._held.values())
         return DeliveryStatistics(len(self._held), requests, self._waiting)
+
+    async def drain(self) -> None:
+        """Begin no request any more, and return once those that were have ended and are written down."""
+        self._draining = True
+        self.wake(*self._held)
+        while self._held:
+            self._let_go_of = trio.Event()
+            await self._let_go_of.wait()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work until cancelled."""
@@ -154,7 +164,7 @@ class Delivery:
         """Begin with what is due and there is room for; the seconds until it is worth while to look again."""
         self._waiting = await self._kept.waiting()
         room = self._settings.endpoints - len(self._held)
-        if room <= 0:
+        if room <= 0 or self._draining:
             return self._pause()
         due, now = await self._kept.next_due(), self._now()
         if due is None or due > now:
@@ -189,7 +199,7 @@ class Delivery:
         try:
             async with trio.open_nursery() as nursery:
                 await self._begin(held, nursery)
-                while not held.over:
+                while not (held.over or (self._draining and not held.busy)):
                     with trio.move_on_after(self._until(held.step)):
                         await held.news.wait()
                     held.news = trio.Event()
@@ -197,12 +207,13 @@ class Delivery:
                     await self._begin(held, nursery)
         finally:
             del self._held[key]
+            self._let_go_of.set()
             self.wake()
 
     async def _begin(self, held: "_Held", nursery: trio.Nursery) -> None:
         """Send what is due; what was ended unsent leaves no file behind."""
         step = held.step
-        for delivery in step.due:
+        for delivery in () if self._draining else step.due:
             held.busy.add(delivery.id)
             nursery.start_soon(self._send, held, delivery, held.slot(self._spacing))
         if step.dropped:

@@ -169,12 +169,13 @@ async def posting(
     *,
     resolver: Resolver | None = None,
     apps: AppEndpoints | None = None,
+    url: str = "",
     news: News | None = None,
     running: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Post]:
     """A store and who delivers from it, until the block ends."""
-    store = await Store.open(folder, trio.to_thread.run_sync)
+    store = await Store.open(folder, trio.to_thread.run_sync, url=url)
     post = Post(store, Webhook(**{**QUICK, **settings}), resolver, apps or NoApps(), news or News())
     try:
         async with trio.open_nursery() as nursery:

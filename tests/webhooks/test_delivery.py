@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+import trio.testing
 from standardwebhooks import Webhook as Verifier
 
 from engine.store.webhook_records import DeliveryRow
@@ -223,6 +224,26 @@ async def test_a_process_that_stops_leaves_what_it_was_sending_to_the_next(tmp_p
         await post.set(there.url())
         (row,) = await post.ended()
     assert (row.state, there.requests[0].id) == ("delivered", stuck.requests[0].id)
+
+
+async def test_a_drain_lets_what_is_being_sent_end_and_begins_nothing_more(tmp_path: Path) -> None:
+    go = trio.Event()
+
+    async def waiting(connection: Connection, _request: Received) -> None:
+        await go.wait()
+        await connection.send()
+
+    async with receiver(waiting) as there, posting(tmp_path) as post:
+        await post.set(there.url(), "audio_bytes")
+        for number in range(2):
+            await post.offer_audio(number)
+        await there.until(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post.delivery.drain)
+            await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        assert [row.state for row in await post.rows()] == ["delivered", "pending"]
+    assert len(there.requests) == 1
 
 
 @pytest.mark.parametrize("ordered", [True, False])
