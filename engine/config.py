@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine._config_blobs import Blobs, Recordings
 from engine._config_conversation import Conversation
 from engine._config_day_summary import DaySummary
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
@@ -43,6 +44,7 @@ from engine.capacity import read_capacity
 
 __all__ = [
     "Auth",
+    "Blobs",
     "Chat",
     "Config",
     "ConfigError",
@@ -56,6 +58,7 @@ __all__ = [
     "Local",
     "Problem",
     "Quota",
+    "Recordings",
     "Resolved",
     "Session",
     "Soniox",
@@ -94,6 +97,9 @@ _ALIASES = {
     "VOSK_URL": "vosk.url",
     "OPENAI_API_KEY": "llm.api_key",
     "OPENAI_BASE_URL": "llm.base_url",
+    "GCS_BUCKET_NAME": "blobs.received_bucket",
+    "GOOGLE_APPLICATION_CREDENTIALS_JSON": "blobs.service_account",
+    "BUCKET_SPEECH_PROFILES": "blobs.profiles_bucket",
 }
 
 
@@ -185,6 +191,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     chat: Chat = msgspec.field(default_factory=Chat)
     translation: Translation = msgspec.field(default_factory=Translation)
     store: Store = msgspec.field(default_factory=Store)
+    blobs: Blobs = msgspec.field(default_factory=Blobs)
+    recordings: Recordings = msgspec.field(default_factory=Recordings)
     supervisor: Supervisor = msgspec.field(default_factory=Supervisor)
     usage: Usage = msgspec.field(default_factory=Usage)
     web: Web = msgspec.field(default_factory=Web)

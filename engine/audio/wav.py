@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WavError", "decode_wav", "read_wav", "write_wav"]
+__all__ = ["WavError", "decode_wav", "read_wav", "wav_header", "write_wav"]
 
 Samples = NDArray[np.int16]
 
@@ -72,6 +72,13 @@ def write_wav(path: Path | str, samples: Samples, rate: int) -> None:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
+
+
+def wav_header(samples: int, rate: int) -> bytes:
+    """What comes before the samples of a file of 16-bit PCM in one channel, of less than 4 GiB."""
+    size = samples * 2
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, 1, rate, rate * 2, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", size + 36, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -36,6 +36,7 @@ def with_store(config: Path | None, data_dir: Path | None, use: Callable[[Store]
             trio.to_thread.run_sync,
             url=loaded.database_url,
             busy_timeout=loaded.store.busy_timeout,
+            blobs=loaded.blobs,
         )
         try:
             return await use(store)

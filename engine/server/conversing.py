@@ -2,6 +2,7 @@
 
 from engine.config import Config
 from engine.conversation import Lifecycle
+from engine.conversation.blob_eraser import BlobEraser
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
 from engine.conversation.day_summary import Summarizer
@@ -21,6 +22,7 @@ from engine.conversation.translate_metrics import TranslatorCollector
 from engine.metrics import Metrics
 from engine.off_loop import worker_threads
 from engine.store import DatabaseWriter, Store
+from engine.store.blob_erasures import ERASE_BLOBS
 from engine.store.database import wall_clock
 
 __all__ = ["Conversing"]
@@ -69,6 +71,7 @@ class Conversing:
         quota = Quota(config.quota, store.usage, wall_clock)
         self.preferences = SpeechPreferences(store.users, quota)
         self.processor = Processor(store, self.models, config.conversation, wall_clock, metrics, quota)
+        self.processor.jobs.add(ERASE_BLOBS, BlobEraser(store.jobs, store.blob_erasures))
         for table in (store.memories, store.action_items):
             table.when_text_changes(self.processor.wake)
         answer_wait = min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE)

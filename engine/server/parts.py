@@ -133,6 +133,7 @@ class Parts:
             busy_timeout=busy,
             vector_cache=config.embedding.cache_mib * 2**20,
             user_cache_seconds=config.store.settings_age,
+            blobs=config.blobs,
         )
         lane = open_lane(config)
         if vendors is None:
@@ -164,6 +165,8 @@ class Parts:
             transcriber=Recordings(self.vendors, self.config, self.off_loop),
             webhooks=self.delivering.services(),
             off_loop=self.off_loop,
+            blob_places=self.store.blob_places,
+            blob_links=self.store.blob_links,
             exposition=None if self.member is None else self.member.exposition,
         )
 

@@ -12,6 +12,7 @@ from engine.store.database import MICROSECONDS
 from engine.store.indexed import forget_rows
 from engine.store.jobs import ERASE, PROCESS, Job, add, discard
 from engine.store.owned import delete_rows
+from engine.store.recordings import drop_recordings
 from engine.store.records import COMPLETED, MERGING
 from engine.store.tables import (
     action_items,
@@ -66,12 +67,13 @@ def _forget_of(connection: Connection, uid: str, id: str, table: Table, what: Ve
 
 
 def erase(connection: Connection, uid: str, id: str, now: int) -> None:
-    """Remove the rows of a conversation for good."""
+    """Remove the rows of a conversation for good, and have its blobs erased."""
     of_it = and_(conversations.c.uid == uid, conversations.c.id == id)
     if not connection.execute(delete(conversations).where(of_it)).rowcount:
         return
     for table in (segments, photos):
         delete_rows(connection, table, and_(table.c.uid == uid, table.c.conversation_id == id))
+    drop_recordings(connection, uid, id, now)
     connection.execute(insert(deleted_conversations).values(uid=uid, id=id, deleted_at=now))
 
 

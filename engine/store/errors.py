@@ -30,3 +30,11 @@ class WriterFull(Exception):
 
 class ClaimLost(Exception):
     """A job was claimed by somebody else meanwhile; nothing was written for it. The text is its key."""
+
+
+class BlobMissing(StoreError):
+    """There is no blob of this name. The text is the name."""
+
+
+class BlobsUnavailable(StoreError):
+    """Files cannot be written or read for the moment: disk full, bucket gone, key refused. The text says which."""

@@ -39,7 +39,7 @@ from engine.store.records import (
     UsageAdded,
     UsageRow,
 )
-from engine.store.tables import conversations, jobs, memories, photos
+from engine.store.tables import conversations, jobs, memories, photos, recordings
 from engine.store.texts import index_conversation
 from engine.store.usage import add_usage, hour_of
 from engine.store.user_records import ActionItemRow, MemoryRow
@@ -98,9 +98,8 @@ class Processing:
     async def finish(self, job: Job, done: Processed, *, source_delay: float) -> bool:
         """Keep what was made of the conversation, which is `completed` now; False when it is not there any more.
 
-        What it was merged from is deleted, and erased after `source_delay` seconds; its photos and memories are this
-        one's. Raises `ClaimLost`, with nothing
-        changed, when the job is somebody else's by now.
+        What it was merged from is deleted, and erased after `source_delay` seconds; its photos, memories and recordings
+        are this one's. Raises `ClaimLost`, with nothing changed, when the job is somebody else's by now.
         """
         return await self._database.write(_finish, job, done, self._now(), source_delay)
 
@@ -181,7 +180,7 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
         counted = UsageRow(uid=uid, hour=hour_of(now), conversations=1)
         add_usage(connection, [UsageAdded(f"conversation:{id}", counted)])
     for source in sources:
-        for table in (photos, memories):
+        for table in (photos, memories, recordings):
             of_it = and_(table.c.uid == uid, table.c.conversation_id == source)
             connection.execute(update(table).where(of_it).values(conversation_id=id))
         hide(connection, uid, source, now=now, cascade=False, delay=source_delay)

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from engine._config_blobs import Blobs as BlobSettings
 from engine.off_loop import OffLoop
 from engine.store.action_items import ActionItems
 from engine.store.apps import Apps
+from engine.store.blob_erasures import BlobErasures
+from engine.store.blob_links import BlobLinks
+from engine.store.blob_places import BlobPlaces, open_places
+from engine.store.blobs import Blobs
 from engine.store.conversations import Conversations, forget_deleted
 from engine.store.database import Database, WallClock, open_engine, upsert, wall_clock
 from engine.store.day_summaries import DaySummaries
@@ -25,6 +30,8 @@ from engine.store.messages import Messages
 from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.processing import Processing
+from engine.store.recordings import Recordings
+from engine.store.signing_keys import SigningKeys
 from engine.store.tables import probes
 from engine.store.texts import Texts
 from engine.store.tokens import Tokens
@@ -67,6 +74,14 @@ class Store:
     processing: Processing
     webhooks: Webhooks
     deliveries: Deliveries
+    signing_keys: SigningKeys
+    blob_links: BlobLinks
+    blob_places: BlobPlaces
+    blobs: Blobs
+    received_blobs: Blobs
+    profile_blobs: Blobs
+    blob_erasures: BlobErasures
+    recordings: Recordings
 
     def __init__(
         self,
@@ -75,6 +90,7 @@ class Store:
         now: WallClock = wall_clock,
         vector_cache: int = CACHE_LIMIT,
         user_cache_seconds: float = CACHE_SECONDS,
+        blobs: BlobSettings | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.now = now
@@ -100,7 +116,15 @@ class Store:
         self.idempotency = Idempotency(database, now)
         self.locking = Locking(database)
         self.texts = Texts(database)
-        self.user_data = UserData(database, data_dir / FOLDER, now)
+        self.signing_keys = SigningKeys(database, now)
+        self.blob_links = BlobLinks(self.signing_keys, now)
+        self.blob_places = open_places(blobs or BlobSettings(), data_dir, database.off_loop, self.blob_links)
+        self.blobs = self.blob_places.main
+        self.received_blobs = self.blob_places.received
+        self.profile_blobs = self.blob_places.profiles
+        self.blob_erasures = BlobErasures(database, self.blob_places, now)
+        self.recordings = Recordings(database, now)
+        self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, now)
         self.wholes = Wholes(database)
         self.edits = Edits(database, now)
         self.processing = Processing(database, now)
@@ -118,16 +142,19 @@ class Store:
         now: WallClock = wall_clock,
         vector_cache: int = CACHE_LIMIT,
         user_cache_seconds: float = CACHE_SECONDS,
+        blobs: BlobSettings | None = None,
     ) -> "Store":
         """Make the data directory if need be, open the database and bring the schema up to date.
 
         `url`: of a PostgreSQL database; without one it is a file in the data directory. `busy_timeout` (s) is the
         longest wait for a lock that another process holds; `vector_cache` (bytes) the memory for the vectors of
-        users who search; what users have set is read anew after `user_cache_seconds`. Raises `StoreError`, naming
-        path or URL, when the directory or the database cannot be used or is of a later release.
+        users who search; what users have set is read anew after `user_cache_seconds`; without `blobs` files are in the
+        data directory. Raises `StoreError`, naming path or URL, when the directory, the database or a bucket cannot be
+        used or is of a later release.
         """
         engine = await off_loop(open_engine, data_dir, busy_timeout, url)
-        return cls(data_dir, Database(engine, off_loop, busy_timeout), now, vector_cache, user_cache_seconds)
+        database = Database(engine, off_loop, busy_timeout)
+        return await off_loop(cls, data_dir, database, now, vector_cache, user_cache_seconds, blobs)
 
     async def close(self) -> None:
         """Close the database's connections."""

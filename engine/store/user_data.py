@@ -2,7 +2,8 @@
 
 Operations: `counts` rows by table, `export` reads all of it out as JSON, `erase` removes all of it.
 Invariants: what has a column `uid` is a user's: there is no list of tables in which one could be forgotten. After
-`erase` (with `scrub`) neither the user's id nor anything of theirs is in the database, its log or the journals.
+`erase` (with `scrub`) neither the user's id nor anything of theirs is in the database, its log, the journals or among
+the blobs.
 Bounded: `export` has one page of rows in memory.
 Cost: `erase` has SQLite write its whole file anew and PostgreSQL vacuum every table.
 Cancellation: `erase` may be called again until it returns; what a cancelled one had removed is gone.
@@ -10,7 +11,7 @@ Known doubts: the bytes that PostgreSQL has vacuumed stay in its files until the
 write-ahead log and its backups as long as those are kept.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, Table, and_, delete, func, select, tuple_
 
+from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
 from engine.store.errors import UserBusy
 from engine.store.records import IN_PROGRESS
@@ -41,6 +43,7 @@ BOOKKEEPING = frozenset(
         "idempotency",
         "texts",
         "webhook_secrets",
+        "blob_erasures",
     }
 )
 """Not read out: numbers made of texts that are, marks that something was done, copies of answers, and secrets."""
@@ -52,19 +55,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """What is gone: `rows`, and `journals`. `unreadable` files may hold something of the user's: nobody can tell."""
+    """What is gone: `rows`, `journals` and `blobs`. `unreadable` files may hold something of the user's: nobody can
+    tell.
+    """
 
     rows: int
     journals: int
     unreadable: list[Path]
+    blobs: int = 0
 
 
 class UserData:
     """What is kept in one store, of any user."""
 
-    def __init__(self, database: Database, journals: Path, now: WallClock) -> None:
+    def __init__(self, database: Database, journals: Path, places: BlobPlaces, now: WallClock) -> None:
         self._database = database
         self._journals = journals
+        self._places = places
         self._now = now
 
     async def counts(self, uid: str) -> dict[str, int]:
@@ -74,7 +81,8 @@ class UserData:
     async def export(self, uid: str) -> AsyncIterator[bytes]:
         """All that is kept of a user as one JSON object, piece by piece: a list of rows for each table.
 
-        Segments stand inside their conversations, bytes are base64. What changes meanwhile may be there or not.
+        Segments stand inside their conversations, bytes are base64; of blobs there are names and sizes. What changes
+        meanwhile may be there or not. Raises `BlobsUnavailable`.
         """
         head = {"user": uid, "exported_at": _moment(self._now()), "left_out": sorted(BOOKKEEPING)}
         yield msgspec.json.encode(head)[:-1]
@@ -90,7 +98,23 @@ class UserData:
                 after = rows[-1].key
             if after is not None:
                 yield b"\n]"
+        async for piece in self._blobs(uid):
+            yield piece
         yield b"\n}\n"
+
+    async def _blobs(self, uid: str) -> AsyncIterator[bytes]:
+        """What files there are, for a list of its own."""
+        before = b',\n"blobs": [\n'
+        for place, blobs in self._places.all().items():
+            after = ""
+            while page := await blobs.list(uid, after=after):
+                for blob in page:
+                    shown = {"place": place, "name": blob.name, "size": blob.size}
+                    yield before + msgspec.json.encode(shown | {"modified_at": _moment(blob.modified_at)})
+                    before = b",\n"
+                after = page[-1].name
+        if before == b",\n":
+            yield b"\n]"
 
     async def erase(self, uid: str, *, serving: bool, scrub: bool = True) -> Erased:
         """Remove all that is kept of a user.
@@ -98,7 +122,8 @@ class UserData:
         `serving`: a server may be using the store. Then this raises `UserBusy`, with nothing changed, while one has
         something of the user's in hand. Without `scrub` the bytes of what is removed stay in the database's files
         until they are used again, or somebody is erased with it. Raises `DatabaseUnavailable` when the database's
-        users leave it no moment to clean up: the rows are gone by then, and calling again is right.
+        users leave it no moment to clean up: the rows are gone by then, and calling again is right. Raises
+        `BlobsUnavailable` with no row changed; some blobs may be gone.
         """
         journals = await self._database.off_loop(journals_of, self._journals, uid)
         if journals.live:
@@ -107,13 +132,20 @@ class UserData:
             await self._database.read(_refuse_unfinished, uid)
         # Journals first: one that is left when this ends half-way would bring its conversation back.
         await self._database.off_loop(_unlink, journals.dead)
+        # Then blobs: without the rows nobody might ask a second time when a bucket is away.
+        blobs = await self._erase_blobs(uid)
         rows = await self._database.write(_erase, uid, serving)
         if scrub:
             await self._database.scrub()
-        left = await self.counts(uid)
+        left: Collection[str] = await self.counts(uid)
+        if await self._erase_blobs(uid):
+            left = [*left, "blobs"]
         if left:
             raise UserBusy(f"{uid} came back while being erased ({', '.join(left)}): erase again")
-        return Erased(rows, len(journals.dead), journals.unreadable)
+        return Erased(rows, len(journals.dead), journals.unreadable, blobs)
+
+    async def _erase_blobs(self, uid: str) -> int:
+        return sum([await blobs.delete_folder(uid) for blobs in self._places.all().values()])
 
 
 class _Shown(msgspec.Struct, frozen=True):

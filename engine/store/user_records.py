@@ -13,6 +13,7 @@ __all__ = [
     "MessageRow",
     "PersonRow",
     "PhotoRow",
+    "RecordingRow",
     "UserRow",
 ]
 
@@ -74,6 +75,23 @@ class PhotoRow(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     created_at: int
     discarded: bool = False
+
+
+class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a conversation's recording: `samples` of 16 kHz, in `bytes` of a blob.
+
+    Sample 0 of its session was received at `base_at` (µs since the epoch), on the clock of its conversation; the piece
+    begins at sample `start` of the session.
+    """
+
+    uid: str
+    id: str
+    conversation_id: str
+    base_at: int
+    start: int
+    samples: int
+    bytes: int
+    created_at: int
 
 
 class PersonRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from engine.listen.ports import ClientSocket
 from engine.web.account import account
 from engine.web.api import Api
 from engine.web.auth import Authenticator
+from engine.web.blobs import blobs
 from engine.web.chat import chat
 from engine.web.conversation_edits import conversation_edits
 from engine.web.conversations import conversations
@@ -26,6 +27,7 @@ from engine.web.processing import processing
 from engine.web.prompting import prompting
 from engine.web.rate_limit import RateLimit, limited
 from engine.web.record_routes import record_routes
+from engine.web.recordings import recordings
 from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.usage import usage
@@ -80,6 +82,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
         conversations(services, identify),
         processing(services, identify),
         conversation_edits(services, identify),
+        recordings(services, identify),
         search(services, identify),
         prompting(services, identify),
         usage(services.usage, identify),
@@ -98,6 +101,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
         )
     )
     groups.append(webhooks(services.webhooks, identify))
+    groups.append(blobs(services.blob_places, services.blob_links, identify))
     groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 

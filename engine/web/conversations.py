@@ -79,12 +79,6 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
-class Recording(msgspec.Struct, frozen=True):
-    """Whether audio was kept."""
-
-    has_recording: bool
-
-
 class SuggestedApps(msgspec.Struct, frozen=True):
     """Apps that could make something of the conversation."""
 
@@ -150,11 +144,6 @@ def _parts(api: Api, services: Services) -> None:
         for segment in (await unlocked(wholes, uid, conversation_id)).segments:
             found.setdefault(segment.stt_provider or "unknown", []).append(segment)
         return found
-
-    @api.get(f"{path}/recording", "Whether its audio was kept", answer=Recording, errors=(402,))
-    async def recording(uid: str, conversation_id: str) -> Recording:
-        await unlocked(wholes, uid, conversation_id)
-        return Recording(has_recording=False)
 
     @api.get(
         f"{path}/suggested-apps",

@@ -9,12 +9,13 @@ from werkzeug.exceptions import HTTPException
 
 from engine.log import get_logger
 from engine.store import DatabaseUnavailable
+from engine.store.errors import BlobsUnavailable
 
 __all__ = ["MEANINGS", "ApiError", "json_response", "register_errors"]
 
 log = get_logger(__name__)
 DATABASE_RETRY = 5.0
-"""Seconds in the Retry-After of a request the database could not answer."""
+"""Seconds in the Retry-After of a request the database, or where files are, could not answer."""
 
 MEANINGS = {
     400: "The body cannot be read",
@@ -25,6 +26,7 @@ MEANINGS = {
     408: "The body did not come in time",
     409: "It cannot be done as things are now",
     413: "The body is larger than web.body_limit",
+    416: "The file does not have the bytes of this Range",
     422: "A parameter is not accepted; the answer names it, its value and what is accepted",
     429: "Too many requests; Retry-After says in how many seconds there is room for one",
     502: "A model that was asked gave no answer that could be used",
@@ -77,6 +79,12 @@ def register_errors(app: Quart) -> None:
         """The database is locked, full or gone; what was asked for may work in a moment."""
         log.error("request.database_failed", error=str(error))
         return await refused(ApiError(503, "The database cannot be used right now", DATABASE_RETRY))
+
+    @app.errorhandler(BlobsUnavailable)
+    async def files(error: BlobsUnavailable) -> Response:
+        """The disk is full, or a bucket is away."""
+        log.error("request.blobs_failed", error=str(error))
+        return await refused(ApiError(503, "Files cannot be read or written right now", DATABASE_RETRY))
 
     @app.errorhandler(Exception)
     async def unforeseen(error: Exception) -> Response:

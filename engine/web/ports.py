@@ -13,11 +13,13 @@ from engine.conversation.structured import Memory
 from engine.listen.ports import ClientSocket
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
+from engine.store.blob_places import BlobPlaces
 from engine.store.conversations import Chosen
 from engine.store.edits import SegmentEdit
 from engine.store.jobs import Job
 from engine.store.records import ConversationRow, TokenRow, UsageRow
 from engine.store.user_records import DaySummaryRow
+from engine.web.blobs import Links as BlobLinks
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
 from engine.web.record_ports import Records
@@ -211,4 +213,6 @@ class Services:
     transcriber: Transcriber
     webhooks: WebhookServices
     off_loop: OffLoop
+    blob_places: BlobPlaces
+    blob_links: BlobLinks
     exposition: Exposition | None = None

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from engine.store.action_items import ItemFilter
 from engine.store.goals import GoalDay
+from engine.store.recordings import RecordingSum
 from engine.store.user_records import (
     ActionItemRow,
     DaySummaryRow,
@@ -12,11 +13,22 @@ from engine.store.user_records import (
     GoalRow,
     MemoryRow,
     PersonRow,
+    RecordingRow,
     UserRow,
 )
 from engine.web.idempotency import Keys
 
-__all__ = ["ActionItems", "DaySummaries", "Folders", "Goals", "Memories", "People", "Records", "Users"]
+__all__ = [
+    "ActionItems",
+    "DaySummaries",
+    "Folders",
+    "Goals",
+    "Memories",
+    "People",
+    "Recordings",
+    "Records",
+    "Users",
+]
 
 
 class Memories(Protocol):
@@ -131,6 +143,16 @@ class DaySummaries(Protocol):
     async def delete(self, uid: str, id: str) -> bool: ...
 
 
+class Recordings(Protocol):
+    """What was recorded of conversations."""
+
+    async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[RecordingRow]: ...
+
+    async def sums(self, uid: str, *, limit: int, offset: int = 0) -> Sequence[RecordingSum]: ...
+
+    async def drop(self, uid: str, conversation_id: str) -> bool: ...
+
+
 class Records(Protocol):
     """All of them, as the store has them."""
 
@@ -148,6 +170,8 @@ class Records(Protocol):
     def goals(self) -> Goals: ...
     @property
     def day_summaries(self) -> DaySummaries: ...
+    @property
+    def recordings(self) -> Recordings: ...
     @property
     def idempotency(self) -> Keys: ...
     @property

@@ -74,6 +74,7 @@ VALUES: dict[str, Any] = {
     "vector_labels.kind": "conversation",
     "vector_labels.what": "topics",
     "vector_versions.kind": "conversation",
+    "recordings.start": 0,
     "segments.speaker": "SPEAKER_00",
     "segments.translations": [],
     "idempotency.status": 200,
@@ -113,6 +114,7 @@ def identifiers(uid: str) -> dict[str, str]:
         "type": "memory_created",
         "key_id": of_table["tokens"],
         "app_id": "notes",
+        "token": "of-nobody",
         "uid": uid,
     }
 

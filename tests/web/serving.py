@@ -198,6 +198,8 @@ async def site(
         ),
         webhooks=delivering.services(),
         off_loop=off_loop,
+        blob_places=store.blob_places,
+        blob_links=store.blob_links,
     )
     listeners = await bind("127.0.0.1", 0)
     port = listeners[0].socket.getsockname()[1]

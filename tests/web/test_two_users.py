@@ -242,12 +242,15 @@ which is nobody's.
 
 WITHOUT_TEXT = {
     "conversations_get_count",
-    "conversations_get_recording",
     "conversations_get_suggested_apps",
     "day_summaries_get_settings",
     "developer_goals_get_history",
     "goals_get_history",
     "processing_get_finalization",
+    "recordings_get_audio",
+    "recordings_get_page",
+    "recordings_get_pieces",
+    "recordings_get_recording",
     "settings_get_cloud_sync",
     "settings_get_language",
     "settings_get_recording",

@@ -15,6 +15,7 @@ from engine.store.tables.access import (
     usage_entries,
     vendor_usage,
 )
+from engine.store.tables.blobs import blob_erasures, recordings, signing_keys
 from engine.store.tables.conversations import (
     action_items,
     conversations,
@@ -34,6 +35,7 @@ __all__ = [
     "OWN_INDEX",
     "action_items",
     "app_keys",
+    "blob_erasures",
     "conversations",
     "day_summaries",
     "day_summary_locks",
@@ -53,9 +55,11 @@ __all__ = [
     "people",
     "photos",
     "probes",
+    "recordings",
     "schedules",
     "segments",
     "shared_conversations",
+    "signing_keys",
     "texts",
     "tokens",
     "usage",

@@ -1,4 +1,4 @@
-"""Summaries of days, and when they are made; webhooks: endpoints, what they are told, what that is signed with."""
+"""Summaries of days; webhooks: endpoints, what they are told, what that is signed with; what is known of files."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,10 +12,11 @@ def upgrade() -> None:
     _make_webhooks()
     _make_deliveries()
     _make_webhook_secrets()
+    _make_blobs()
 
 
 def downgrade() -> None:
-    for name in ("webhook_secrets", "deliveries", "webhooks"):
+    for name in ("recordings", "blob_erasures", "signing_keys", "webhook_secrets", "deliveries", "webhooks"):
         op.drop_table(name)
     _drop_day_summaries()
 
@@ -134,3 +135,32 @@ def _make_webhook_secrets() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger()),
     )
+
+
+def _make_blobs() -> None:
+    op.create_table(
+        "signing_keys",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("made_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "blob_erasures",
+        sa.Column("uid", sa.String, primary_key=True),
+        sa.Column("place", sa.String, primary_key=True),
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "recordings",
+        sa.Column("uid", sa.String, primary_key=True),
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("conversation_id", sa.String, nullable=False),
+        sa.Column("base_at", sa.BigInteger, nullable=False),
+        sa.Column("start", sa.BigInteger, nullable=False),
+        sa.Column("samples", sa.Integer, nullable=False),
+        sa.Column("bytes", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("recordings_by_conversation", "recordings", ["uid", "conversation_id"])
+    op.create_index("recordings_by_time", "recordings", ["created_at"])
