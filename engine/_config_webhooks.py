@@ -55,6 +55,45 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     transcript_age: Annotated[
         float, Meta(gt=0, le=86400, description="A live transcript older than this is dropped, and counted.")
     ] = 60.0
+    audio_behind: Annotated[
+        float,
+        Meta(
+            ge=5,
+            le=600,
+            description="Audio of one session that is kept in memory for webhooks while disk or database are slow"
+            " (32 kB a second); then it is dropped, and counted.",
+        ),
+    ] = 30.0
+    audio_look: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How often it is looked whether somebody wants to hear a session by now, and whether a process"
+            " died with audio that was not cut.",
+        ),
+    ] = 15.0
+    spool_mib: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1048576,
+            description="Audio on disk that waits to be delivered, in MiB; beyond this the oldest is dropped, and"
+            " counted.",
+        ),
+    ] = 1024
+    transcript_batch: Annotated[
+        float, Meta(ge=0, le=60, description="Segments are gathered so long before they are sent.")
+    ] = 1.0
+    transcript_segments: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100000,
+            description="Segments of one session that wait for the database; beyond this the oldest are dropped, and"
+            " counted.",
+        ),
+    ] = 1000
     concurrency: Annotated[
         int,
         Meta(

@@ -11,10 +11,11 @@ from engine.web.webhook_ports import WebhookServices
 from engine.webhooks.client import WebhookClient
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.directory import AppEndpoints, Directory, NoApps
-from engine.webhooks.files import FOLDER, SpoolFiles
+from engine.webhooks.files import FOLDER
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.sending import Sender
+from engine.webhooks.spool import Spool
 
 __all__ = ["Delivering"]
 
@@ -39,7 +40,12 @@ class Delivering:
         meter = DeliveryMetrics(metrics.registry)
         self.client = WebhookClient(settings, off_loop)
         self.directory = Directory(store.webhooks, apps or NoApps(), settings.settings_age)
-        self.spool = SpoolFiles(config.data_dir / FOLDER, off_loop)
+        self.spool = Spool(
+            config.data_dir / FOLDER,
+            settings.spool_mib * 2**20,
+            settings.audio_age + settings.claim_time,
+            off_loop,
+        )
         self.sender = Sender(self.directory, self.spool, self.client, settings, wall_clock, meter)
         self.delivery = Delivery(store.deliveries, self.sender, self.spool, settings, wall_clock, meter)
         self.queue = DeliveryQueue(

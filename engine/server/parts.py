@@ -28,6 +28,7 @@ from engine.server.garbage import collect_garbage
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
 from engine.server.stalls import watch_loop
+from engine.server.telling import Telling
 from engine.server.vendor_lane import LaneTransport
 from engine.server.watch import (
     check_database,
@@ -93,6 +94,8 @@ class Parts:
         ownership = None if self.member is None else self.member.placement
         self.conversing = Conversing(config, store, self.writer, self.metrics, ownership)
         self.delivering = Delivering(config, store, self.metrics, self.off_loop)
+        jobs = self.conversing.processor.jobs
+        self.telling = Telling(config, store, self.delivering, jobs, self.metrics, self.off_loop)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -105,6 +108,7 @@ class Parts:
             preferences=self.conversing.preferences,
             photos=self.conversing.album,
             translator=self.conversing.translator,
+            followers=self.telling.followers,
         )
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
@@ -164,6 +168,7 @@ class Parts:
             chat=self.conversing.chat,
             transcriber=Recordings(self.vendors, self.config, self.off_loop),
             webhooks=self.delivering.services(),
+            teller=self.telling.finished,
             off_loop=self.off_loop,
             blob_places=self.store.blob_places,
             blob_links=self.store.blob_links,
@@ -245,6 +250,7 @@ class Parts:
             nursery.start_soon(self.conversing.translator.prepare)
             await self._take_up(serving)
             await serving.start(self.delivering.run)
+            await serving.start(self.telling.run)
             await serving.start(check_database, self.store, self.readiness)
         if self.member is not None:
             await self.member.report("warm")
@@ -278,6 +284,7 @@ class Parts:
         self.sessions.start_drain()
         with trio.move_on_at(deadline - reserve):
             await self.sessions.drained()
+            await self.telling.drained()
             await self.delivering.delivery.drain()
         log.info("drain.sessions_ended", cut=len(self.sessions.live()))
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)

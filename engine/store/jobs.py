@@ -25,12 +25,14 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 from engine.store.database import MICROSECONDS, Database, WallClock, upsert
 from engine.store.tables import jobs
 
-__all__ = ["ERASE", "PROCESS", "Job", "Jobs", "add", "discard", "fail", "finish", "is_claimed"]
+__all__ = ["ERASE", "PROCESS", "TELL", "Job", "Jobs", "add", "discard", "fail", "finish", "is_claimed"]
 
 PROCESS = "process"
 """The kind of job that processes the conversation whose id is its key; `force` in the payload: never discard it."""
 ERASE = "erase"
 """The kind of job that erases the deleted conversation whose id is its key."""
+TELL = "tell"
+"""The kind of job that tells others of the conversation whose id is its key, once, after it was first processed."""
 
 ERROR_CHARACTERS = 500
 """An error's text is cut after so many."""

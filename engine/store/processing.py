@@ -7,7 +7,7 @@
 Operations: `begin`, `again`, `merge`, `finish`, `fail`; `sweep` at start; `erase_due` ends an erasure.
 Invariants: `finish` and `fail` take effect with the end of their job, so once, whoever else has claimed it meanwhile.
 Everything that is made of a conversation is written by `finish`: killed before its commit there is nothing of it,
-after it all. A conversation that is `processing` has a job that will be done.
+after it all, and the first time a job to tell others. A conversation that is `processing` has a job that will be done.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
 """
 
@@ -24,7 +24,7 @@ from engine.store.database import Database, WallClock
 from engine.store.erasing import erase, hide, release_sources
 from engine.store.errors import ClaimLost
 from engine.store.indexed import index_rows
-from engine.store.jobs import PROCESS, Job, add, discard
+from engine.store.jobs import PROCESS, TELL, Job, add, discard
 from engine.store.jobs import fail as fail_job
 from engine.store.jobs import finish as finish_job
 from engine.store.memories import replace_memories
@@ -175,6 +175,8 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
     if not connection.execute(update(conversations).where(there).values(values)).rowcount:
         return False
     _keep(connection, uid, id, done, now)
+    if done.version == 1:
+        add(connection, Job(uid=uid, kind=TELL, key=id, created_at=now, due_at=now))
     sources = job.payload.get("sources", ())
     if done.version == 1 and not sources:
         counted = UsageRow(uid=uid, hour=hour_of(now), conversations=1)

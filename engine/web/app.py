@@ -30,6 +30,7 @@ from engine.web.record_routes import record_routes
 from engine.web.recordings import recordings
 from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
+from engine.web.telling import telling
 from engine.web.usage import usage
 from engine.web.voice import voice
 from engine.web.webhooks import webhooks
@@ -102,6 +103,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     )
     groups.append(webhooks(services.webhooks, identify))
     groups.append(blobs(services.blob_places, services.blob_links, identify))
+    groups.append(telling(services.wholes, services.teller, identify))
     groups += [app_routes(services.apps, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 

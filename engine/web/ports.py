@@ -180,6 +180,14 @@ class Usage(Protocol):
     ) -> list[UsageRow]: ...
 
 
+class Teller(Protocol):
+    """Who tells webhooks of conversations; `engine.webhooks.finished` implements it."""
+
+    async def send(self, uid: str, id: str) -> int:
+        """Tell every endpoint of a conversation again; how many those are. Raises `KeyError`."""
+        ...
+
+
 class Models(Protocol):
     """The models of this process; None while, and where, there is none."""
 
@@ -212,6 +220,7 @@ class Services:
     chat: Chat
     transcriber: Transcriber
     webhooks: WebhookServices
+    teller: Teller
     off_loop: OffLoop
     blob_places: BlobPlaces
     blob_links: BlobLinks

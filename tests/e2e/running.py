@@ -15,7 +15,7 @@ from engine.client import ListenClient, open_listen
 from engine.config import Config, Embedding, Limits, Session, Store, Usage
 from engine.server import serve
 from engine.stt.vendor import Vendor
-from engine.wire.messages import Event, Segment, SegmentsDeleted, ServiceStatus
+from engine.wire.messages import ConversationSession, Event, Segment, SegmentsDeleted, ServiceStatus
 from tests.e2e.watching import ServerLog, captured
 from tests.ways import lane_setting
 
@@ -135,6 +135,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.segments: dict[str, Segment] = {}
+        self.revisions: dict[tuple[str, int], Segment] = {}
         self.events: list[Event] = []
         self.over = trio.Event()
         self._news = trio.Event()
@@ -144,6 +145,7 @@ class Shown:
         async for message in client.events():
             if isinstance(message, tuple):
                 self.segments.update((segment.id, segment) for segment in message)
+                self.revisions.update(((segment.id, segment.revision), segment) for segment in message)
             elif isinstance(message, SegmentsDeleted):
                 for gone in message.segment_ids:
                     self.segments.pop(gone)
@@ -170,6 +172,12 @@ class Shown:
 
     def statuses(self) -> list[str]:
         return [event.status for event in self.events if isinstance(event, ServiceStatus)]
+
+    @property
+    def session_id(self) -> str:
+        return next(
+            event.recording_session_id for event in self.events if isinstance(event, ConversationSession)
+        )
 
     @property
     def ordered(self) -> list[Segment]:

@@ -15,7 +15,7 @@ from engine.store import (
     VectorRow,
 )
 from engine.store.errors import ClaimLost
-from engine.store.jobs import PROCESS, Job
+from engine.store.jobs import PROCESS, TELL, Job
 from engine.store.processing import Processed
 from engine.store.texts import words_of
 
@@ -191,3 +191,24 @@ async def test_a_conversation_is_begun_once(store: Store) -> None:
     row = await begun(store)
     assert not await store.processing.begin(row, [], {})
     assert len(await store.conversations.segments("u1", "c1")) == 1
+
+
+async def test_the_first_time_a_job_to_tell_others_is_left_and_never_again(store: Store) -> None:
+    await begun(store)
+    assert await store.jobs.claim("me", [TELL], 10, 9) == []
+    await store.processing.finish(await claimed(store), result(), source_delay=0)
+    (tell,) = await store.jobs.claim("me", [TELL], 10, 9)
+    assert (tell.uid, tell.key) == ("u1", "c1")
+    assert await store.jobs.done(tell)
+    assert await store.processing.again("u1", "c1", {}, DONE) is not None
+    await store.processing.finish(await claimed(store), result(2), source_delay=0)
+    assert await store.jobs.claim("me", [TELL], 10, 9) == []
+
+
+async def test_who_failed_tells_nobody_until_it_works(store: Store) -> None:
+    await begun(store)
+    await store.processing.fail(await claimed(store), "no model")
+    assert await store.jobs.claim("me", [TELL], 10, 9) == []
+    assert await store.processing.again("u1", "c1", {}, DONE) is not None
+    await store.processing.finish(await claimed(store), result(), source_delay=0)
+    assert len(await store.jobs.claim("me", [TELL], 10, 9)) == 1

@@ -28,9 +28,11 @@ from engine.server.entrance import Entrance
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import DATABASE_FILE, wall_clock
+from engine.store.jobs import TELL
 from engine.stt import Vendor
 from engine.web import Readiness, Services, create_app, listen_service
 from engine.web.ports import Usage
+from engine.webhooks.finished import Finished
 from engine.wire import ListenParameters, Segment
 
 SECOND = 1_000_000
@@ -166,6 +168,8 @@ async def site(
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
     delivering = Delivering(config, store, metrics, off_loop)
+    finished = Finished(store.jobs, store.wholes, delivering.directory, delivering.queue, off_loop)
+    processor.jobs.add(TELL, finished)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
     services = Services(
@@ -197,6 +201,7 @@ async def site(
             now=wall_clock,
         ),
         webhooks=delivering.services(),
+        teller=finished,
         off_loop=off_loop,
         blob_places=store.blob_places,
         blob_links=store.blob_links,

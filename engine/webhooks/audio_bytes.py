@@ -1,0 +1,243 @@
+"""Raw audio for those who asked for it: each session's PCM in chunks of exact length, in order, the tail at its end.
+
+    POST url?sample_rate=16000&uid=…   application/octet-stream: signed 16-bit little-endian PCM, mono, 16 kHz
+
+Operations: `AudioBytes` follows all sessions of a process while it `run`s; `drained` waits until all that sessions
+left is cut. One task for each session that somebody wants to hear; the others are asked about every so often.
+Invariants: an endpoint has every sample of a session, from the first one on or from when it was turned on, in one
+chunk; all chunks of a session but its last have the endpoint's length. A chunk is durable when it is cut, and chunks
+are offered in order. What does not get there is counted in the endpoint's log with a reason: this process fell behind,
+the disk refused, or the process died, of which `engine.webhooks.marks` tells the next one, to within `BLOCK`.
+Bounded: of a session in memory by `webhook.audio_behind` seconds, and for each endpoint by what is not written yet
+(`chunks.PIECE`). No session waits for anything here.
+Cost: for each second of a session one wake-up and one copy; for each chunk a file and a transaction.
+Cancellation: what was not cut the next process counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import trio
+
+from engine._config_webhooks import Webhook
+from engine.listen.ports import Followed
+from engine.listen.tap import Run, Tap
+from engine.log import get_logger
+from engine.off_loop import OffLoop
+from engine.store.errors import DatabaseUnavailable
+from engine.stt.backoff import Backoff
+from engine.stt.vendor import SAMPLE_RATE
+from engine.webhooks.chunks import Chunk
+from engine.webhooks.cutting import Cutting
+from engine.webhooks.marks import Left, Mark, Marks
+from engine.webhooks.ports import AUDIO_BYTES, Directory, Endpoint
+
+__all__ = ["AudioBytes", "AudioBytesStatistics"]
+
+log = get_logger(__name__)
+
+BLOCK = SAMPLE_RATE
+"""Samples read at once, at most."""
+TAP = "audio webhook"
+FELL_BEHIND = "this server fell behind, and the audio was not kept (webhook.audio_behind)"
+DIED = "the process died before this audio was cut"
+
+
+class AudioBytesStatistics(msgspec.Struct, frozen=True):
+    """Sessions that are heard for somebody, and those that nobody wants now; chunks cut and samples lost so far."""
+
+    heard: int
+    idle: int
+    chunks: int
+    lost_samples: int
+
+
+class AudioBytes:
+    """Implements `Follower`."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        cutting: Cutting,
+        folder: Path,
+        settings: Webhook,
+        off_loop: OffLoop,
+        backoff: Callable[[], Backoff],
+    ) -> None:
+        """`folder`: of the marks; `backoff` gives the pauses between two tries to reach the database."""
+        self._directory = directory
+        self._cutting = cutting
+        self._folder = folder
+        self._settings = settings
+        self._off_loop = off_loop
+        self._backoff = backoff
+        self._running: _Running | None = None
+        self._heard: set[str] = set()
+        self._idle: dict[str, Followed] = {}
+        self._changed = trio.Event()
+
+    def began(self, session: Followed) -> None:
+        """See `Follower`. What is heard first is kept until it is known whether anybody wants it."""
+        if self._running is not None:
+            self._hear_from_now(self._running, session)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow sessions until cancelled, and count what processes that died had not cut. Raises `OSError`."""
+        marks = await self._off_loop(Marks, self._folder)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._running = running = _Running(nursery, marks)
+                task_status.started()
+                while True:
+                    await self._count_dead(marks)
+                    await trio.sleep(self._settings.audio_look)
+                    await self._ask_about_idle(running)
+        finally:
+            self._running = None
+            marks.close()
+
+    async def drained(self) -> None:
+        """Wait until no session is heard any more."""
+        while self._heard:
+            await self._changed.wait()
+
+    def statistics(self) -> AudioBytesStatistics:
+        """How much is heard, and what became of it."""
+        cutting = self._cutting
+        return AudioBytesStatistics(len(self._heard), len(self._idle), cutting.chunks, cutting.lost_samples)
+
+    def _hear_from_now(self, running: "_Running", session: Followed) -> None:
+        tap = session.tap(TAP, keep=round(self._settings.audio_behind * SAMPLE_RATE))
+        self._heard.add(session.id)
+        running.nursery.start_soon(self._hear, session, tap, running.marks)
+
+    async def _hear(self, session: Followed, tap: Tap, marks: Marks) -> None:
+        """One session, to its end or until nobody wants it; nothing that goes wrong with it ends the others."""
+        try:
+            with tap:
+                await self._chunks_of(session, tap, marks)
+        except Exception as error:
+            log.error("webhook.audio_failed", of_session=session.id, exc_info=error)
+        finally:
+            self._heard.discard(session.id)
+            if not session.over:
+                self._idle[session.id] = session
+            self._changed.set()
+            self._changed = trio.Event()
+
+    async def _chunks_of(self, session: Followed, tap: Tap, marks: Marks) -> None:
+        endpoints = await self._endpoints(session.uid)
+        if not endpoints:
+            return
+        hearing = _Hearing(session.id, tap, self._cutting, marks)
+        await hearing.want(endpoints)
+        while await hearing.go_on():
+            if hearing.at_a_cut:
+                await hearing.want(await self._endpoints(session.uid))
+
+    async def _endpoints(self, uid: str) -> dict[str, Endpoint]:
+        """Who wants to hear the user now, by name; waits for the database."""
+        backoff = self._backoff()
+        while True:
+            try:
+                found = await self._directory.endpoints(uid, AUDIO_BYTES)
+            except DatabaseUnavailable as error:
+                log.warning("webhook.waiting_for_database", error=str(error))
+                await trio.sleep(backoff.next())
+            else:
+                return {endpoint.name: endpoint for endpoint in found}
+
+    async def _ask_about_idle(self, running: "_Running") -> None:
+        """Sessions that nobody wanted may be wanted by now."""
+        for session in tuple(self._idle.values()):
+            if not session.over and not await self._endpoints(session.uid):
+                continue
+            del self._idle[session.id]
+            if not session.over:
+                self._hear_from_now(running, session)
+
+    async def _count_dead(self, marks: Marks) -> None:
+        """Show what processes that died had not cut. What cannot be done now is left for the next time."""
+        try:
+            for path, found in await self._off_loop(lambda: list(marks.left_behind())):
+                for left in found:
+                    await self._cutting.tell(left, DIED)
+                    seconds = (left.heard - left.cut) / SAMPLE_RATE
+                    log.warning("webhook.audio_lost", of_session=left.session, seconds=seconds, reason=DIED)
+                await self._off_loop(Marks.settle, path)
+        except (DatabaseUnavailable, OSError) as error:
+            log.warning("webhook.marks_not_read", error=str(error))
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What there is while `AudioBytes` runs."""
+
+    nursery: trio.Nursery
+    marks: Marks
+
+
+class _Hearing:
+    """The chunks of one session."""
+
+    def __init__(self, session_id: str, tap: Tap, cutting: Cutting, marks: Marks) -> None:
+        self._id = session_id
+        self._tap = tap
+        self._cutting = cutting
+        self._marks = marks
+        self._chunks: dict[str, tuple[Chunk, Mark]] = {}
+
+    @property
+    def at_a_cut(self) -> bool:
+        """Whether a chunk begins here."""
+        return any(not chunk.samples for chunk, _ in self._chunks.values())
+
+    async def want(self, endpoints: dict[str, Endpoint]) -> None:
+        """These want to hear it from now on; who does no longer has no more of it, what was begun is dropped."""
+        for name in self._chunks.keys() - endpoints.keys():
+            chunk, mark = self._chunks.pop(name)
+            await self._cutting.discard(chunk)
+            mark.close()
+        for name, endpoint in endpoints.items():
+            if name not in self._chunks:
+                mark = self._marks.open(endpoint.uid, name, self._id)
+                self._chunks[name] = Chunk(endpoint, self._tap.position), mark
+            elif not self._chunks[name][0].samples:
+                self._chunks[name][0].next(endpoint, self._tap.position)
+
+    async def go_on(self) -> bool:
+        """Hear until the next cut, or for a second; False when all is heard, or nobody wants more."""
+        if not self._chunks:
+            return False
+        wanted = min(BLOCK, *(chunk.missing for chunk, _ in self._chunks.values()))
+        run = await self._tap.read(wanted)
+        over = run.samples < wanted
+        for chunk, mark in self._chunks.values():
+            await self._add(chunk, mark, run, over=over)
+        return not over
+
+    async def _add(self, chunk: Chunk, mark: Mark, run: Run, *, over: bool) -> None:
+        if run.lost:
+            left = Left(
+                uid=chunk.endpoint.uid,
+                endpoint=chunk.endpoint.name,
+                session=self._id,
+                cut=run.position - run.lost,
+                heard=run.position,
+            )
+            await self._cutting.lose(left, FELL_BEHIND)
+        if run.samples:
+            chunk.add(run)
+        heard = run.position + run.samples
+        mark.set(cut=chunk.position, heard=heard)
+        to_write = chunk.due or (over and chunk.held)
+        if to_write and not await self._cutting.write(chunk, self._id):
+            chunk.next(chunk.endpoint, heard)
+        if chunk.samples and (over or not chunk.missing):
+            await self._cutting.cut(chunk, self._id)
+            chunk.next(chunk.endpoint, heard)
+        mark.set(cut=chunk.position, heard=heard)
+        if over:
+            mark.close()

@@ -1,0 +1,133 @@
+"""Chunks of audio on their way into the spool and the database, and what is said of those that do not get there.
+
+Operations: `write` what a chunk holds, `cut` one that is written, `discard` one that nobody wants any more; `lose` what
+never became a chunk.
+Invariants: a chunk that was `cut` is durable; its file is nobody else's business but the delivery's. What is lost is
+counted here at once, and in the endpoint's log as soon as the database takes it.
+Bounded: a call waits at most `webhook.audio_age` for a database that is away; audio of that age is of no use.
+Cancellation: a chunk may have been cut all the same; cutting it again makes no second one.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from engine._config_webhooks import Webhook
+from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable
+from engine.stt.backoff import Backoff
+from engine.stt.vendor import SAMPLE_RATE
+from engine.webhooks.chunks import Chunk
+from engine.webhooks.marks import Left
+from engine.webhooks.ports import AUDIO_BYTES, Deliveries
+from engine.webhooks.spool import Spool
+
+__all__ = ["Cutting"]
+
+log = get_logger(__name__)
+
+BYTES_PER_SAMPLE = 2
+QUERY = {"sample_rate": str(SAMPLE_RATE)}
+NOT_WRITTEN = "the spool could not be written: {error}"
+NO_DATABASE = "the database was away for longer than webhook.audio_age"
+
+
+class Cutting:
+    """For all sessions of a process."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        spool: Spool,
+        settings: Webhook,
+        backoff: Callable[[], Backoff],
+    ) -> None:
+        """`backoff` gives the pauses between two tries to reach the database."""
+        self.chunks = 0
+        self.lost_samples = 0
+        self._deliveries = deliveries
+        self._spool = spool
+        self._settings = settings
+        self._backoff = backoff
+
+    async def write(self, chunk: Chunk, session: str) -> bool:
+        """Have what a chunk holds in its file; False when the disk refused, and the chunk is lost."""
+        if chunk.file is None:
+            chunk.file = self._spool.begin(chunk.endpoint.uid)
+        try:
+            await self._spool.append(chunk.file, chunk.take())
+        except OSError as error:
+            await self.discard(chunk)
+            await self.lose(_left(chunk, session), NOT_WRITTEN.format(error=error.strerror))
+            return False
+        return True
+
+    async def cut(self, chunk: Chunk, session: str) -> None:
+        """Make a delivery of a chunk, all of which is written."""
+        file = chunk.file
+        assert file is not None, "what is cut was written"
+        self._spool.finish(file)
+
+        async def offer() -> bool:
+            return await self._deliveries.offer_file(
+                chunk.endpoint,
+                file,
+                chunk.samples * BYTES_PER_SAMPLE,
+                key=f"{session}:{chunk.position}",
+                query=QUERY,
+                seconds=self._settings.audio_age,
+            )
+
+        made = await self._once_there(offer)
+        if made:
+            self.chunks += 1
+            return
+        await self.discard(chunk)
+        if made is None:
+            self._count(_left(chunk, session), NO_DATABASE)
+
+    async def discard(self, chunk: Chunk) -> None:
+        """Leave nothing of what was written of a chunk. Idempotent."""
+        if chunk.file is not None:
+            await self._spool.give_up(chunk.file)
+            chunk.file = None
+
+    async def lose(self, left: Left, reason: str) -> None:
+        """Count audio that an endpoint does not get."""
+        self._count(left, reason)
+        await self._once_there(lambda: self.tell(left, reason))
+
+    async def tell(self, left: Left, reason: str) -> bool:
+        """Show it in the endpoint's log, once. Raises `DatabaseUnavailable`."""
+        return await self._deliveries.lost(
+            left.uid,
+            left.endpoint,
+            AUDIO_BYTES,
+            key=f"{left.session}:{left.cut}:lost",
+            size=(left.heard - left.cut) * BYTES_PER_SAMPLE,
+            reason=reason,
+        )
+
+    def _count(self, left: Left, reason: str) -> None:
+        samples = left.heard - left.cut
+        self.lost_samples += samples
+        seconds = samples / SAMPLE_RATE
+        log.warning("webhook.audio_lost", of_session=left.session, seconds=seconds, reason=reason)
+
+    async def _once_there(self, call: Callable[[], Awaitable[bool]]) -> bool | None:
+        """What `call` gives once the database is there; None when that takes too long."""
+        backoff = self._backoff()
+        with trio.move_on_after(self._settings.audio_age):
+            while True:
+                try:
+                    return await call()
+                except DatabaseUnavailable as error:
+                    log.warning("webhook.waiting_for_database", error=str(error))
+                    await trio.sleep(backoff.next())
+        return None
+
+
+def _left(chunk: Chunk, session: str) -> Left:
+    end = chunk.position + chunk.samples
+    of = chunk.endpoint
+    return Left(uid=of.uid, endpoint=of.name, session=session, cut=chunk.position, heard=end)

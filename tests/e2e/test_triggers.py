@@ -1,0 +1,164 @@
+"""Every trigger on a real receiver, byte for byte as documented; the audio is what the session decoded, to its tail."""
+
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import trustme
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from engine.audio.codecs import create_decoder
+from engine.audio.encoders import create_encoder
+from engine.audio.ring import Ring
+from engine.audio.wav import read_wav
+from engine.config import Webhook
+from engine.stt.vendor import SAMPLE_RATE
+from engine.testing import ScriptedVendor, counted_words
+from engine.wire.messages import Segment
+from tests.e2e.received import Receiver, Request, receiving
+from tests.e2e.running import Api, config, hear_all, running, talking
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+RECORDING = Path(__file__).parents[1] / "audio" / "austen-0870.wav"
+SECONDS = 13.37
+CHUNK = 5 * SAMPLE_RATE * 2
+
+
+def speech(seconds: float, rate: int) -> NDArray[np.int16]:
+    """So much of a recording of a voice, at that rate by leaving samples out (how it sounds does not matter)."""
+    samples, recorded = read_wav(RECORDING)
+    samples = samples[:: recorded // rate]
+    return samples[: round(seconds * rate)].astype(np.int16)
+
+
+def packets(codec: str, rate: int) -> list[bytes]:
+    return list(create_encoder(codec, rate).encode(speech(SECONDS, rate)))
+
+
+def decoded(codec: str, rate: int, said: list[bytes]) -> bytes:
+    """What a decoder of its own makes of the same packets, PCM16LE at 16 kHz."""
+    decoder, ring = create_decoder(codec, rate), Ring(60 * SAMPLE_RATE)
+    for packet in said:
+        for piece in decoder.pieces(packet):
+            decoder.decode(piece, ring)
+    decoder.flush(ring)
+    pcm = ring.window(0, ring.write_position).tobytes()
+    decoder.close()
+    ring.close()
+    return pcm
+
+
+async def set_webhook(server: Api, kind: str, url: str, uid: str = "ada") -> None:
+    path = f"/v1/users/developer/webhook/{kind}"
+    answer = await server._http.post(path, params={"uid": uid}, json={"url": url})
+    assert answer.status_code == 200, answer.text
+
+
+async def secret_of(server: Api, uid: str = "ada") -> str:
+    secret: str = (await server.get("/v1/users/developer/webhooks/secret", uid=uid))["secret"]
+    return secret
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """Of the authority; of a server called localhost, and its key."""
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost")
+    paths = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    authority.cert_pem.write_to_path(paths[0])
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(paths[1], append=True)
+    made.private_key_pem.write_to_path(paths[2])
+    return paths
+
+
+def wav_of(folder: Path, requests: list[Request]) -> bytes:
+    """The samples of a WAV file that a receiver makes of what it got, read again by Python's own reader."""
+    path = folder / "received.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        for request in requests:
+            file.writeframes(request.body)
+    with wave.open(str(path), "rb") as file:
+        return file.readframes(file.getnframes())
+
+
+def check_audio(folder: Path, requests: list[Request], pcm: bytes) -> None:
+    for request in requests:
+        assert request.line == "POST /audio?sample_rate=16000&uid=ada HTTP/1.1"
+        assert request.headers["content-type"] == "application/octet-stream"
+        assert request.headers["webhook-id"] == request.headers["idempotency-key"]
+    assert [len(request.body) for request in requests[:-1]] == [CHUNK] * (len(pcm) // CHUNK)
+    assert wav_of(folder, requests) == pcm
+
+
+def check_transcripts(requests: list[Request], session: str, seen: dict[tuple[str, int], Segment]) -> None:
+    """Each body as documented, and nothing in it but what the client was sent."""
+    told = set()
+    for request in requests:
+        assert request.line == f"POST /live?session_id={session}&uid=ada HTTP/1.1"
+        assert request.headers["content-type"] == "application/json"
+        segments = msgspec.convert(request.json["segments"], list[Segment])
+        body = b'{"segments":%b,"session_id":"%b","delivery_id":"%b"}' % (
+            msgspec.json.encode(segments),
+            session.encode(),
+            request.headers["webhook-id"].encode(),
+        )
+        assert request.body == body
+        told |= {(segment.id, segment.revision) for segment in segments}
+        assert all(seen[segment.id, segment.revision] == segment for segment in segments)
+    latest = {id: max(revision for of, revision in seen if of == id) for id, _ in seen}
+    assert told >= set(latest.items())
+
+
+def check_memory(request: Request, shown: bytes) -> None:
+    assert request.line == "POST /memory?tenant=7&uid=ada HTTP/1.1"
+    assert request.headers["content-type"] == "application/json"
+    id = request.headers["webhook-id"].encode()
+    assert request.body == shown[:-1] + b',"delivery_id":"%b"}' % id
+
+
+@asynccontextmanager
+async def receivers(folder: Path) -> AsyncIterator[tuple[Receiver, Receiver, Webhook]]:
+    """One without and one behind TLS, and what a server must be configured with to reach them."""
+    authority, certificate, key = certificates(folder)
+    async with receiving() as plain, receiving(certificate, key) as secured:
+        yield plain, secured, Webhook(allow=LOOPBACK, ca_file=str(authority))
+
+
+@pytest.mark.both_ways
+@pytest.mark.parametrize(("codec", "rate"), [("pcm16", 16_000), ("opus", 16_000), ("pcm16", 8_000)])
+async def test_every_trigger_comes_as_documented_and_the_audio_is_what_was_decoded(
+    tmp_path: Path, codec: str, rate: int
+) -> None:
+    said = packets(codec, rate)
+    async with (
+        receivers(tmp_path) as (plain, secured, webhook),
+        running(replace(config(tmp_path), webhook=webhook), ScriptedVendor(counted_words(0.5))) as server,
+    ):
+        await set_webhook(server, "audio_bytes", plain.url("/audio") + ",5")
+        await set_webhook(server, "realtime_transcript", secured.url("/live"))
+        await set_webhook(server, "memory_created", secured.url("/memory?tenant=7"))
+        secret = await secret_of(server)
+        parameters: dict[str, Any] = {"codec": codec, "sample_rate": rate, "conversation_timeout": 2}
+        async with talking(server.url, "ada", **parameters) as (client, shown):
+            await hear_all(client, shown, said)
+            session = shown.session_id
+        await secured.until(lambda receiver: receiver.at("/memory"))
+        pcm = decoded(codec, rate, said)
+        await plain.until(lambda _: sum(len(one.body) for one in plain.at("/audio")) >= len(pcm))
+        (conversation,) = await server.conversations("ada")
+        whole = await server._http.get(f"/v1/conversations/{conversation['id']}", params={"uid": "ada"})
+    check_audio(tmp_path, plain.at("/audio"), pcm)
+    check_transcripts(secured.at("/live"), session, shown.revisions)
+    (memory,) = secured.at("/memory")
+    check_memory(memory, whole.content)
+    for request in (*plain.requests, *secured.requests):
+        request.verify(secret)
