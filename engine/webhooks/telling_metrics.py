@@ -25,7 +25,7 @@ class TellingCollector(Collector):
         """See `Collector`."""
         audio, transcripts = self._audio.statistics(), self._transcripts.statistics()
         spool = self._spool.statistics()
-        gauges = {
+        gauges: dict[str, tuple[str, float]] = {
             "listen_webhook_sessions_heard": ("Sessions whose audio is cut for a webhook.", audio.heard),
             "listen_webhook_segments_waiting": ("Segments gathered for webhooks.", transcripts.waiting),
             "listen_webhook_spool_bytes": ("Audio on disk that waits to be delivered.", spool.bytes),
@@ -33,7 +33,7 @@ class TellingCollector(Collector):
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(name, text, value=value)
         lost = audio.lost_samples / SAMPLE_RATE
-        counters = {
+        counters: dict[str, tuple[str, float]] = {
             "listen_webhook_chunks": ("Chunks of audio cut for webhooks.", audio.chunks),
             "listen_webhook_audio_lost_seconds": ("Audio that was never cut for a webhook.", lost),
             "listen_webhook_segments_dropped": ("Segments never offered to webhooks.", transcripts.dropped),
