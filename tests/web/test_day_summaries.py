@@ -92,5 +92,5 @@ async def test_days_that_are_none_are_refused_by_name(tmp_path: Path) -> None:
             answer = await served.request("POST", TEST, json={"date": wrong})
             assert (answer.status_code, "date=" in answer.json()["detail"]) == (422, True), wrong
         for name, value in (("limit", 101), ("limit", 0), ("offset", -1)):
-            answer = await served.get(f"{KEPT}?{name}={value}")
+            answer = await served.request("GET", KEPT, params={name: value})
             assert (answer.status_code, name in answer.json()["detail"]) == (422, True)
