@@ -28,6 +28,7 @@ from engine.server.garbage import collect_garbage
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
 from engine.server.stalls import watch_loop
+from engine.server.summarising import Summarising
 from engine.server.telling import Telling
 from engine.server.vendor_lane import LaneTransport
 from engine.server.watch import (
@@ -96,6 +97,9 @@ class Parts:
         self.delivering = Delivering(config, store, self.metrics, self.off_loop)
         jobs = self.conversing.processor.jobs
         self.telling = Telling(config, store, self.delivering, jobs, self.metrics, self.off_loop)
+        self.summarising = Summarising(
+            config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
+        )
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -252,6 +256,7 @@ class Parts:
             await serving.start(self.delivering.run)
             await serving.start(self.telling.run)
             await serving.start(check_database, self.store, self.readiness)
+            serving.start_soon(self.summarising.run)
         if self.member is not None:
             await self.member.report("warm")
             await self.member.admitted.wait()
