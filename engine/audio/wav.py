@@ -4,6 +4,7 @@ Format: RIFF with a `fmt ` and a `data` chunk (Microsoft, "Multimedia Programmin
 Specifications 1.0", 1991; WAVE_FORMAT_EXTENSIBLE, 2001). The whole file is held in memory.
 """
 
+import io
 import struct
 import wave
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WavError", "decode_wav", "read_wav", "wav_header", "write_wav"]
+__all__ = ["WavError", "decode_wav", "encode_wav", "read_wav", "wav_header", "write_wav"]
 
 Samples = NDArray[np.int16]
 
@@ -63,15 +64,22 @@ def write_wav(path: Path | str, samples: Samples, rate: int) -> None:
 
     Raises `ValueError` for other types.
     """
+    Path(path).write_bytes(encode_wav(samples, rate))
+
+
+def encode_wav(samples: Samples, rate: int) -> bytes:
+    """The bytes of such a file. Raises `ValueError` as `write_wav` does."""
     if samples.dtype != np.int16 or samples.ndim not in (1, 2):
         raise ValueError(
             f"samples: {samples.ndim}-dimensional {samples.dtype}; accepted: int16 (n,) or (n, channels)"
         )
-    with wave.open(str(path), "wb") as file:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
         file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
+    return out.getvalue()
 
 
 def wav_header(samples: int, rate: int) -> bytes:

@@ -37,11 +37,16 @@ class Speaker(msgspec.Struct, frozen=True):
 
 
 class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes of the segments with these ids; None stays."""
+    """What changes of the segments with these ids; None stays. `label`: whose of the conversation's speakers they are.
+
+    `processed`: they have been compared with the voices that are known.
+    """
 
     ids: tuple[str, ...]
     text: str | None = None
     speaker: Speaker | None = None
+    label: str | None = None
+    processed: bool | None = None
 
 
 def edited(segment: Segment, edit: SegmentEdit) -> Segment:
@@ -51,6 +56,10 @@ def edited(segment: Segment, edit: SegmentEdit) -> Segment:
         changes |= {"text": edit.text, "translations": ()}
     if edit.speaker is not None:
         changes |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
+    if edit.label is not None:
+        changes["speaker"] = edit.label
+    if edit.processed is not None:
+        changes["speech_profile_processed"] = edit.processed
     return msgspec.structs.replace(segment, **changes)
 
 
@@ -215,6 +224,10 @@ def _edit_segments(connection: Connection, uid: str, id: str, edit: SegmentEdit)
         values |= {"text": edit.text, "translations": []}
     if edit.speaker is not None:
         values |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
+    if edit.label is not None:
+        values["speaker"] = edit.label
+    if edit.processed is not None:
+        values["speech_profile_processed"] = edit.processed
     connection.execute(update(segments).where(of_it, segments.c.id.in_(edit.ids)).values(values))
     if edit.text is not None:
         index_ended(connection, uid, id)

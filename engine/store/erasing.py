@@ -23,6 +23,7 @@ from engine.store.tables import (
     photos,
     segments,
     shared_conversations,
+    speaker_decisions,
 )
 from engine.store.texts import drop_texts
 from engine.store.vector_records import VectorKind
@@ -71,7 +72,7 @@ def erase(connection: Connection, uid: str, id: str, now: int) -> None:
     of_it = and_(conversations.c.uid == uid, conversations.c.id == id)
     if not connection.execute(delete(conversations).where(of_it)).rowcount:
         return
-    for table in (segments, photos):
+    for table in (segments, photos, speaker_decisions):
         delete_rows(connection, table, and_(table.c.uid == uid, table.c.conversation_id == id))
     drop_recordings(connection, uid, id, now)
     connection.execute(insert(deleted_conversations).values(uid=uid, id=id, deleted_at=now))

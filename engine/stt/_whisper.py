@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.stt._mel import HOP, log_mel
+from engine.audio.mel import HOP
+from engine.stt._mel import log_mel
 from engine.stt._words import (
     UNSPACED,
     HeardWord,

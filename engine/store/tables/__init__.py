@@ -28,6 +28,7 @@ from engine.store.tables.conversations import (
 from engine.store.tables.day_summaries import day_summaries, day_summary_locks, schedules
 from engine.store.tables.search import OWN_INDEX, is_compared, texts, vector_labels, vector_versions, vectors
 from engine.store.tables.users import folders, goal_progress, goals, messages, people, users
+from engine.store.tables.voices import speaker_decisions, voices
 from engine.store.tables.webhooks import deliveries, webhook_secrets, webhooks
 from engine.store.tables.work import jobs, leases, probes
 
@@ -60,6 +61,7 @@ __all__ = [
     "segments",
     "shared_conversations",
     "signing_keys",
+    "speaker_decisions",
     "texts",
     "tokens",
     "usage",
@@ -69,6 +71,7 @@ __all__ = [
     "vector_versions",
     "vectors",
     "vendor_usage",
+    "voices",
     "webhook_secrets",
     "webhooks",
 ]

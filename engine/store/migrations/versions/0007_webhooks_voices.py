@@ -1,4 +1,4 @@
-"""Summaries of days; webhooks: endpoints, what they are told, what that is signed with; what is known of files."""
+"""Summaries of days; webhooks and what they are told; what is known of files; recordings of voices."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,9 +13,12 @@ def upgrade() -> None:
     _make_deliveries()
     _make_webhook_secrets()
     _make_blobs()
+    _make_voices()
 
 
 def downgrade() -> None:
+    for name in ("speaker_decisions", "voices"):
+        op.drop_table(name)
     for name in ("recordings", "blob_erasures", "signing_keys", "webhook_secrets", "deliveries", "webhooks"):
         op.drop_table(name)
     _drop_day_summaries()
@@ -164,3 +167,28 @@ def _make_blobs() -> None:
     )
     op.create_index("recordings_by_conversation", "recordings", ["uid", "conversation_id"])
     op.create_index("recordings_by_time", "recordings", ["created_at"])
+
+
+def _make_voices() -> None:
+    op.create_table(
+        "voices",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("person_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.Column("encoder", sa.String(), nullable=False),
+        sa.Column("vendors", sa.JSON(), nullable=False),
+        sa.Column("source", sa.JSON(none_as_null=True)),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("voices_by_person", "voices", ["uid", "person_id", "created_at"])
+    op.create_table(
+        "speaker_decisions",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("conversation_id", sa.String(), primary_key=True),
+        sa.Column("segment_id", sa.String(), primary_key=True),
+        sa.Column("decision", sa.JSON(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+    )

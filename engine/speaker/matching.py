@@ -1,0 +1,88 @@
+"""Whose voice it is, among those who are known; nobody's is an answer. Pure functions.
+
+An utterance is given to the person it is most similar to if three things hold: there is speech enough, the similarity
+reaches a threshold, and it is ahead of the second-best by a margin (the voices of one family on one telephone line are
+alike; a name that is a coin toss is worse than none). What was compared is kept with the decision, so that whoever asks
+why can be told.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.speaker.embedding import Floats, Voice, similarity
+
+__all__ = ["LEAST_SECONDS", "MARGIN", "OWNER", "THRESHOLD", "Decision", "Known", "Rules", "decide"]
+
+OWNER = "user"
+"""The id of the user among those they know, as on the wire."""
+
+LEAST_SECONDS = 2.5
+"""Less speech says too little: at 1.6 s the similarities of one voice and of two overlap."""
+
+THRESHOLD = 0.8
+MARGIN = 0.03
+
+Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close"]
+"""Why: somebody was recognised; less than `least_seconds`; nobody to compare with; nobody reaches the threshold; the
+runner-up is within the margin."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Somebody whose voice is known: the mean direction of what was enrolled of them."""
+
+    id: str
+    vector: Floats
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a voice is somebody's; the defaults were calibrated by `python -m bench speaker`."""
+
+    threshold: float = THRESHOLD
+    margin: float = MARGIN
+    least_seconds: float = LEAST_SECONDS
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Who spoke (None: unknown) and what it was decided by. Scores are similarities, 0 … 1; None without anybody.
+
+    `best` and `runner_up` are ids; `seconds` of speech were heard.
+    """
+
+    person: str | None
+    verdict: Verdict
+    best: str | None = None
+    score: float | None = None
+    runner_up: str | None = None
+    runner_up_score: float | None = None
+    threshold: float
+    margin: float
+    seconds: float
+
+
+def decide(voice: Voice, known: Sequence[Known], rules: Rules) -> Decision:
+    """Who of `known` it is, if anybody."""
+    ranked = sorted(((similarity(voice.vector, one.vector), one.id) for one in known), reverse=True)
+    verdict: Verdict = "match"
+    if not ranked:
+        verdict = "nobody_known"
+    elif voice.seconds < rules.least_seconds:
+        verdict = "too_short"
+    elif ranked[0][0] < rules.threshold:
+        verdict = "too_different"
+    elif len(ranked) > 1 and ranked[0][0] - ranked[1][0] < rules.margin:
+        verdict = "too_close"
+    score, best = ranked[0] if ranked else (None, None)
+    second, runner_up = ranked[1] if len(ranked) > 1 else (None, None)
+    return Decision(
+        person=best if verdict == "match" else None,
+        verdict=verdict,
+        best=best,
+        score=None if score is None else round(score, 4),
+        runner_up=runner_up,
+        runner_up_score=None if second is None else round(second, 4),
+        threshold=rules.threshold,
+        margin=rules.margin,
+        seconds=round(voice.seconds, 2),
+    )
