@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from engine.log import get_logger
 from engine.store import StoreError
 
-__all__ = ["DataDirInUse", "give_back_memory", "hold_data_dir", "limit_heaps", "raise_file_limit"]
+__all__ = [
+    "DataDirInUse",
+    "give_back_memory",
+    "hold_data_dir",
+    "limit_blas",
+    "limit_heaps",
+    "raise_file_limit",
+]
 
 log = get_logger(__name__)
 
@@ -46,6 +55,15 @@ def limit_heaps() -> bool:
     """
     malloc = ctypes.CDLL(None)
     return hasattr(malloc, "mallopt") and malloc.mallopt(M_ARENA_MAX, HEAPS) == 1
+
+
+def limit_blas() -> None:
+    """Have numpy's products made by the thread that asks for them.
+
+    OpenBLAS wakes a thread for each core, which then waits for more work at full speed: a search of half a millisecond
+    among vectors took 20 ms of the cores that live audio is handled on (tests/campaign/test_scale.py).
+    """
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def give_back_memory() -> None:

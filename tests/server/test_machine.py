@@ -11,6 +11,19 @@ import pytest
 from engine.server.machine import HEAPS, DataDirInUse, hold_data_dir, raise_file_limit
 from engine.store import StoreError
 
+PRODUCTS = """
+import numpy
+from threadpoolctl import threadpool_info
+from engine.server.machine import limit_blas
+limit_blas()
+print(*(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+"""
+
+
+def test_products_are_made_by_the_thread_that_asks_for_them() -> None:
+    done = subprocess.run([sys.executable, "-c", PRODUCTS], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"1"}
+
 
 def test_the_soft_file_limit_becomes_the_hard_one() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
