@@ -21,7 +21,7 @@ import trio
 
 from engine.conversation.embedding.port import Embedder
 from engine.conversation.llm.port import LlmError
-from engine.conversation.vector_search import Vectors, search_by_meaning
+from engine.conversation.vector_search import VectorQueries, Vectors, search_by_meaning
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.store.records import ConversationRow
@@ -60,7 +60,11 @@ class Texts(Protocol):
         self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
     ) -> list[TextHit]: ...
 
-    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ...) -> set[str]: ...
+
+class Finding(Protocol):
+    """The vectors of conversations that a search may show; `engine.store.finding` implements it."""
+
+    def among(self, scope: TextFilter) -> VectorQueries: ...
 
 
 class Conversations(Protocol):
@@ -82,6 +86,8 @@ class SearchStore(Protocol):
 
     @property
     def texts(self) -> Texts: ...
+    @property
+    def finding(self) -> Finding: ...
     @property
     def vectors(self) -> Vectors: ...
     @property
@@ -131,8 +137,7 @@ class Search:
         by_words = [hit.id for hit in said]
         if filter.labels:
             by_words = await self._with_labels(uid, by_words, filter)
-        known = await self._store.texts.visible(uid, _near(meant or ()), scope)
-        known = known.union(by_words)
+        known = set(_near(meant or ())).union(by_words)
         return _fused(by_words, [hit.id for hit in meant or () if hit.id in known])
 
     async def _both(
@@ -153,7 +158,8 @@ class Search:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(look_for_words)
             try:
-                meant = await self._by_meaning(uid, text, "conversation", NEAREST, filter)
+                vectors = self._store.finding.among(scope)
+                meant = await self._by_meaning(vectors, uid, text, "conversation", NEAREST, filter)
             except DatabaseUnavailable as error:
                 failed = error
         if failed is not None:
@@ -176,7 +182,7 @@ class Search:
     async def _search_items(
         self, uid: str, text: str, items: Items[Item], kind: VectorKind, filter: VectorFilter, limit: int
     ) -> list[Found[Item]]:
-        meant = await self._by_meaning(uid, text, kind, limit, filter)
+        meant = await self._by_meaning(self._store.vectors, uid, text, kind, limit, filter)
         if meant is not None:
             found = await items.some(uid, [hit.id for hit in meant])
             rows = {row.id: row for row in found if not row.is_locked}
@@ -189,16 +195,14 @@ class Search:
         return sorted((one for one in rated if one.score > 0), key=lambda one: -one.score)[:limit]
 
     async def _by_meaning(
-        self, uid: str, text: str, kind: VectorKind, k: int, filter: VectorFilter
+        self, vectors: VectorQueries, uid: str, text: str, kind: VectorKind, k: int, filter: VectorFilter
     ) -> list[VectorHit] | None:
         """None where there is no model to ask."""
         embedder = self._embedder()
         if embedder is None or not text.strip():
             return None
         try:
-            return await search_by_meaning(
-                self._store.vectors, embedder, uid, text, kind=kind, k=k, filter=filter
-            )
+            return await search_by_meaning(vectors, embedder, uid, text, kind=kind, k=k, filter=filter)
         except LlmError as error:
             log.warning("search.without_meaning", error=str(error))
             return None

@@ -11,20 +11,14 @@ from engine.conversation.embedding.port import Embedder
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind, VectorRow
 from engine.store.vectors import QUERY_LIMIT
 
-__all__ = ["MEMORY_LIKENESS", "Vectors", "already_kept", "search_by_meaning"]
+__all__ = ["MEMORY_LIKENESS", "VectorQueries", "Vectors", "already_kept", "search_by_meaning"]
 
 MEMORY_LIKENESS = 0.85
 """Cosine from which a memory says what another one says."""
 
 
-class Vectors(Protocol):
-    """Where vectors are kept; every call names the owner. `engine.store.vectors` implements it."""
-
-    async def upsert_vector(self, row: VectorRow) -> None: ...
-
-    async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None: ...
-
-    async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int: ...
+class VectorQueries(Protocol):
+    """Questions to vectors that are kept; every call names the owner. `engine.store.finding` implements it, too."""
 
     async def query_vectors(
         self,
@@ -37,8 +31,18 @@ class Vectors(Protocol):
     ) -> list[VectorHit]: ...
 
 
+class Vectors(VectorQueries, Protocol):
+    """Where vectors are kept; every call names the owner. `engine.store.vectors` implements it."""
+
+    async def upsert_vector(self, row: VectorRow) -> None: ...
+
+    async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None: ...
+
+    async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int: ...
+
+
 async def search_by_meaning(
-    vectors: Vectors,
+    vectors: VectorQueries,
     embedder: Embedder,
     uid: str,
     text: str,

@@ -1,12 +1,14 @@
 """Search among a user's vectors by looking at each with numpy, where the database has no such search."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Dialect, bindparam, func, select, tuple_
 
 from engine.store._vector_cache import Block, Key, VectorCache
+from engine.store.prepared import PreparedQuery
 from engine.store.tables import vector_labels, vector_versions, vectors
 from engine.store.vector_records import VectorFilter, VectorHit
 
@@ -14,10 +16,48 @@ __all__ = ["scan"]
 
 BLOCK = 4096
 
-# Made once: each search begins with it, and building it takes longer than running it.
-_VERSION = select(vector_versions.c.version).where(
-    vector_versions.c.uid == bindparam("uid"), vector_versions.c.kind == bindparam("kind")
-)
+
+@lru_cache(maxsize=8)
+def _version(dialect: Dialect) -> PreparedQuery:
+    of = vector_versions.c
+    query = select(of.version).where(of.uid == bindparam("uid"), of.kind == bindparam("kind"))
+    return PreparedQuery(query, dialect)
+
+
+class _Best:
+    """The `k` best so far and all that are as good as the last of them, in no order."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._ids: list[str] = []
+        self._scores = np.empty(0, np.float32)
+        self._created_at = np.empty(0, np.int64)
+
+    def add(self, block: Block, scores: NDArray[np.float32], places: NDArray[np.intp]) -> None:
+        """Those of a block that are at `places`; `scores` are of all of it."""
+        places = places[_best(scores[places], self._k)]
+        ids = self._ids + [block.ids[place] for place in places]
+        together = np.concatenate((self._scores, scores[places]))
+        kept = _best(together, self._k)
+        self._ids = [ids[place] for place in kept]
+        self._scores = together[kept]
+        self._created_at = np.concatenate((self._created_at, block.created_at[places]))[kept]
+
+    def hits(self, matches: dict[str, int] | None) -> list[VectorHit]:
+        """Best first; of equally good ones newer first."""
+        found = zip(self._ids, self._scores.tolist(), self._created_at.tolist(), strict=True)
+        hits = [
+            VectorHit(id, score, created_at, matches[id] if matches is not None else 0)
+            for id, score, created_at in found
+        ]
+        return sorted(hits, key=lambda hit: (-hit.score, -hit.created_at, hit.id))[: self._k]
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Places of the `k` highest and of all that are as high as the last of them."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def scan(
@@ -32,11 +72,10 @@ def scan(
     matches = _matching(connection, key, filter.labels) if filter.labels else None
     if matches == {}:
         return []
-    hits: list[VectorHit] = []
+    best = _Best(k)
     for block in _blocks(connection, cache, key):
-        hits += _nearest(block, unit, k, filter, matches)
-        hits = sorted(hits, key=lambda hit: (-hit.score, -hit.created_at, hit.id))[:k]
-    return hits
+        best.add(block, block.matrix @ unit, _wanted(block, filter, matches))
+    return best.hits(matches)
 
 
 def _matching(connection: Connection, key: Key, labels: frozenset[tuple[str, str]]) -> dict[str, int]:
@@ -54,9 +93,10 @@ def _matching(connection: Connection, key: Key, labels: frozenset[tuple[str, str
 def _blocks(connection: Connection, cache: VectorCache, key: Key) -> Iterator[Block]:
     """All vectors of `key`, from the cache or the database; kept in the cache if they fit."""
     uid, kind, _, _ = key
-    version = connection.execute(_VERSION, {"uid": uid, "kind": kind}).scalar()
-    if version is None:
+    rows = _version(connection.dialect).rows(connection, {"uid": uid, "kind": kind})
+    if not rows:
         return
+    version = rows[0][0]
     kept = cache.get(key, version)
     if kept is not None:
         yield from kept
@@ -85,21 +125,6 @@ def _read(connection: Connection, key: Key) -> Iterator[Block]:
         ids, created_at, packed = zip(*rows, strict=True)
         halves = np.frombuffer(b"".join(packed), "<f2").reshape(len(ids), dimensions)
         yield Block(list(ids), np.array(created_at, np.int64), halves.astype(np.float32))
-
-
-def _nearest(
-    block: Block, unit: NDArray[np.float32], k: int, filter: VectorFilter, matches: dict[str, int] | None
-) -> Iterator[VectorHit]:
-    """The `k` best of a block and all that are as good as the last of them, in no order."""
-    scores = block.matrix @ unit
-    places = _wanted(block, filter, matches)
-    if len(places) > k:
-        wanted = scores[places]
-        places = places[wanted >= np.partition(wanted, len(wanted) - k)[len(wanted) - k]]
-    for place in places:
-        id = block.ids[place]
-        found = matches[id] if matches is not None else 0
-        yield VectorHit(id, float(scores[place]), int(block.created_at[place]), found)
 
 
 def _wanted(block: Block, filter: VectorFilter, matches: dict[str, int] | None) -> NDArray[np.intp]:

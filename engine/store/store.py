@@ -17,6 +17,7 @@ from engine.store.database import Database, WallClock, open_engine, upsert, wall
 from engine.store.day_summaries import DaySummaries
 from engine.store.deliveries import Deliveries
 from engine.store.edits import Edits
+from engine.store.finding import Finding
 from engine.store.folders import Folders
 from engine.store.goals import Goals
 from engine.store.idempotency import Idempotency
@@ -72,6 +73,7 @@ class Store:
     locking: Locking
     texts: Texts
     wholes: Wholes
+    finding: Finding
     edits: Edits
     processing: Processing
     webhooks: Webhooks
@@ -129,6 +131,7 @@ class Store:
         self.recordings = Recordings(database, now)
         self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, now)
         self.wholes = Wholes(database)
+        self.finding = Finding(database, self.vectors)
         self.edits = Edits(database, now)
         self.processing = Processing(database, now)
         self.webhooks = Webhooks(database, now)

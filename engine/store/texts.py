@@ -41,7 +41,16 @@ from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.records import IN_PROGRESS
 from engine.store.tables import action_items, conversations, photos, segments, texts
 
-__all__ = ["TextFilter", "TextHit", "Texts", "drop_texts", "index_conversation", "index_ended", "words_of"]
+__all__ = [
+    "TextFilter",
+    "TextHit",
+    "Texts",
+    "drop_texts",
+    "index_conversation",
+    "index_ended",
+    "visible",
+    "words_of",
+]
 
 TEXT_LIMIT = 500_000
 """Bytes: what PostgreSQL makes of it must stay below 1 MiB, marks of places included."""
@@ -103,10 +112,6 @@ class Texts:
         if not words:
             return []
         return await self._database.read(_search, uid, tuple(words), filter, every, limit)
-
-    async def visible(self, uid: str, ids: Collection[str], filter: TextFilter = ANY) -> set[str]:
-        """Those of `ids` that `search` might find, whatever is said in them."""
-        return await self._database.read(_visible, uid, tuple(ids), filter) if ids else set()
 
     async def index(self, uid: str, id: str) -> None:
         """As `index_conversation`, in a transaction of its own."""
@@ -207,7 +212,8 @@ def _among(dialect: Dialect) -> PreparedQuery:
     return PreparedQuery(select(of.id).where(visible), dialect)
 
 
-def _visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
+def visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
+    """Those of `ids` that `Texts.search` might find, whatever is said in them."""
     values = {"uid": uid, "ids": listed(ids, connection.dialect.name)}
     rows = _among(connection.dialect).rows(connection, msgspec.structs.asdict(filter) | values)
     return {id for (id,) in rows}
@@ -223,5 +229,5 @@ def _search(
         quoted = (" AND " if every else " OR ").join(f'words:"{word}"' for word in words)
         owner = uid.encode().hex()
         found = connection.execute(_SQLITE, values | {"words": f'owner:"{owner}" AND ({quoted})'})
-    hits = [TextHit(row.id, float(row.score)) for row in found]
+    hits = [TextHit(id, float(score)) for id, score in found]
     return sorted(hits, key=lambda hit: -hit.score)

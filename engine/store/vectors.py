@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, delete, insert
 
 from engine.store._pgvector import search
-from engine.store._vector_cache import CacheStatistics, Key, VectorCache
+from engine.store._vector_cache import CacheStatistics, VectorCache
 from engine.store._vector_scan import scan
 from engine.store.database import Database, upsert
 from engine.store.tables import vector_labels, vector_versions, vectors
@@ -88,16 +88,30 @@ class Vectors:
         Raises `ValueError` for a `k` outside 1 to `QUERY_LIMIT`, for more labels, and for a vector as
         `upsert_vector` does.
         """
+        return await self._database.read(self.nearest, uid, kind, model, vector, k, filter or VectorFilter())
+
+    def nearest(
+        self,
+        connection: Connection,
+        uid: str,
+        kind: VectorKind,
+        model: str,
+        vector: NDArray[np.float32],
+        k: int,
+        filter: VectorFilter,
+    ) -> list[VectorHit]:
+        """As `query_vectors`. For use in another's transaction."""
         if not 1 <= k <= QUERY_LIMIT:
             raise ValueError(f"k: {k} given, 1 to {QUERY_LIMIT} accepted")
-        filter = filter or VectorFilter()
         if len(filter.labels) > QUERY_LIMIT:
             raise ValueError(
                 f"filter: {len(filter.labels)} people, topics and entities given, at most {QUERY_LIMIT} accepted"
             )
         unit = _unit(vector)
         key = (uid, kind, model, len(unit))
-        return await self._database.read(_query, self._cache, key, unit, k, filter)
+        if connection.dialect.name == "postgresql":
+            return search(connection, key, unit, k, filter)
+        return scan(connection, self._cache, key, unit, k, filter)
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -181,16 +195,3 @@ def _change_version(connection: Connection, uid: str, kind: str) -> None:
     statement = upsert(connection.dialect.name, vector_versions).values(uid=uid, kind=kind, version=version)
     changed = statement.on_conflict_do_update(index_elements=["uid", "kind"], set_={"version": version})
     connection.execute(changed)
-
-
-def _query(
-    connection: Connection,
-    cache: VectorCache,
-    key: Key,
-    unit: NDArray[np.float32],
-    k: int,
-    filter: VectorFilter,
-) -> list[VectorHit]:
-    if connection.dialect.name == "postgresql":
-        return search(connection, key, unit, k, filter)
-    return scan(connection, cache, key, unit, k, filter)
