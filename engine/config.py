@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine._config_apps import Apps
 from engine._config_blobs import Blobs, Recordings
 from engine._config_conversation import Conversation
 from engine._config_day_summary import DaySummary
@@ -43,6 +44,7 @@ from engine._config_webhooks import Webhook
 from engine.capacity import read_capacity
 
 __all__ = [
+    "Apps",
     "Auth",
     "Blobs",
     "Chat",
@@ -190,6 +192,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     embedding: Embedding = msgspec.field(default_factory=Embedding)
     chat: Chat = msgspec.field(default_factory=Chat)
     translation: Translation = msgspec.field(default_factory=Translation)
+    apps: Apps = msgspec.field(default_factory=Apps)
     store: Store = msgspec.field(default_factory=Store)
     blobs: Blobs = msgspec.field(default_factory=Blobs)
     recordings: Recordings = msgspec.field(default_factory=Recordings)

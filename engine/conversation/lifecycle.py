@@ -30,6 +30,7 @@ from engine.store.edits import SegmentEdit
 from engine.store.records import ConversationRow
 from engine.wire import Event
 from engine.wire.documents import MemoryCreated
+from engine.wire.messages import ProactiveMessage
 
 log = get_logger(__name__)
 
@@ -210,8 +211,14 @@ class Lifecycle:
         document = whole_document(whole)
         self.notify(uid, MemoryCreated(memory=document))
 
-    def notify(self, uid: str, event: Event) -> None:
-        """Tell the sessions of a user that are here."""
+    def notify(self, uid: str, event: Event) -> bool:
+        """Tell the sessions of a user that are here; False when there is none."""
         current = self._ongoing.current.get(uid)
-        for participant in list(current.participants.values()) if current is not None else ():
+        told = list(current.participants.values()) if current is not None else []
+        for participant in told:
             participant.notify(event)
+        return bool(told)
+
+    async def announce(self, uid: str, message: ProactiveMessage) -> bool:
+        """As `notify`, for one process that has all sessions."""
+        return self.notify(uid, message)

@@ -102,7 +102,7 @@ class PhotoDescriber:
     """One per process. `tell` is called with a user and an event for the sessions they have here."""
 
     def __init__(
-        self, jobs: Jobs, table: Photos, models: Models, tell: Callable[[str, Event], None] | None = None
+        self, jobs: Jobs, table: Photos, models: Models, tell: Callable[[str, Event], object] | None = None
     ) -> None:
         self._jobs = jobs
         self._table = table

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from engine._config_conversation import Conversation as Settings
 from engine.conversation.app_prompt import run_prompt
-from engine.conversation.chat.ports import AppTools, NoApps
+from engine.conversation.chat.ports import AppPrompts, NoApps, Persona
 from engine.conversation.indexer import Indexer, Texts
 from engine.conversation.job_runner import JobRunner, JobStatistics, Meter
 from engine.conversation.llm.port import LlmError
@@ -92,7 +92,7 @@ class Processor:
         wall_clock: Clock,
         meter: Meter,
         quota: Quota | None = None,
-        apps: AppTools | None = None,
+        apps: AppPrompts | None = None,
     ) -> None:
         """`quota`: what is made of users over it is locked; `apps`: those whose prompt may be put to a conversation."""
         self._shelves = shelves
@@ -165,7 +165,7 @@ class Processor:
             found = await extract(material, models.extractor, models.plain, force=force, language=language)
         for notice in found.notices:
             log.info("processing.notice", conversation=id, notice=notice)
-        results = await self._app_results(job, material)
+        results = await self._app_results(job, material, found)
         async with self._one_at_a_time(uid):
             done = await self._made(job, material, found, force)
             done = replace(done, changes={**done.changes, "apps_results": results})
@@ -184,16 +184,31 @@ class Processor:
         found = [photo for id in ids for photo in await self._shelves.photos.of_conversation(uid, id)]
         return await self.describer.described(found)
 
-    async def _app_results(self, job: Job, material: Material) -> list[dict[str, Any]]:
+    async def _app_results(self, job: Job, material: Material, found: Extraction) -> list[dict[str, Any]]:
         """What apps made of the conversation; anew by the one that the job names, if its user has enabled it."""
-        known, llm = material.row.apps_results, self._models.llm
-        app_id = job.payload.get("app_id")
-        app = await self._apps.persona(job.uid, app_id) if app_id else None
-        if app is None or llm is None:
-            return known
-        content = await run_prompt(llm, app.prompt, transcript_of(material, job.payload.get("language")))
-        others = [result for result in known if result.get("app_id") != app_id]
-        return [*others, {"app_id": app_id, "content": content}]
+        results, llm, named = list(material.row.apps_results), self._models.llm, job.payload.get("app_id")
+        if llm is None or material.row.is_locked or not (named or found.structured.title):
+            return results
+        for app in await self._prompts(job.uid, named):
+            try:
+                content = await run_prompt(
+                    llm, app.prompt, transcript_of(material, job.payload.get("language"))
+                )
+            except LlmError as error:
+                if named:
+                    raise
+                # An app must not keep a conversation from being completed.
+                log.warning("processing.app_failed", app=app.app_id, outcome=error.outcome)
+                continue
+            others = [result for result in results if result.get("app_id") != app.app_id]
+            results = [*others, {"app_id": app.app_id, "content": content}]
+        return results
+
+    async def _prompts(self, uid: str, named: str | None) -> Sequence[Persona]:
+        if not named:
+            return await self._apps.prompts(uid)
+        app = await self._apps.prompt(uid, named)
+        return [] if app is None else [app]
 
     async def _locked(self, row: ConversationRow) -> ConversationRow:
         """The conversation, locked if its owner is over the quota when it is first processed."""

@@ -4,6 +4,7 @@ from engine.config import Config
 from engine.conversation import Lifecycle
 from engine.conversation.blob_eraser import BlobEraser
 from engine.conversation.chat.answering import Chat
+from engine.conversation.chat.ports import EnabledApps
 from engine.conversation.chat.search import StoreSearch
 from engine.conversation.day_summary import Summarizer
 from engine.conversation.facts import Facts
@@ -44,18 +45,21 @@ class Conversing:
         writer: DatabaseWriter,
         metrics: Metrics,
         ownership: Ownership | None,
+        apps: EnabledApps,
     ) -> None:
         meter = LlmMetrics(metrics.registry)
         extraction = worker_threads(EXTRACTION_THREADS)
         self.models = Models(config.llm, config.embedding, extraction, meter)
+        self.chat_search = StoreSearch(store, self.models)
         self.chat = Chat(
             messages=store.messages,
             users=store.users,
-            search=StoreSearch(store, self.models),
+            search=self.chat_search,
             models=self.models,
             settings=config.chat,
             now=wall_clock,
             asks=config.llm.asks,
+            apps=apps,
             meter=meter,
         )
         self.translator = Translator(
@@ -70,7 +74,7 @@ class Conversing:
         metrics.registry.register(TranslatorCollector(self.translator))
         quota = Quota(config.quota, store.usage, wall_clock)
         self.preferences = SpeechPreferences(store.users, quota)
-        self.processor = Processor(store, self.models, config.conversation, wall_clock, metrics, quota)
+        self.processor = Processor(store, self.models, config.conversation, wall_clock, metrics, quota, apps)
         self.processor.jobs.add(ERASE_BLOBS, BlobEraser(store.jobs, store.blob_erasures))
         for table in (store.memories, store.action_items):
             table.when_text_changes(self.processor.wake)

@@ -59,11 +59,12 @@ class Delivering:
             table=self._store.webhooks,
             log=self._store.deliveries,
             check=self.client.check,
-            changed=self._changed,
+            changed=self.changed,
             overlap=self._settings.secret_overlap_hours * 3600,
         )
 
-    def _changed(self, uid: str) -> None:
+    def changed(self, uid: str) -> None:
+        """What the user wants to be told is another by now."""
         self.directory.forget(uid)
         self.delivery.wake()
 

@@ -25,6 +25,7 @@ from engine.server.conversing import Conversing
 from engine.server.delivering import Delivering
 from engine.server.entrance import Entrance, open_lane
 from engine.server.garbage import collect_garbage
+from engine.server.hosting import Hosting
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
 from engine.server.stalls import watch_loop
@@ -47,6 +48,7 @@ from engine.stt.transport import Transport
 from engine.stt.vendors import configured_vendors
 from engine.stt.websocket import WebSocketTransport
 from engine.web import Readiness, Services, create_app, listen_service
+from engine.webhooks.apps import AppEndpoints
 
 __all__ = ["Bind", "Bound", "Parts"]
 
@@ -93,8 +95,11 @@ class Parts:
         self.writer = DatabaseWriter(store, self.off_loop, **settings)
         self.member = None if assignment is None else Member(assignment, store)
         ownership = None if self.member is None else self.member.placement
-        self.conversing = Conversing(config, store, self.writer, self.metrics, ownership)
-        self.delivering = Delivering(config, store, self.metrics, self.off_loop)
+        app_endpoints = AppEndpoints(store.app_registry, wall_clock)
+        self.delivering = Delivering(config, store, self.metrics, self.off_loop, app_endpoints)
+        self.hosting = Hosting(config, store, self.delivering)
+        apps = self.hosting.chat_apps
+        self.conversing = Conversing(config, store, self.writer, self.metrics, ownership, apps)
         jobs = self.conversing.processor.jobs
         self.telling = Telling(config, store, self.delivering, jobs, self.metrics, self.off_loop)
         self.summarising = Summarising(
@@ -165,7 +170,12 @@ class Parts:
             user_data=self.store.user_data,
             facts=self.conversing.facts,
             days=self.conversing.summarizer,
-            apps=self.store.apps,
+            apps=self.hosting.attend(
+                self.conversing.processor,
+                self.conversing.models,
+                self.conversing.chat_search,
+                self.member or self.conversing.lifecycle,
+            ),
             tokens=self.store.tokens,
             usage=self.store.usage,
             records=self.store,

@@ -1,10 +1,12 @@
 """Apps that read and write users' data: their keys, and who has enabled them.
 
-An app is its id so far: it is there while it has a key that is valid. A key is `sk_` and 32 random bytes in URL-safe
-base64, kept as tokens are (`engine.store.tokens`).
+An app is there while it is registered (`engine.store.app_registry`) or, known by its id alone, has a key that is valid.
+A key is `sk_` and 32 random bytes in URL-safe base64, kept as tokens are (`engine.store.tokens`).
 
-Operations: `create_key`, `verify`, `list_keys`, `revoke_key`; `enable`, `disable` and `is_enabled` for one user.
-Invariants: a key opens one app; an app sees nothing of a user who has not enabled it, which the caller asks for.
+Operations: `create_key`, `verify`, `list_keys`, `revoke_key`; `enable`, `disable`, `is_enabled` and `enabled` for one
+user.
+Invariants: a key opens one app; an app sees nothing of a user who has not enabled it, which the caller asks for. A
+private app can be enabled by its owner alone.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm, but that a second key is made.
 """
 
@@ -14,12 +16,13 @@ import secrets
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, delete, exists, insert, or_, select, update
 
 from engine.log import get_logger
+from engine.store.app_registry import seen_by
 from engine.store.database import Database, WallClock, upsert
 from engine.store.errors import DatabaseUnavailable
-from engine.store.tables import app_keys, enabled_apps
+from engine.store.tables import app_keys, apps, enabled_apps
 from engine.store.tokens import TOUCH_INTERVAL, token_hash, token_id
 
 __all__ = ["APP_ID", "AppKeyRow", "Apps"]
@@ -52,6 +55,10 @@ class Apps:
 
     async def create_key(self, app_id: str, uid: str, label: str = "") -> str:
         """A new key: returned once, kept hashed. Raises `ValueError`."""
+        return (await self.issue_key(app_id, uid, label))[1]
+
+    async def issue_key(self, app_id: str, uid: str, label: str = "") -> tuple[AppKeyRow, str]:
+        """As `create_key`, with the key's row."""
         if not re.match(APP_ID, app_id):
             raise ValueError(f"app_id: {app_id!r} given, 1 to 128 of A-Z a-z 0-9 . _ - accepted")
         if not uid:
@@ -60,7 +67,7 @@ class Apps:
         digest = token_hash(key)
         row = AppKeyRow(id=token_id(digest), app_id=app_id, uid=uid, label=label, created_at=self._now())
         await self._database.write(_insert, row, digest)
-        return key
+        return row, key
 
     async def verify(self, app_id: str, key: str) -> bool:
         """Whether it is a valid key of that app."""
@@ -76,13 +83,13 @@ class Apps:
         """The keys of an app (or all), oldest first, also revoked ones."""
         return await self._database.read(_list, app_id)
 
-    async def revoke_key(self, id: str) -> bool:
-        """Make a key invalid for good; False when there is none with this id that is not revoked."""
-        return await self._database.write(_revoke, id, self._now())
+    async def revoke_key(self, id: str, app_id: str | None = None) -> bool:
+        """Make a key (of that app) invalid for good; False when there is none with this id that is not revoked."""
+        return await self._database.write(_revoke, id, app_id, self._now())
 
-    async def exists(self, app_id: str) -> bool:
-        """Whether the app has a valid key."""
-        return await self._database.read(_exists, app_id)
+    async def exists(self, app_id: str, uid: str | None = None) -> bool:
+        """Whether the app is registered or has a valid key; with `uid`: and that user may enable it."""
+        return await self._database.read(_exists, app_id, uid)
 
     async def enable(self, uid: str, app_id: str) -> None:
         """Let the app have the user's data. Idempotent."""
@@ -95,6 +102,10 @@ class Apps:
     async def is_enabled(self, uid: str, app_id: str) -> bool:
         """Whether the user lets the app have their data."""
         return await self._database.read(_is_enabled, uid, app_id)
+
+    async def enabled(self, uid: str) -> list[str]:
+        """The ids of the apps that the user lets have their data, those enabled first, first."""
+        return await self._database.read(_enabled, uid)
 
     async def _touch(self, id: str) -> None:
         try:
@@ -126,12 +137,17 @@ def _list(connection: Connection, app_id: str | None) -> list[AppKeyRow]:
     return [_row(row) for row in connection.execute(query).mappings()]
 
 
-def _revoke(connection: Connection, id: str, now: int) -> bool:
+def _revoke(connection: Connection, id: str, app_id: str | None, now: int) -> bool:
     valid = (app_keys.c.id == id) & app_keys.c.revoked_at.is_(None)
+    if app_id is not None:
+        valid &= app_keys.c.app_id == app_id
     return bool(connection.execute(update(app_keys).where(valid).values(revoked_at=now)).rowcount)
 
 
-def _exists(connection: Connection, app_id: str) -> bool:
+def _exists(connection: Connection, app_id: str, uid: str | None) -> bool:
+    registered = select(apps.c.private, apps.c.uid).where(apps.c.id == app_id)
+    if (row := connection.execute(registered).first()) is not None:
+        return uid is None or not row.private or row.uid == uid
     valid = (app_keys.c.app_id == app_id) & app_keys.c.revoked_at.is_(None)
     return bool(connection.execute(select(exists().where(valid))).scalar())
 
@@ -146,9 +162,21 @@ def _disable(connection: Connection, uid: str, app_id: str) -> bool:
     return bool(connection.execute(delete(enabled_apps).where(here)).rowcount)
 
 
+def _seen_enabled(uid: str) -> Select[Any]:
+    """Those of another user's that were made private are enabled no more."""
+    joined = enabled_apps.outerjoin(apps, apps.c.id == enabled_apps.c.app_id)
+    seen = or_(apps.c.id.is_(None), seen_by(uid))
+    return select(enabled_apps.c.app_id).select_from(joined).where(enabled_apps.c.uid == uid, seen)
+
+
 def _is_enabled(connection: Connection, uid: str, app_id: str) -> bool:
-    here = (enabled_apps.c.uid == uid) & (enabled_apps.c.app_id == app_id)
-    return bool(connection.execute(select(exists().where(here))).scalar())
+    one = _seen_enabled(uid).where(enabled_apps.c.app_id == app_id)
+    return connection.execute(one).first() is not None
+
+
+def _enabled(connection: Connection, uid: str) -> list[str]:
+    query = _seen_enabled(uid).order_by(enabled_apps.c.enabled_at, enabled_apps.c.app_id)
+    return [id for (id,) in connection.execute(query)]
 
 
 def _set_used(connection: Connection, id: str, now: int) -> None:

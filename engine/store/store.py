@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 from engine._config_blobs import Blobs as BlobSettings
 from engine.off_loop import OffLoop
 from engine.store.action_items import ActionItems
+from engine.store.app_registry import AppRegistry
+from engine.store.app_reviews import AppReviews
 from engine.store.apps import Apps
 from engine.store.blob_erasures import BlobErasures
 from engine.store.blob_links import BlobLinks
@@ -53,6 +55,8 @@ class Store:
     user_data: UserData
     tokens: Tokens
     apps: Apps
+    app_registry: AppRegistry
+    app_reviews: AppReviews
     usage: Usage
     leases: Leases
     jobs: Jobs
@@ -102,6 +106,8 @@ class Store:
         self.conversations = Conversations(database, now)
         self.tokens = Tokens(database, now)
         self.apps = Apps(database, now)
+        self.app_registry = AppRegistry(database, now)
+        self.app_reviews = AppReviews(database)
         self.usage = Usage(database)
         self.leases = Leases(database, now)
         self.jobs = Jobs(database, now)

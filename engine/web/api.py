@@ -42,6 +42,7 @@ class RouteOptions(TypedDict, total=False):
     tag: str
     query: type | None
     body: Any
+    form: str | None
     answer: Any
     status: int
     errors: tuple[int, ...]
@@ -54,6 +55,7 @@ class RouteOptions(TypedDict, total=False):
 class Route:
     """One operation. `path` is Quart's, whole; `query` a struct, whose fields without a default must be given.
 
+    `form`: the body may also come as this field of `multipart/form-data`, with files beside it.
     `answer` is the type of the JSON answered under `status`, None for an empty body. `errors` are the statuses it
     may give besides those that follow from the rest of it (`engine.web.openapi` says which). `public`: no caller is
     asked for, the handler gets no uid. `media`: of an answer that is no JSON. `creates`: asked for twice under one
@@ -67,6 +69,7 @@ class Route:
     name: str
     query: type | None = None
     body: Any = None
+    form: str | None = None
     answer: Any = None
     status: int = 200
     errors: tuple[int, ...] = ()
@@ -146,7 +149,7 @@ class Api:
             if route.query is not None:
                 given["query"] = read_query(request.args, route.query)
             if route.body is not None:
-                given["body"] = await read_body(request, route.body)
+                given["body"] = await read_body(request, route.body, route.form)
 
             async def do() -> Response:
                 return _response(route, await handler(*caller, **given))

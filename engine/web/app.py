@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 from engine.listen.ports import ClientSocket
 from engine.web.account import account
 from engine.web.api import Api
+from engine.web.app_routes import app_routes
 from engine.web.auth import Authenticator
 from engine.web.blobs import blobs
 from engine.web.chat import chat
@@ -20,7 +21,7 @@ from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
 from engine.web.idempotency import Once
-from engine.web.integration import app_routes, integration
+from engine.web.integration import integration
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.processing import processing
@@ -104,7 +105,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     groups.append(webhooks(services.webhooks, identify))
     groups.append(blobs(services.blob_places, services.blob_links, identify))
     groups.append(telling(services.wholes, services.teller, identify))
-    groups += [app_routes(services.apps, identify), integration(services)]
+    groups += [*app_routes(services, identify), integration(services)]
     return [*groups, documents(groups, identify)]
 
 

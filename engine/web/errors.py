@@ -18,7 +18,7 @@ DATABASE_RETRY = 5.0
 """Seconds in the Retry-After of a request the database, or where files are, could not answer."""
 
 MEANINGS = {
-    400: "The body cannot be read",
+    400: "The body cannot be read, or what has to be done elsewhere first is not done",
     401: "Nobody is known by this token, or none was sent",
     402: "Locked: more was used than the quota allows",
     403: "The caller may not do this",

@@ -13,23 +13,28 @@ from engine.conversation.document import whole_document
 from engine.store.conversations import Chosen
 from engine.store.user_records import MemoryRow
 from engine.store.whole import Whole
-from engine.web.answers import Done, missing
-from engine.web.api import APP, Api, Identify
+from engine.web.answers import Done
+from engine.web.api import APP, Api
+from engine.web.app_ports import Apps, AppServices
 from engine.web.auth import bearer
 from engine.web.conversations import Status
 from engine.web.errors import ApiError
 from engine.web.given import GivenText, give_text
 from engine.web.memories import MemoryDocument, Tag, memory_document
-from engine.web.ports import Apps, Services
+from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit
 from engine.web.reading import micros
+from engine.webhooks.app_setup import integration_of
+from engine.webhooks.notices import LONGEST
+from engine.webhooks.submission import Action
 from engine.wire import ConversationDocument
+from engine.wire.messages import ProactiveMessage
 
-__all__ = ["app_routes", "integration"]
+__all__ = ["integration"]
 
 AT_ONCE = 50
 """Conversations that are read from the database at once."""
-MINUTE = 60.0
+MINUTE, HOUR = 60.0, 3600.0
 
 Uid = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -84,6 +89,12 @@ class AppMemories(msgspec.Struct, frozen=True, kw_only=True):
     memories: Annotated[list[AppMemory], Meta(max_length=100)] | None = None
 
 
+class AppNotification(ForUser, frozen=True, kw_only=True):
+    """What a user is told."""
+
+    message: Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+
+
 class Nothing(msgspec.Struct, frozen=True):
     """It was done."""
 
@@ -100,24 +111,19 @@ class AppMemoryList(msgspec.Struct, frozen=True):
     memories: list[MemoryDocument]
 
 
-class AppChoice(msgspec.Struct, frozen=True):
-    """Which app."""
-
-    app_id: Annotated[str, Meta(min_length=1, max_length=128)]
-
-
 def integration(services: Services) -> Api:
     """The routes for apps. Each app's requests for each user have a limit of their own."""
     limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
     api = Api(
         "integration",
-        _identified(services.apps, limit),
+        _identified(services.apps.apps, limit),
         prefix="/v2/integrations/<app_id>",
         tag="Integration API",
         security=APP,
     )
     _conversations(api, services)
     _memories(api, services)
+    _notifications(api, services.apps)
     return api
 
 
@@ -140,6 +146,15 @@ def _identified(apps: Apps, limit: RateLimit) -> Callable[[Request], Awaitable[s
     return identify
 
 
+async def _check_may(services: AppServices, uid: str, app_id: str, action: Action) -> None:
+    """Raises `ApiError` 403 for what a registered app did not say that it does; its users have read what it does."""
+    found = await services.registry.get(uid, app_id)
+    if found is None:
+        return  # an app that is known by its key alone
+    if action not in [one.action for one in integration_of(found.app).actions or ()]:
+        raise ApiError(403, f"App does not have the action {action} among external_integration.actions")
+
+
 def _conversations(api: Api, services: Services) -> None:
     @api.post(
         "/user/conversations",
@@ -150,6 +165,7 @@ def _conversations(api: Api, services: Services) -> None:
         answer=Nothing,
     )
     async def give(uid: str, app_id: str, query: ForUser, body: AppText) -> Nothing:
+        await _check_may(services.apps, uid, app_id, "create_conversation")
         await give_text(services.requests, uid, body, app_id)
         return Nothing()
 
@@ -160,6 +176,7 @@ def _conversations(api: Api, services: Services) -> None:
         answer=AppConversationList,
     )
     async def list_conversations(uid: str, app_id: str, query: AppConversationPage) -> Response:
+        await _check_may(services.apps, uid, app_id, "read_conversations")
         rows = await services.conversations.list(
             uid, limit=query.limit, offset=query.offset, **_chosen(query)
         )
@@ -182,6 +199,7 @@ def _memories(api: Api, services: Services) -> None:
         answer=Nothing,
     )
     async def tell(uid: str, app_id: str, query: ForUser, body: AppMemories) -> Nothing:
+        await _check_may(services.apps, uid, app_id, "create_facts")
         text = (body.text or "").strip()
         if not text and not body.memories:
             raise ApiError(422, "the body is not accepted: give text or memories")
@@ -193,8 +211,29 @@ def _memories(api: Api, services: Services) -> None:
 
     @api.get("/memories", "A user's memories, newest first", query=AppMemoryPage, answer=AppMemoryList)
     async def list_memories(uid: str, app_id: str, query: AppMemoryPage) -> AppMemoryList:
+        await _check_may(services.apps, uid, app_id, "read_memories")
         rows = await table.shown(uid, limit=query.limit, offset=query.offset)
         return AppMemoryList([memory_document(row) for row in rows])
+
+
+def _notifications(api: Api, services: AppServices) -> None:
+    each = services.settings.notifications_per_hour
+    limit = RateLimit(each, HOUR)
+
+    @api.post(
+        "/notification",
+        "Tell a user something: their live sessions, or else the app's chat",
+        query=AppNotification,
+        answer=Done,
+    )
+    async def notify(uid: str, app_id: str, query: AppNotification) -> Done:
+        if not query.message.strip():
+            raise ApiError(422, "message is not accepted: use a text")
+        limit.take(f"{app_id}:{uid}")
+        found = await services.registry.get(uid, app_id)
+        title = app_id if found is None else found.app.name
+        await services.notices.tell(uid, ProactiveMessage(app_id, title, query.message.strip()))
+        return Done("Ok")
 
 
 def _memory(uid: str, app_id: str, content: str, category: str, tags: Sequence[str], now: int) -> MemoryRow:
@@ -229,23 +268,3 @@ def _encode(wholes: Sequence[Whole], most: int) -> bytes:
             for one in documents
         ]
     return msgspec.json.encode(AppConversationList(documents))
-
-
-def app_routes(apps: Apps, identify: Identify) -> Api:
-    """A user's say in which apps have their data."""
-    api = Api("apps", identify, prefix="/v1/apps", tag="Integration API")
-
-    @api.post("/enable", "Let an app have your data", query=AppChoice, answer=Done, errors=(404,))
-    async def enable(uid: str, query: AppChoice) -> Done:
-        if not await apps.exists(query.app_id):
-            raise missing("App")
-        await apps.enable(uid, query.app_id)
-        return Done()
-
-    @api.post("/disable", "Let an app have your data no more", query=AppChoice, answer=Done, errors=(404,))
-    async def disable(uid: str, query: AppChoice) -> Done:
-        if not await apps.disable(uid, query.app_id):
-            raise missing("App")
-        return Done()
-
-    return api

@@ -147,6 +147,10 @@ def _operation(
             "required": bool(components.get(_name(schema), schema).get("required")),
             "content": {"application/json": {"schema": schema}},
         }
+        if route.form is not None:
+            operation["requestBody"]["description"] = (
+                f"Also as `multipart/form-data`, this JSON in the field `{route.form}`, and a picture in `file`."
+            )
     return operation
 
 

@@ -19,6 +19,7 @@ from engine.store.edits import SegmentEdit
 from engine.store.jobs import Job
 from engine.store.records import ConversationRow, TokenRow, UsageRow
 from engine.store.user_records import DaySummaryRow
+from engine.web.app_ports import AppServices
 from engine.web.blobs import Links as BlobLinks
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
@@ -122,20 +123,6 @@ class Days(Protocol):
         ...
 
 
-class Apps(Protocol):
-    """Apps that have a key, and who lets them have their data."""
-
-    async def verify(self, app_id: str, key: str) -> bool: ...
-
-    async def exists(self, app_id: str) -> bool: ...
-
-    async def enable(self, uid: str, app_id: str) -> None: ...
-
-    async def disable(self, uid: str, app_id: str) -> bool: ...
-
-    async def is_enabled(self, uid: str, app_id: str) -> bool: ...
-
-
 class Tokens(Protocol):
     """API keys."""
 
@@ -213,7 +200,7 @@ class Services:
     user_data: UserData
     facts: Facts
     days: Days
-    apps: Apps
+    apps: AppServices
     tokens: Keys
     usage: Usage
     records: Records

@@ -161,11 +161,20 @@ def _accepted(kind: inspect.Type) -> str:
     raise TypeError(f"{kind} cannot be written in a query")
 
 
-async def read_body(request: Request, kind: Any) -> Any:
-    """The JSON body as a value of the type `kind`; no body at all is an empty object."""
+async def read_body(request: Request, kind: Any, form: str | None = None) -> Any:
+    """The JSON body as a value of the type `kind`; no body at all is an empty object.
+
+    With `form`: also JSON in this field of `multipart/form-data`, whose files stay in the request.
+    """
     data = await request.get_data()
     assert isinstance(data, bytes)
-    return read_json(data, kind)
+    if form is None or request.mimetype != "multipart/form-data":
+        return read_json(data, kind)
+    field = (await request.form).get(form)
+    request.body.append(data)  # the parser took it away, and idempotency keys stand for all of it
+    if field is None:
+        raise ApiError(422, f"{form} is missing: use a field of the form, with JSON in it")
+    return read_json(field.encode(), kind)
 
 
 def read_json(data: bytes, kind: Any) -> Any:

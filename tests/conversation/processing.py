@@ -122,7 +122,7 @@ async def left(store: Store) -> ConversationRow:
 class Poet(NoApps):
     """An app that everybody has enabled."""
 
-    async def persona(self, uid: str, app_id: str) -> Persona | None:
+    async def prompt(self, uid: str, app_id: str) -> Persona | None:
         return Persona(app_id="poet", name="Poet", prompt="Make a rhyme.") if app_id == "poet" else None
 
 

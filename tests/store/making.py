@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from engine.store import ConversationOpened, ConversationRow, SegmentsChanged, UsageRow
+from engine.store.app_registry import AppRow
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.wire.messages import Segment
 
@@ -59,4 +60,19 @@ def memory(id: str = "m1", uid: str = "u1", **changes: Any) -> MemoryRow:
 
 def action_item(id: str = "a1", uid: str = "u1", **changes: Any) -> ActionItemRow:
     row = ActionItemRow(uid=uid, id=id, description=f"Do {id}.", created_at=NOW, updated_at=NOW)
+    return msgspec.structs.replace(row, **changes)
+
+
+def app(id: str = "app1", uid: str = "maker", **changes: Any) -> AppRow:
+    """A public app."""
+    row = AppRow(
+        id=id,
+        uid=uid,
+        name=f"App {id}",
+        description="Does things.",
+        private=False,
+        secret="whsec_AAAA",
+        created_at=NOW,
+        updated_at=NOW,
+    )
     return msgspec.structs.replace(row, **changes)

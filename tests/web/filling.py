@@ -3,7 +3,7 @@
 A new table with a `uid` is filled by itself; what its columns may hold besides any text stands in `VALUES`.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from engine.conversation.day_summary.document import Stats
 from engine.store._half_vector import HalfVector
 from engine.store.tables import metadata
 from engine.store.texts import index_conversation
+from engine.webhooks.submission import Action
 
 __all__ = ["AT", "UNFILLED", "fill", "identifiers", "kept"]
 
@@ -35,6 +36,12 @@ AT = 1_700_000_000_000_000
 """µs: when everything happened."""
 
 VALUES: dict[str, Any] = {
+    "app_keys.revoked_at": None,
+    "apps.private": True,
+    "apps.capabilities": ["external_integration"],
+    "apps.external_integration": {"actions": [{"action": action} for action in get_args(Action)]},
+    "apps.scopes": [],
+    "apps.chat_tools": [],
     "conversations.status": "completed",
     "conversations.source": "omi",
     "conversations.language": "en",
@@ -113,7 +120,7 @@ def identifiers(uid: str) -> dict[str, str]:
         "delivery_id": of_table["deliveries"],
         "type": "memory_created",
         "key_id": of_table["tokens"],
-        "app_id": "notes",
+        "app_id": of_table["apps"],
         "token": "of-nobody",
         "uid": uid,
     }

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import httpx2
 import trio
 
-from engine.config import Auth, Config, Limits, Session, Web
+from engine.config import Auth, Config, Limits, Session, Web, Webhook
 from engine.conversation import Lifecycle
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
@@ -25,6 +25,7 @@ from engine.metrics import Metrics
 from engine.off_loop import worker_threads
 from engine.server.delivering import Delivering
 from engine.server.entrance import Entrance
+from engine.server.hosting import Hosting
 from engine.server.http import HttpServer, bind
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import DATABASE_FILE, wall_clock
@@ -32,6 +33,7 @@ from engine.store.jobs import TELL
 from engine.stt import Vendor
 from engine.web import Readiness, Services, create_app, listen_service
 from engine.web.ports import Usage
+from engine.webhooks.apps import AppEndpoints
 from engine.webhooks.finished import Finished
 from engine.wire import ListenParameters, Segment
 
@@ -157,6 +159,7 @@ async def site(
         session=Session(**{"close_timeout": 0.5, **session}),
         limits=Limits(sessions=4),
         web=web or Web(),
+        webhook=Webhook(allow=("127.0.0.0/8",)),
     )
     store = await open_store(data_dir, database_url)
     if filled is not None:
@@ -164,10 +167,12 @@ async def site(
     writer = DatabaseWriter(store, off_loop, write_interval=0.01)
     metrics = Metrics()
     models = Models(config.llm, config.embedding, worker_threads(1), NoMeter())
-    processor = Processor(store, models, config.conversation, wall_clock, metrics)
+    delivering = Delivering(config, store, metrics, off_loop, AppEndpoints(store.app_registry, wall_clock))
+    hosting = Hosting(config, store, delivering)
+    search = StoreSearch(store, models)
+    processor = Processor(store, models, config.conversation, wall_clock, metrics, apps=hosting.chat_apps)
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
-    delivering = Delivering(config, store, metrics, off_loop)
     finished = Finished(store.jobs, store.wholes, delivering.directory, delivering.queue, off_loop)
     processor.jobs.add(TELL, finished)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
@@ -187,7 +192,7 @@ async def site(
         user_data=store.user_data,
         facts=Facts(models, wall_clock),
         days=Summarizer(store, models, config.llm, wall_clock, NoMeter(), off_loop, 5.0),
-        apps=store.apps,
+        apps=hosting.attend(processor, models, search, lifecycle),
         tokens=store.tokens,
         usage=usage or store.usage,
         records=store,
@@ -195,10 +200,11 @@ async def site(
         chat=Chat(
             messages=store.messages,
             users=store.users,
-            search=StoreSearch(store, models),
+            search=search,
             models=models,
             settings=config.chat,
             now=wall_clock,
+            apps=hosting.chat_apps,
         ),
         webhooks=delivering.services(),
         teller=finished,
@@ -217,7 +223,7 @@ async def site(
             await nursery.start(http.run, listeners)
             running = Site(services, store, sessions, port, models)
             running.processor = processor
-            async with running.client:
+            async with delivering.client.open(), running.client:
                 yield running
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()

@@ -10,6 +10,11 @@ from tests.web.serving import site
 Document = Mapping[str, Any]
 
 BOUNDED = {
+    "app_access_get_app_keys",  # as many as an app may have
+    "app_access_get_enabled_apps",  # ids alone, of as many as there are apps
+    "app_catalog_get_capabilities",  # always the same
+    "app_catalog_get_categories",  # always the same
+    "app_catalog_get_scopes",  # always the same
     "conversations_get_photos",  # as many as a conversation may have
     "developer_folders_get_every",  # as many as a user may have
     "developer_goals_get_history",  # of so many days

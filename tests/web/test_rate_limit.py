@@ -3,9 +3,9 @@
 import pytest
 from quart import Request
 
-from engine.web import rate_limit
+from engine import rate_limit
 from engine.web.errors import ApiError
-from engine.web.rate_limit import RateLimit
+from engine.web.rate_limit import RateLimit, limited
 
 
 class Clock:
@@ -85,7 +85,7 @@ async def test_requests_count_for_who_makes_them() -> None:
     async def identify(request: Request) -> str:
         return "ann"
 
-    asked = rate_limit.limited(identify, RateLimit(1, 60.0, Clock()))
+    asked = limited(identify, RateLimit(1, 60.0, Clock()))
     request: Request = None  # type: ignore[assignment]
     assert await asked(request) == "ann"
     with pytest.raises(ApiError):

@@ -128,6 +128,8 @@ def _sample(
             return schema.get("minimum", 1)
     if name in ids or name in SAMPLES:
         return {**SAMPLES, **ids}[name]
+    if not re.search(schema.get("pattern", ""), SHARED_WORDS):
+        return SHARED_WORDS.replace(" ", "_")
     return "2026-11-21T20:18:00Z" if name.endswith(("_at", "date", "start", "end")) else SHARED_WORDS
 
 
@@ -232,15 +234,21 @@ SEARCHES = {"chat_post_send_message", "search_post_search_conversations"}
 """Operations that look among all that a user has for words that are in Bob's texts as well as in Ann's."""
 
 REFUSED = {
+    "apps_post_register": 422,
     "folders_post_reorder": 422,
     "voice_post_transcribe_voice": 422,
     "voice_post_send_voice": 422,
 }
-"""Operations that take ids in their body alone, and how those of another user are refused; and those that want a file,
-which is nobody's.
+"""Operations that take ids in their body alone, and how those of another user are refused; and those that want a file
+or addresses, which are nobody's.
 """
 
 WITHOUT_TEXT = {
+    "app_access_get_enabled_apps",
+    "app_access_get_setup_of",
+    "app_catalog_get_capabilities",
+    "app_catalog_get_categories",
+    "app_catalog_get_scopes",
     "conversations_get_count",
     "conversations_get_suggested_apps",
     "day_summaries_get_settings",

@@ -12,11 +12,13 @@ from engine.store.user_records import ActionItemRow, MemoryRow, MessageRow, User
 from engine.wire.messages import Segment
 
 __all__ = [
+    "AppPrompts",
     "AppTool",
     "AppToolFailed",
     "AppTools",
     "ChatModels",
     "ChatSearch",
+    "EnabledApps",
     "Messages",
     "NoApps",
     "Persona",
@@ -96,7 +98,7 @@ class ChatModels(Protocol):
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt-based app that a user has enabled, as which the chat may answer."""
+    """A prompt-based app that a user has enabled. `prompt`: as whom a chat answers, or what a conversation is asked."""
 
     app_id: str
     name: str
@@ -130,8 +132,24 @@ class AppTools(Protocol):
         ...
 
 
+class AppPrompts(Protocol):
+    """The apps that a user has enabled, as far as they make something of conversations."""
+
+    async def prompts(self, uid: str) -> Sequence[Persona]:
+        """What is put to each of the user's conversations, the preferred app's first."""
+        ...
+
+    async def prompt(self, uid: str, app_id: str) -> Persona | None:
+        """One app's, also such as is not put to each; None unless the user has enabled it and it has one."""
+        ...
+
+
+class EnabledApps(AppTools, AppPrompts, Protocol):
+    """All that the apps that a user has enabled add to chats and conversations."""
+
+
 class NoApps:
-    """Nobody has enabled any app. Implements `AppTools`."""
+    """Nobody has enabled any app. Implements `AppTools` and `AppPrompts`."""
 
     async def persona(self, uid: str, app_id: str) -> Persona | None:
         """See `AppTools`."""
@@ -144,3 +162,11 @@ class NoApps:
     async def call(self, uid: str, tool: AppTool, arguments: Mapping[str, Any]) -> str:
         """See `AppTools`."""
         raise AppToolFailed(f"{tool.name}: the app is not enabled")
+
+    async def prompts(self, uid: str) -> Sequence[Persona]:
+        """See `AppPrompts`."""
+        return ()
+
+    async def prompt(self, uid: str, app_id: str) -> Persona | None:
+        """See `AppPrompts`."""
+        return None

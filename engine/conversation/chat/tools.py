@@ -103,11 +103,7 @@ class ChatTools:
         self._now = asked.now
         self._doubts = doubts
         self._sift = Sift(asked.now, self._zone)
-        self._app_tools = {
-            tool.name: tool
-            for tool in app_tools[:MOST_APP_TOOLS]
-            if _NAME.fullmatch(tool.name) and tool.name not in _OWN
-        }
+        self._app_tools = _named(app_tools)
         self._own: dict[str, Callable[[dict[str, Any]], Awaitable[str]]] = {
             "search_conversations": self._search_conversations,
             "read_conversation": self._read_conversation,
@@ -121,7 +117,7 @@ class ChatTools:
         own = [Tool(name, kind.__doc__ or "", strict_schema(kind)) for name, kind in _OWN.items()]
         return [
             *own,
-            *(Tool(tool.name, tool.description, tool.parameters) for tool in self._app_tools.values()),
+            *(Tool(name, tool.description, tool.parameters) for name, tool in self._app_tools.items()),
         ]
 
     async def call(self, call: ToolCall) -> str:
@@ -201,6 +197,20 @@ class ChatTools:
 
     def _cited(self, conversation_id: str | None) -> str:
         return "" if conversation_id is None else f"[{self._sources.number(conversation_id)}] "
+
+
+def _named(tools: Sequence[AppTool]) -> dict[str, AppTool]:
+    """Those that can be offered, each under a name of its own: two apps may call theirs alike."""
+    found: dict[str, AppTool] = {}
+    for tool in tools[:MOST_APP_TOOLS]:
+        if not _NAME.fullmatch(tool.name) or tool.name in _OWN:
+            continue
+        name, number = tool.name, 1
+        while name in found:
+            number += 1
+            name = f"{tool.name[:60]}_{number}"
+        found[name] = tool
+    return found
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

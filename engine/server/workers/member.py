@@ -2,7 +2,7 @@
 
 Operations: `attend` gives it the parts it speaks for; `run` takes questions; `report` its progress; `admitted` is set
 when it may take clients; `serve`, `finish`, `delete` and `edit_live` do what the web wants, `tell` what processing
-has to tell, at the worker that has the user.
+has to tell, `announce` what apps do, at the worker that has the user.
 Invariants: what is done to a user's live sessions or conversation is done at the worker that has them.
 Bounded by the questions there are: each is a task until it is answered.
 """
@@ -22,6 +22,7 @@ from engine.metrics import Metrics
 from engine.server.workers.calls import CallFailed, Frames, answering, call, connected
 from engine.server.workers.messages import (
     SUPERVISOR,
+    Announce,
     Assignment,
     Delete,
     Deleted,
@@ -50,6 +51,7 @@ from engine.store.edits import SegmentEdit
 from engine.web import Readiness
 from engine.web.errors import ApiError
 from engine.wire import CloseCode, ListenParameters, Refusal
+from engine.wire.messages import ProactiveMessage
 
 __all__ = ["Member"]
 
@@ -194,6 +196,17 @@ class Member:
         except (CallFailed, Unreachable) as error:  # a client that connects again reads it over REST
             log.warning("processing.untold", conversation=conversation_id, error=str(error))
 
+    async def announce(self, uid: str, message: ProactiveMessage) -> bool:
+        """Tell the user's live sessions, wherever they are; False when there is none that can be reached."""
+        try:
+            there = await self.placement.whereabouts(uid)
+            if there is None:
+                return self._lifecycle.notify(uid, message)
+            return await self._call(there.owner, Announce(uid, message), bool)
+        except (CallFailed, Unreachable) as error:
+            log.warning("app.unreachable", error=str(error))
+            return False
+
     async def _there(self, there: Elsewhere, question: object, answer: type[T]) -> T | None:
         """None when that worker did not answer; then it is time to ask again who has the user."""
         try:
@@ -231,6 +244,8 @@ class Member:
             case Tell():
                 await self._lifecycle.tell(question.uid, question.conversation_id)
                 await frames.answer(True)
+            case Announce():
+                await frames.answer(self._lifecycle.notify(question.uid, question.message))
             case Listen():
                 await self._host(question, frames)
             case Go():

@@ -14,9 +14,11 @@ from engine.server.workers.port import Address
 from engine.store.edits import SegmentEdit
 from engine.store.records import ConversationRow
 from engine.wire import ListenParameters
+from engine.wire.messages import ProactiveMessage
 
 __all__ = [
     "SUPERVISOR",
+    "Announce",
     "Assignment",
     "Delete",
     "Deleted",
@@ -153,6 +155,13 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     conversation_id: str
 
 
+class Announce(msgspec.Struct, frozen=True, tag="announce"):
+    """To the worker that has a user: tell their sessions. Answered with whether there was one."""
+
+    uid: str
+    message: ProactiveMessage
+
+
 class Edit(msgspec.Struct, frozen=True, tag="edit"):
     """To the worker that has a user: edit what was said in a conversation in progress. Answered with `Edited`."""
 
@@ -202,7 +211,9 @@ class Measured(msgspec.Struct, frozen=True):
     families: tuple[Family, ...]
 
 
-Question = Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Tell | Listen | Edit
+Question = (
+    Reported | Failed | Measure | Recover | Go | Yield | Finish | Delete | Tell | Announce | Listen | Edit
+)
 
 
 def socket_of(folder: Path, owner: str) -> Path:

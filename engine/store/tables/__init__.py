@@ -6,15 +6,8 @@ A change here needs a revision in `migrations/versions`; a test compares the two
 """
 
 from engine.store.tables._metadata import metadata
-from engine.store.tables.access import (
-    app_keys,
-    enabled_apps,
-    idempotency,
-    tokens,
-    usage,
-    usage_entries,
-    vendor_usage,
-)
+from engine.store.tables.access import idempotency, tokens, usage, usage_entries, vendor_usage
+from engine.store.tables.apps import app_images, app_keys, app_reviews, apps, enabled_apps
 from engine.store.tables.blobs import blob_erasures, recordings, signing_keys
 from engine.store.tables.conversations import (
     action_items,
@@ -35,7 +28,10 @@ from engine.store.tables.work import jobs, leases, probes
 __all__ = [
     "OWN_INDEX",
     "action_items",
+    "app_images",
     "app_keys",
+    "app_reviews",
+    "apps",
     "blob_erasures",
     "conversations",
     "day_summaries",

@@ -19,31 +19,6 @@ tokens = Table(
     Index("tokens_by_uid", "uid", "created_at"),
 )
 
-# Keys of apps. `uid` is who made the key, not whose data it opens.
-app_keys = Table(
-    "app_keys",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("hash", String, nullable=False),
-    Column("app_id", String, nullable=False),
-    Column("uid", String, nullable=False),
-    Column("label", String, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("last_used_at", BigInteger),
-    Column("revoked_at", BigInteger),
-    Index("app_keys_by_app", "app_id", "created_at"),
-    Index("app_keys_by_uid", "uid"),
-)
-
-# The apps that a user lets have their data.
-enabled_apps = Table(
-    "enabled_apps",
-    metadata,
-    Column("uid", String, primary_key=True),
-    Column("app_id", String, primary_key=True),
-    Column("enabled_at", BigInteger, nullable=False),
-)
-
 # What a creation under an idempotency key was answered with. `digest` is of the request.
 idempotency = Table(
     "idempotency",

@@ -1,4 +1,4 @@
-"""Summaries of days; webhooks and what they are told; what is known of files; recordings of voices."""
+"""Summaries of days; webhooks and what they are told; what is known of files; recordings of voices; apps."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,9 +14,15 @@ def upgrade() -> None:
     _make_webhook_secrets()
     _make_blobs()
     _make_voices()
+    _make_apps()
+    _make_app_reviews()
 
 
 def downgrade() -> None:
+    for name in ("app_reviews", "app_images", "apps"):
+        op.drop_table(name)
+    op.drop_index("enabled_apps_by_app", "enabled_apps")
+    op.drop_column("enabled_apps", "preferred_at")
     for name in ("speaker_decisions", "voices"):
         op.drop_table(name)
     for name in ("recordings", "blob_erasures", "signing_keys", "webhook_secrets", "deliveries", "webhooks"):
@@ -192,3 +198,57 @@ def _make_voices() -> None:
         sa.Column("decision", sa.JSON(), nullable=False),
         sa.Column("decided_at", sa.BigInteger(), nullable=False),
     )
+
+
+def _make_apps() -> None:
+    op.create_table(
+        "apps",
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("category", sa.String(), nullable=False),
+        sa.Column("image", sa.Text(), nullable=False),
+        sa.Column("private", sa.Boolean(), nullable=False),
+        sa.Column("capabilities", sa.JSON(), nullable=False),
+        sa.Column("memory_prompt", sa.Text()),
+        sa.Column("chat_prompt", sa.Text()),
+        sa.Column("external_integration", sa.JSON(none_as_null=True)),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("chat_tools", sa.JSON(), nullable=False),
+        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("old_secret", sa.String()),
+        sa.Column("old_secret_until", sa.BigInteger()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("apps_by_uid", "apps", ["uid"])
+    op.create_index("apps_by_name", "apps", ["private", "name"])
+    op.create_table(
+        "app_images",
+        sa.Column("app_id", sa.String(), primary_key=True),
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("image", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("app_images_by_uid", "app_images", ["uid"])
+    op.add_column("enabled_apps", sa.Column("preferred_at", sa.BigInteger()))
+    op.create_index("enabled_apps_by_app", "enabled_apps", ["app_id"])
+
+
+def _make_app_reviews() -> None:
+    op.create_table(
+        "app_reviews",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("app_id", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
+        sa.Column("review", sa.Text(), nullable=False),
+        sa.Column("username", sa.String(), nullable=False),
+        sa.Column("response", sa.Text(), nullable=False),
+        sa.Column("rated_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger()),
+        sa.Column("responded_at", sa.BigInteger()),
+    )
+    op.create_index("app_reviews_by_app", "app_reviews", ["app_id", "rated_at"])
