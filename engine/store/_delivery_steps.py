@@ -17,12 +17,13 @@ __all__ = [
     "Claiming",
     "Result",
     "Step",
+    "StepRequest",
     "claim",
     "end",
     "next_due",
     "release",
     "rows_of",
-    "step",
+    "steps",
     "without_bodies",
 ]
 
@@ -69,12 +70,21 @@ class Claiming(msgspec.Struct, frozen=True, kw_only=True):
     """After so many failures in a row one is sent at a time."""
 
 
+class StepRequest(msgspec.Struct, frozen=True):
+    """See `Deliveries.step`."""
+
+    claiming: Claiming
+    endpoint: WebhookRow
+    results: tuple[Result, ...]
+    busy: frozenset[str]
+
+
 def claim(connection: Connection, claiming: Claiming, limit: int) -> Rows[Step]:
     free = or_(webhooks.c.claimed_until.is_(None), webhooks.c.claimed_until <= claiming.now)
     query = select(webhooks).where(webhooks.c.due_at <= claiming.now, free).order_by(webhooks.c.due_at)
     # `skip_locked` is PostgreSQL's; SQLite has one writer at a time anyway.
     rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
-    steps = []
+    taken = []
     for row in rows:
         endpoint = WebhookRow(**row)
         held = {"owner": claiming.owner, "claimed_until": claiming.until}
@@ -84,11 +94,16 @@ def claim(connection: Connection, claiming: Claiming, limit: int) -> Rows[Step]:
         if not now_due.due:
             _let_go(connection, now_due)
             now_due = msgspec.structs.replace(now_due, held=False)
-        steps.append(now_due)
-    return steps
+        taken.append(now_due)
+    return taken
 
 
-def step(
+def steps(connection: Connection, asked: Sequence[StepRequest]) -> list[Step]:
+    """Steps of several endpoints, in one transaction."""
+    return [_step(connection, one.claiming, one.endpoint, one.results, one.busy) for one in asked]
+
+
+def _step(
     connection: Connection,
     claiming: Claiming,
     endpoint: WebhookRow,

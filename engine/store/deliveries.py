@@ -13,7 +13,8 @@ at a time, until `claimed_until`: so order, concurrency and pauses are one proce
 down also by a holder who was too slow, for it is so; everything else only by who still holds the endpoint. Whenever
 nobody holds an endpoint, its `due_at` is not after the first moment at which there is something to do for it.
 Bounded: `claim` and `step` give at most `room` deliveries; what waits is bounded by age, or by how often it is tried.
-Cost: a commit each; `claim` and `step` read what they give in the same transaction.
+Cost: a commit each, and one for all offers, or steps, that come while one is being made; `claim` and `step` read what
+they give in the same transaction.
 Known doubts: machines that share a database need clocks that agree to within a fraction of `claim_time`, and a spool
 that all of them can read.
 """
@@ -27,14 +28,16 @@ from engine.store._delivery_steps import (
     Claiming,
     Result,
     Step,
+    StepRequest,
     claim,
     end,
     next_due,
     release,
     rows_of,
-    step,
+    steps,
     without_bodies,
 )
+from engine.store._together import Together
 from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import DEAD, DELIVERED, DROPPED, PENDING, DeliveryRow, WebhookRow
@@ -64,10 +67,16 @@ class Deliveries:
     def __init__(self, database: Database, now: WallClock) -> None:
         self._database = database
         self._now = now
+        self._offers = Together(database, self._offer)
+        self._steps = Together(database, steps)
 
     async def offer(self, *rows: DeliveryRow) -> int:
         """Keep what is new among `rows`, numbered in this order; how many were."""
-        return await self._database.write(offer, rows, self._now())
+        return await self._offers(rows)
+
+    def _offer(self, connection: Connection, asked: Sequence[Sequence[DeliveryRow]]) -> list[int]:
+        now = self._now()
+        return [offer(connection, rows, now) for rows in asked]
 
     async def claim(self, claiming: Claiming, limit: int) -> Rows[Step]:
         """Take at most `limit` endpoints that are due, those that waited longest first."""
@@ -80,7 +89,7 @@ class Deliveries:
 
         With nothing to send and nothing being sent the endpoint is let go of.
         """
-        return await self._database.write(step, claiming, endpoint, tuple(results), frozenset(busy))
+        return await self._steps(StepRequest(claiming, endpoint, tuple(results), frozenset(busy)))
 
     async def release(self, owner: str) -> None:
         """Let go of all endpoints that `owner` holds; they are due as before."""
