@@ -21,7 +21,7 @@ class Writes(Database):
         self.go = trio.Semaphore(0)
         self.error: Exception | None = None
 
-    async def write(self, fn: Callable[..., Any], *args: Any) -> Any:
+    async def write(self, fn: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         await self.go.acquire()
         if self.error is not None:
             raise self.error
