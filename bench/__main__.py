@@ -19,7 +19,7 @@ USUAL = (
     "session",
     "extraction",
 )
-LONG = ("endtoend", "lane", "results", "guard")
+LONG = ("endtoend", "lane", "results", "guard", "webhooks")
 """Whole servers under load, and what is run by itself: only by name."""
 
 BENCHES = USUAL + LONG

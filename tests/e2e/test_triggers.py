@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import trio
 import trustme
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -17,12 +18,16 @@ from engine.audio.codecs import create_decoder
 from engine.audio.encoders import create_encoder
 from engine.audio.ring import Ring
 from engine.audio.wav import read_wav
+from engine.client import open_listen
 from engine.config import Webhook
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words
 from engine.wire.messages import Segment
+from tests.e2e.process import Process, started
 from tests.e2e.received import Receiver, Request, receiving
-from tests.e2e.running import Api, config, hear_all, running, talking
+from tests.e2e.running import PATIENCE, Api, config, hear_all, running, send_all, talking
+from tests.listen.harness import silence
+from tests.webhooks.receiving import hanging, receiver
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 RECORDING = Path(__file__).parents[1] / "audio" / "austen-0870.wav"
@@ -162,3 +167,84 @@ async def test_every_trigger_comes_as_documented_and_the_audio_is_what_was_decod
     check_memory(memory, whole.content)
     for request in (*plain.requests, *secured.requests):
         request.verify(secret)
+
+
+@pytest.mark.both_ways
+async def test_a_webhook_that_hangs_is_sent_one_chunk_and_slows_nobody(tmp_path: Path) -> None:
+    said = [silence(0.02)] * 1500
+    async with (
+        receiver(hanging) as hung,
+        running(
+            replace(config(tmp_path), webhook=Webhook(allow=LOOPBACK)), ScriptedVendor(counted_words(0.5))
+        ) as server,
+    ):
+        await set_webhook(server, "audio_bytes", hung.url("/audio") + ",1")
+        async with talking(server.url, "ada", conversation_timeout=600) as (client, shown):
+            await hear_all(client, shown, said[:1000])
+            await hung.until(1)
+            await send_all(client, said[1000:])
+            await client.flush()
+            await shown.until_status("flushed", 2)
+            assert len(shown.text.split()) == 60  # all words came while the first chunk waits for its answer
+            assert (len(hung.requests), hung.most_open) == (1, 1)
+        server.drain()
+        await server.all_ended(1)
+
+
+async def test_killed_the_next_process_says_what_was_not_cut_and_delivers_what_was(tmp_path: Path) -> None:
+    environ = {"LISTEN_WEBHOOK_ALLOW": "127.0.0.0/8,::1/128", "LISTEN_WEBHOOK_CLAIM_TIME": "1"}
+    said = [silence(0.02)] * 600
+    async with receiving() as plain:
+        async with started(tmp_path, **environ) as server:
+            await set_webhook(server, "audio_bytes", plain.url("/audio") + ",5")
+            async with open_listen(
+                server.url, uid="ada", codec="pcm16", sample_rate=16_000, connect_timeout=PATIENCE
+            ) as client:
+                await send_all(client, said)
+                await plain.until(lambda receiver: len(receiver.at("/audio")) == 2)
+                await server.kill()
+        async with started(tmp_path, **environ) as server:
+            lost = await lost_of(server)
+            assert await server.terminate() == 0
+    assert [len(request.body) for request in plain.at("/audio")] == [CHUNK, CHUNK]
+    assert lost["reason"] == "the process died before this audio was cut"
+    # 12 s were said and 10 s cut; what is heard is written down every second.
+    assert lost["size"] in (SAMPLE_RATE * 2, 2 * SAMPLE_RATE * 2)
+
+
+async def lost_of(server: Process) -> dict[str, Any]:
+    """The one line of an endpoint's log that is about audio that was never cut."""
+    with trio.fail_after(PATIENCE):
+        await server.log.until("webhook.audio_lost")
+    (row,) = (await server.get("/v1/users/developer/webhooks/deliveries", uid="ada", state="lost"))[
+        "deliveries"
+    ]
+    found: dict[str, Any] = row
+    return found
+
+
+async def test_a_conversation_is_told_of_once_however_often_processes_die(tmp_path: Path) -> None:
+    environ = {
+        "LISTEN_WEBHOOK_ALLOW": "127.0.0.0/8,::1/128",
+        "LISTEN_WEBHOOK_CLAIM_TIME": "1",
+        "LISTEN_CONVERSATION_CLAIM_TIME": "1",
+    }
+    async with receiving() as plain:
+        async with started(tmp_path, **environ) as server:
+            await set_webhook(server, "memory_created", plain.url("/memory"))
+            async with talking(server.url, "ada", conversation_timeout=2) as (client, shown):
+                await hear_all(client, shown, [silence(0.02)] * 100)
+            with trio.fail_after(PATIENCE):
+                await server.log.until("conversation.completed")
+            await server.kill()
+        async with started(tmp_path, **environ) as server:
+            await plain.until(lambda receiver: receiver.at("/memory"))
+            (conversation,) = await server.conversations("ada")
+            path = f"/v1/conversations/{conversation['id']}"
+            again = await server._http.post(f"{path}/reprocess", params={"uid": "ada"})
+            assert again.status_code == 200
+            triggered = await server._http.post(f"{path}/trigger-webhook", params={"uid": "ada"})
+            assert triggered.json() == {"deliveries": 1}
+            await plain.until(lambda receiver: len(receiver.at("/memory")) == 2)
+            assert await server.terminate() == 0
+    assert [request.json["id"] for request in plain.at("/memory")] == [conversation["id"]] * 2
