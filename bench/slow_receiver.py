@@ -19,7 +19,7 @@ async def _answer(stream: trio.abc.Stream, seconds: float) -> None:
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                http.receive_data(await stream.receive_some(65536))
+                http.receive_data(bytes(await stream.receive_some(65536)))
             elif isinstance(event, h11.EndOfMessage):
                 await trio.sleep(seconds)
                 response = h11.Response(status_code=200, headers=[("Content-Length", "0")])

@@ -175,7 +175,8 @@ async def test_a_webhook_that_hangs_is_sent_one_chunk_and_slows_nobody(tmp_path:
     async with (
         receiver(hanging) as hung,
         running(
-            replace(config(tmp_path), webhook=Webhook(allow=LOOPBACK)), ScriptedVendor(counted_words(0.5))
+            replace(config(tmp_path), webhook=Webhook(allow=LOOPBACK), drain_timeout=2.0),
+            ScriptedVendor(counted_words(0.5)),
         ) as server,
     ):
         await set_webhook(server, "audio_bytes", hung.url("/audio") + ",1")
