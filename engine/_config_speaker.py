@@ -7,7 +7,7 @@ from msgspec import Meta
 
 
 class Speaker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is speaking: speakers told apart by voice, and known voices given their names."""
+    """Who is speaking: speakers told apart by voice."""
 
     diarize: Annotated[
         bool,
@@ -15,39 +15,8 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
             description="Tell speakers apart where the speech-to-text service does not; nothing of it is kept."
         ),
     ] = True
-    identify: Annotated[
-        bool,
-        Meta(description="Recognise users who have enrolled their voice, and the people they have named."),
-    ] = True
     core_share: Annotated[
         float,
         Meta(gt=0, le=64, description="Cores that voices may use, on average over ten seconds."),
     ] = 0.25
     threads: Annotated[int, Meta(ge=1, le=64, description="Voices computed at once.")] = 1
-    threshold: Annotated[
-        float, Meta(gt=0, lt=1, description="Similarity from which a voice is somebody's.")
-    ] = 0.8
-    margin: Annotated[
-        float, Meta(ge=0, lt=1, description="By how much the most similar person must be ahead of the next.")
-    ] = 0.03
-    least_speech: Annotated[
-        float, Meta(ge=1.6, le=30, description="Speech that a decision needs at least.")
-    ] = 2.5
-    known_age: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=3600,
-            description="Known voices are read anew after this, for other workers may add some.",
-        ),
-    ] = 5.0
-    profile_days: Annotated[
-        int,
-        Meta(ge=0, le=36500, description="Days after which an enrolled voice is forgotten; 0: never."),
-    ] = 0
-    samples_per_person: Annotated[
-        int, Meta(ge=0, le=50, description="Recordings kept of each person a user has named; 0: none.")
-    ] = 5
-    link_seconds: Annotated[
-        float, Meta(ge=10, le=604800, description="How long a link to a recording of a voice works.")
-    ] = 3600.0

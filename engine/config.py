@@ -38,6 +38,7 @@ from engine._config_sections import (
     Vosk,
     Watch,
 )
+from engine._config_speaker import Speaker
 from engine._config_supervisor import Supervisor
 from engine._config_web import Quota, Web
 from engine._config_webhooks import Webhook
@@ -64,6 +65,7 @@ __all__ = [
     "Resolved",
     "Session",
     "Soniox",
+    "Speaker",
     "Speechmatics",
     "Store",
     "Stt",
@@ -186,6 +188,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     speechmatics: Speechmatics = msgspec.field(default_factory=Speechmatics)
     vosk: Vosk = msgspec.field(default_factory=Vosk)
     local: Local = msgspec.field(default_factory=Local)
+    speaker: Speaker = msgspec.field(default_factory=Speaker)
     conversation: Conversation = msgspec.field(default_factory=Conversation)
     day_summary: DaySummary = msgspec.field(default_factory=DaySummary)
     llm: Llm = msgspec.field(default_factory=Llm)

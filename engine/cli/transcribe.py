@@ -69,6 +69,8 @@ async def _transcribe(
 
     from engine.cli.transcript import Transcript
     from engine.listen import open_session
+    from engine.listen.speakers import Speakers
+    from engine.speaker.encoding import Encoding
     from engine.stt import LocalWhisper
 
     vendor = LocalWhisper(config.local, data_dir=config.data_dir)
@@ -88,6 +90,7 @@ async def _transcribe(
             language=language,
             vocabulary=config.local.vocabulary,
             config=config,
+            speakers=Speakers(Encoding()) if config.speaker.diarize else None,
         ) as session,
         trio.open_nursery() as nursery,
     ):

@@ -18,6 +18,7 @@ from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
 from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
+from engine.listen.speakers import Speakers
 from engine.listen.unpacking import Unpacking
 from engine.off_loop import OffLoop
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
@@ -134,16 +135,22 @@ async def open_session(
     vocabulary: Sequence[str] = (),
     config: Config | None = None,
     off_loop: OffLoop = trio.to_thread.run_sync,
+    speakers: Speakers | None = None,
 ) -> AsyncIterator[EmbeddedSession]:
     """Transcribe one stream with `vendor`, on which `prepare` has been called.
 
     Leaving the block stops transcription at once; call `finish` and iterate to the end first to have it all.
-    Raises ValueError for a codec, rate or channel count that cannot be decoded, and `SttExhausted` when the
-    vendor failed for longer than the configuration allows.
+    `speakers` tells speakers apart for a vendor that does not. Raises ValueError for a codec, rate or channel count
+    that cannot be decoded, and `SttExhausted` when the vendor failed for longer than the configuration allows.
     """
     config = config or Config()
     session = EmbeddedSession()
-    options = StreamOptions(session_id=uuid4().hex, language=language, vocabulary=tuple(vocabulary))
+    options = StreamOptions(
+        session_id=uuid4().hex,
+        language=language,
+        vocabulary=tuple(vocabulary),
+        speakers=None if speakers is None else speakers.session(),
+    )
     await prepare_rate(sample_rate, off_loop)
     with open_pipeline(
         codec=codec,

@@ -32,6 +32,7 @@ from engine.listen.ports import (
 )
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.session_meter import SessionMeter
+from engine.listen.speakers import SessionSpeakers, Speakers
 from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
 from engine.log import get_logger
@@ -64,9 +65,11 @@ class ListenService:
         photos: Photos | None = None,
         preferences: Preferences | None = None,
         translator: Translator | None = None,
+        speakers: Speakers | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
-        """Without `photos` sessions take no pictures; without `preferences` nobody has set anything.
+        """Without `photos` sessions take no pictures; without `preferences` nobody has set anything; without `speakers`
+        none are told apart for services that do not do it.
 
         `followers` are told of every session.
         """
@@ -81,6 +84,7 @@ class ListenService:
         self._photos = photos
         self._preferences = preferences
         self._translator = translator
+        self._speakers = speakers
         self._followers = tuple(followers)
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
@@ -247,8 +251,15 @@ class ListenService:
                 language=parameters.language,
                 vocabulary=vocabulary,
                 interim_results=parameters.interim_results,
+                speakers=self._labels_for(parameters),
             ),
         )
+
+    def _labels_for(self, parameters: ListenParameters) -> SessionSpeakers | None:
+        """Who tells its speakers apart; the channels of a call are told apart already."""
+        if self._speakers is None or parameters.multi_channel:
+            return None
+        return self._speakers.session()
 
     async def _run(self, session: Session, pipeline: Pipeline | CallAudio, wishes: Wishes) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""

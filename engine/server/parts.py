@@ -28,6 +28,7 @@ from engine.server.garbage import collect_garbage
 from engine.server.hosting import Hosting
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
+from engine.server.speaking import Speaking
 from engine.server.stalls import watch_loop
 from engine.server.summarising import Summarising
 from engine.server.telling import Telling
@@ -105,6 +106,7 @@ class Parts:
         self.summarising = Summarising(
             config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
         )
+        self.speaking = Speaking(config, self.metrics)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -117,6 +119,7 @@ class Parts:
             preferences=self.conversing.preferences,
             photos=self.conversing.album,
             translator=self.conversing.translator,
+            speakers=self.speaking.speakers,
             followers=self.telling.followers,
         )
         self.readiness.watch_load(lambda: self.sessions.load)
@@ -262,6 +265,7 @@ class Parts:
             nursery.start_soon(self.off_loop, self._warm_kernels)
             await serving.start(self.conversing.models.run)
             nursery.start_soon(self.conversing.translator.prepare)
+            nursery.start_soon(self.speaking.prepare)
             await self._take_up(serving)
             await serving.start(self.delivering.run)
             await serving.start(self.telling.run)

@@ -5,7 +5,8 @@ Invariants: an utterance's windows come whole or not at all. More urgent ones go
 comes while a batch runs is in the next. Over any ten seconds no more than `core_share` of a core is used on average,
 but for the batch that goes over it, whose debt is paid before the next.
 Bounded: `QUEUE` utterances wait; when more come, the least urgent (of these the oldest) are given up, and counted.
-Utterances of `live` sessions, whose words wait for the answer, are never given up: each session waits for one.
+Utterances whose words wait for the answer go past the budget until twice what is saved up is owed; then they are
+given up at once.
 Cost: one hop to a thread for all that came since the last one; `python -m bench speaker` says what a window costs.
 Cancellation: who is cancelled while it waits is forgotten; a batch that has begun runs to its end.
 """
@@ -91,6 +92,7 @@ class Encoding:
         self._running = 0
         self._order = 0
         self._credit = 0.0
+        self._live = trio.Event()
         self._credited_at: float | None = None
         self._utterances = self._windows = self._batches = self._given_up = 0
         self._speech = self._cpu = 0.0
@@ -105,9 +107,14 @@ class Encoding:
 
         Raises `WrongWeights`.
         """
+        if urgency is Urgency.LIVE and self._credited() < -BUDGET_SECONDS * self._share:
+            self._given_up += 1
+            return None
         self._order += 1
         request = _Request(pcm, rate, urgency, self._order)
         self._waiting.append(request)
+        if urgency is Urgency.LIVE:
+            self._live.set()
         self._bound()
         self._call()
         try:
@@ -218,17 +225,21 @@ class Encoding:
 
     async def _afford(self) -> None:
         """Wait until what was spent is paid for. Words do not wait for it, only what comes after them does."""
+        while self._credited() < 0 and not any(one.urgency is Urgency.LIVE for one in self._waiting):
+            with trio.move_on_after(-self._credit / self._share):
+                self._live = trio.Event()
+                await self._live.wait()
+
+    def _credited(self) -> float:
+        """CPU seconds that may be spent now; less than 0 is owed."""
         if math.isinf(self._share):
-            return
-        while True:
-            now = trio.current_time()
-            if self._credited_at is not None:
-                earned = (now - self._credited_at) * self._share
-                self._credit = min(self._credit + earned, BUDGET_SECONDS * self._share)
-            self._credited_at = now
-            if self._credit >= 0 or any(one.urgency is Urgency.LIVE for one in self._waiting):
-                return
-            await trio.sleep(-self._credit / self._share)
+            return 0.0
+        now = trio.current_time()
+        if self._credited_at is not None:
+            earned = (now - self._credited_at) * self._share
+            self._credit = min(self._credit + earned, BUDGET_SECONDS * self._share)
+        self._credited_at = now
+        return self._credit
 
     def _compute(self, batch: list[_Request]) -> tuple[list[Floats], float]:
         """In a thread."""

@@ -34,6 +34,7 @@ from engine.stt.vendor import (
     Final,
     Interim,
     Lag,
+    SpeakerLabels,
     SttEvent,
     VendorError,
 )
@@ -82,6 +83,7 @@ class Stream:
         language: str | None,
         vocabulary: tuple[str, ...],
         interim_results: bool,
+        speakers: SpeakerLabels | None = None,
     ) -> None:
         self._parts = parts
         self._gate = gate
@@ -90,6 +92,7 @@ class Stream:
         self._language = language
         self._vocabulary = vocabulary
         self._interim_results = interim_results
+        self._speakers = speakers
         self._voice = VoiceStream()
         self._share = parts.turns.join()
         self._endpointer = self._endpointer_at(audio.position)
@@ -190,6 +193,8 @@ class Stream:
         async with self._parts.turns.turn(self._share, len(utterance.pcm) / SAMPLE_RATE):
             heard = await self._parts.off_loop(self._hear, utterance, False)
         words = self._on_timeline(utterance, heard)
+        if words and self._speakers is not None:
+            words = await self._speakers.label(utterance.pcm, utterance.start, words)
         if words:
             self._last_language = heard.language
         if self._interim_shown and not words:

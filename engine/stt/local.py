@@ -143,6 +143,7 @@ class LocalWhisper:
             language=None if spoken in DETECT else spoken,
             vocabulary=(*self._config.vocabulary, *options.vocabulary),
             interim_results=options.interim_results,
+            speakers=options.speakers,
         )
 
     def statistics(self) -> LocalStatistics:

@@ -5,11 +5,13 @@ with events. The covered spans of its `Final`s tile the timeline: each starts wh
 that after a fault the next vendor starts at the last sample covered and nothing is lost or doubled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.audio.pump import Pump
 from engine.transcript.timeline import SAMPLE_RATE as SAMPLE_RATE
@@ -101,13 +103,25 @@ class PumpedSource(AudioSource, Protocol):
         ...
 
 
+class SpeakerLabels(Protocol):
+    """Who tells the speakers of a session apart for a vendor that does not."""
+
+    async def label(self, pcm: NDArray[np.int16], start: int, words: Sequence[Word]) -> tuple[Word, ...]:
+        """The words of an utterance, each with its speaker; `pcm` (16 kHz) begins at sample `start`."""
+        ...
+
+
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session asks of its vendor. `language` is the client's (`en`, `pt-BR`, `multi` …)."""
+    """What a session asks of its vendor. `language` is the client's (`en`, `pt-BR`, `multi` …).
+
+    `speakers` is for vendors that do not tell speakers apart; without it nobody does.
+    """
 
     session_id: str
     language: str = "en"
     vocabulary: tuple[str, ...] = ()
     interim_results: bool = False
+    speakers: SpeakerLabels | None = None
 
 
 class Fault(Enum):
