@@ -1,7 +1,7 @@
 """FLAC: recordings in half the space or less, to the bit; encoded and decoded by FFmpeg through PyAV.
 
-Both functions block, for some milliseconds a minute of sound (`python -m bench.flac`), most of them without the
-interpreter's lock: call them in threads. PyAV is imported with the first call.
+Both functions block, for some tens of milliseconds a minute of sound: call them in threads. PyAV is imported with the
+first call.
 """
 
 from io import BytesIO

@@ -39,13 +39,18 @@ class Placed(msgspec.Struct, frozen=True):
 
 def lay_out(rows: Sequence[RecordingRow], started_at: int) -> list[Placed]:
     """Pieces in the order of time, of a conversation that began at `started_at` (µs since the epoch)."""
-    placed = [Placed(row, (row.base_at - started_at) * RATE // 1_000_000 + row.start) for row in rows]
+    placed = [Placed(row, _samples(row.base_at - started_at) + row.start) for row in rows]
     return sorted(placed, key=lambda piece: piece.position)
 
 
 def length(pieces: Sequence[Placed]) -> int:
     """Samples from the conversation's beginning to the end of the last piece, at most `LONGEST`."""
     return max(0, min(max((piece.end for piece in pieces), default=0), LONGEST))
+
+
+def _samples(microseconds: int) -> int:
+    """The nearest number of samples."""
+    return (microseconds * 2 * RATE + 1_000_000) // 2_000_000
 
 
 async def sound(

@@ -7,8 +7,10 @@ store: file systems that take capitals and small letters for the same, S3, Googl
 import re
 from hashlib import sha256
 
-__all__ = ["MEDIA", "check_name", "folder_of", "media_type"]
+__all__ = ["MEDIA", "RECORDING_SPOOL", "check_name", "folder_of", "media_type"]
 
+RECORDING_SPOOL = "recording"
+"""The folder in the data directory where audio of live sessions waits to be kept, in a folder for each user."""
 LONGEST_NAME = 512
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._=@-]{0,127}"
 _NAME = re.compile(rf"{_PART}(/{_PART})*")

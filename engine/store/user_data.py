@@ -11,6 +11,7 @@ Known doubts: the bytes that PostgreSQL has vacuumed stay in its files until the
 write-ahead log and its backups as long as those are kept.
 """
 
+import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, Table, and_, delete, func, select, tuple_
 
+from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
 from engine.store.errors import UserBusy
@@ -71,6 +73,7 @@ class UserData:
     def __init__(self, database: Database, journals: Path, places: BlobPlaces, now: WallClock) -> None:
         self._database = database
         self._journals = journals
+        self._spool = journals.parent / RECORDING_SPOOL
         self._places = places
         self._now = now
 
@@ -132,6 +135,7 @@ class UserData:
             await self._database.read(_refuse_unfinished, uid)
         # Journals first: one that is left when this ends half-way would bring its conversation back.
         await self._database.off_loop(_unlink, journals.dead)
+        await self._database.off_loop(_remove, self._spool / folder_of(uid))
         # Then blobs: without the rows nobody might ask a second time when a bucket is away.
         blobs = await self._erase_blobs(uid)
         rows = await self._database.write(_erase, uid, serving)
@@ -220,6 +224,11 @@ def _erase(connection: Connection, uid: str, serving: bool) -> int:
         _refuse_unfinished(connection, uid)
     connection.execute(delete(leases).where(leases.c.name == LEASE + uid))
     return sum(connection.execute(delete(table).where(table.c.uid == uid)).rowcount for table in _owned())
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def _unlink(paths: Sequence[Path]) -> None:

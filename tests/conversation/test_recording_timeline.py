@@ -56,7 +56,7 @@ async def test_pieces_of_a_session_join_to_the_sample_wherever_it_began(
     ]
     sounds = {str(start): whole[start : start + n] for start, n in zip(starts, lengths, strict=True)}
     found = await heard(sounds, rows[::-1])
-    silence = late * 16 // 1000
+    silence = round(late * 0.016)
     assert not found[:silence].any()
     np.testing.assert_array_equal(found[silence:], whole)
 
