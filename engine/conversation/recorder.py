@@ -192,6 +192,7 @@ class Recording:
             recorder.lost += spool.dropped + tap.lost
             with trio.CancelScope(shield=True):
                 await recorder.off_loop(spool.close)
+        log.info("recording.ended", session=self.session.id, left_for_later=len(spool.closed))
 
     async def _write(self, tap: Tap, spool: Spool, arrived: "_Bell") -> None:
         whole, off_loop = self._recorder.piece_samples, self._recorder.off_loop
@@ -207,9 +208,9 @@ class Recording:
                 log.warning("recording.not_written", session=self.session.id, error=str(error))
             piece = spool.open
             if piece is not None and (piece.end - piece.start >= whole or self._turns_in(piece)):
-                spool.roll()
+                await off_loop(spool.roll)
             arrived.ring()
-        spool.roll()
+        await off_loop(spool.roll)
 
     def _turns_in(self, piece: Piece) -> bool:
         """Whether a conversation has ended in it: its end is not to wait for the piece's."""

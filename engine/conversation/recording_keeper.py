@@ -71,17 +71,15 @@ class Keeper:
         blobs: Blobs,
         settings: Settings,
         flush: Callable[[], Awaitable[object]],
-        wake: Callable[[], None],
         off_loop: OffLoop,
         now: WallClock,
     ) -> None:
-        """`flush`: have what sessions told in the database; `wake`: there is something to be erased."""
+        """`flush`: have what sessions told in the database."""
         self._table = table
         self._blobs = blobs
         self._quota = int(settings.quota_mib * MIB)
         self._retention = int(settings.retention_days * DAY)
         self._flush = flush
-        self._wake = wake
         self._off_loop = off_loop
         self._now = now
 
@@ -127,7 +125,6 @@ class Keeper:
         ):  # deleted meanwhile, before there was a blob to erase
             await self._blobs.delete(track.uid, blob_of(id))
             return False
-        self._wake()  # the quota may have cost others their place
         return True
 
     async def _add(self, row: RecordingRow) -> bool:
@@ -167,10 +164,7 @@ class Keeper:
         """Remove what is older than it may be; how many pieces."""
         if not self._retention:
             return 0
-        removed = await self._table.expire(self._now() - self._retention)
-        if removed:
-            self._wake()
-        return removed
+        return await self._table.expire(self._now() - self._retention)
 
 
 def _cuts(parts: Sequence[Part], piece: Piece) -> list[tuple[Part, int, int]]:

@@ -28,6 +28,7 @@ from engine.server.garbage import collect_garbage
 from engine.server.hosting import Hosting
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
+from engine.server.recording import Recording
 from engine.server.speaking import Speaking
 from engine.server.stalls import watch_loop
 from engine.server.summarising import Summarising
@@ -107,6 +108,7 @@ class Parts:
             config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
         )
         self.speaking = Speaking(config, self.metrics)
+        self.recording = Recording(config, store, self.writer, self.conversing, self.metrics)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
             config,
@@ -120,7 +122,7 @@ class Parts:
             photos=self.conversing.album,
             translator=self.conversing.translator,
             speakers=self.speaking.speakers,
-            followers=self.telling.followers,
+            followers=(*self.telling.followers, *self.recording.followers),
         )
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
@@ -269,6 +271,7 @@ class Parts:
             await self._take_up(serving)
             await serving.start(self.delivering.run)
             await serving.start(self.telling.run)
+            await serving.start(self.recording.run)
             await serving.start(check_database, self.store, self.readiness)
             serving.start_soon(self.summarising.run)
         if self.member is not None:
@@ -304,6 +307,7 @@ class Parts:
         with trio.move_on_at(deadline - reserve):
             await self.sessions.drained()
             await self.telling.drained()
+            await self.recording.drain()
             await self.delivering.delivery.drain()
         log.info("drain.sessions_ended", cut=len(self.sessions.live()))
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)

@@ -7,7 +7,7 @@ end, whoever dies meanwhile. A row whose blob is missing (its process died betwe
 are no more bytes than the quota given with the last piece: the oldest go first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
@@ -45,17 +45,25 @@ class Recordings(Owned[RecordingRow]):
     def __init__(self, database: Database, now: WallClock) -> None:
         super().__init__(database, recordings, RecordingRow)
         self._now = now
+        self._tell: Callable[[], None] = _nobody
+
+    def when_erased(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when there is a job to erase blobs, which may also be found without."""
+        self._tell = tell
 
     async def add(self, row: RecordingRow, *, quota: int) -> bool:
         """Keep a piece, in the place of the one of its id; False when its conversation is not there (any more).
 
         `quota`: bytes of one user's, 0 for any number.
         """
-        return await self._database.write(_add, row, quota, self._now())
+        added = await self._database.write(_add, row, quota, self._now())
+        self._tell()  # the quota may have cost others their place
+        return added
 
     async def forget(self, uid: str, id: str) -> None:
         """There is nothing of this piece after all; what may be there is erased."""
         await self._database.write(_drop, uid, recordings.c.id == id, self._now())
+        self._tell()
 
     async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[RecordingRow]:
         """The pieces of a conversation, in the order of time."""
@@ -66,16 +74,23 @@ class Recordings(Owned[RecordingRow]):
         return await self._database.read(_sums, uid, limit, offset)
 
     async def drop(self, uid: str, conversation_id: str) -> bool:
-        """Remove what was recorded of a conversation; False when nothing was. Then wake the job runner."""
+        """Remove what was recorded of a conversation; False when nothing was."""
         of_it = recordings.c.conversation_id == conversation_id
-        return await self._database.write(_drop, uid, of_it, self._now()) > 0
+        found = await self._database.write(_drop, uid, of_it, self._now())
+        self._tell()
+        return found > 0
 
     async def expire(self, before: int) -> int:
-        """Remove pieces that were added before `before` (µs), of all users; how many. Then wake the job runner."""
+        """Remove pieces that were added before `before` (µs), of all users; how many."""
         removed = 0
         while found := await self._database.write(_expire, before, self._now()):
             removed += found
+        self._tell()
         return removed
+
+
+def _nobody() -> None:
+    """Nobody is told."""
 
 
 def drop_recordings(connection: Connection, uid: str, conversation_id: str, now: int) -> int:
