@@ -144,7 +144,10 @@ class Deliveries:
 
     async def prune(self, before: int, keep: int) -> int:
         """Forget what ended before `before` (µs) and, of each endpoint, all but the latest `keep`; how many."""
-        return await self._database.write(_prune, before, keep)
+        found = await self._database.read(_prunable, before, keep)
+        if found:
+            await self._database.write(_forget, found)
+        return len(found)
 
 
 def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> int:
@@ -264,21 +267,26 @@ def _files(connection: Connection, uid: str | None) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
-def _prune(connection: Connection, before: int, keep: int) -> int:
-    """In portions, so that nobody waits long for the database."""
-    old = select(deliveries.c.uid, deliveries.c.id).where(deliveries.c.ended_at < before)
+def _prunable(connection: Connection, before: int, keep: int) -> Rows[tuple[str, str]]:
+    """User and id of what may be forgotten, in portions: nobody shall wait long for the database."""
+    keys = select(deliveries.c.uid, deliveries.c.id)
+    old = connection.execute(keys.where(deliveries.c.ended_at < before).limit(PRUNED_AT_ONCE)).all()
+    if old:
+        return [(uid, id) for uid, id in old]
     place = func.row_number().over(
         partition_by=(deliveries.c.uid, deliveries.c.endpoint, deliveries.c.trigger),
         order_by=deliveries.c.ended_at.desc(),
     )
     ranked = select(deliveries.c.uid, deliveries.c.id, place.label("place"))
     inner = ranked.where(deliveries.c.ended_at.is_not(None)).subquery()
-    beyond = select(inner.c.uid, inner.c.id).where(inner.c.place > keep)
-    rows = connection.execute(old.limit(PRUNED_AT_ONCE)).all()
-    rows = rows or connection.execute(beyond.limit(PRUNED_AT_ONCE)).all()
-    for uid, id in rows:
-        connection.execute(delete(deliveries).where(deliveries.c.uid == uid, deliveries.c.id == id))
-    return len(rows)
+    beyond = select(inner.c.uid, inner.c.id).where(inner.c.place > keep).limit(PRUNED_AT_ONCE)
+    return [(uid, id) for uid, id in connection.execute(beyond)]
+
+
+def _forget(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
+    for uid, id in keys:
+        ended = and_(deliveries.c.uid == uid, deliveries.c.id == id, deliveries.c.ended_at.is_not(None))
+        connection.execute(delete(deliveries).where(ended))
 
 
 def _select(connection: Connection, where: ColumnElement[bool], limit: int, offset: int) -> Rows[DeliveryRow]:

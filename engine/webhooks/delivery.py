@@ -40,6 +40,7 @@ LOOKS = 3
 SHORTEST_PAUSE = 0.05
 """Seconds between two looks at endpoints that are due and that somebody else is just taking."""
 PRUNE_INTERVAL = 600.0
+COUNT_INTERVAL = 5.0
 SECOND, DAY = 1_000_000, 86_400_000_000
 
 Key = tuple[str, str, str]
@@ -136,6 +137,7 @@ class Delivery:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._prune)
+                nursery.start_soon(self._count)
                 task_status.started()
                 while True:
                     self._work = trio.Event()
@@ -162,7 +164,6 @@ class Delivery:
 
     async def _take(self, nursery: trio.Nursery) -> float:
         """Begin with what is due and there is room for; the seconds until it is worth while to look again."""
-        self._waiting = await self._kept.waiting()
         room = self._settings.endpoints - len(self._held)
         if room <= 0 or self._draining:
             return self._pause()
@@ -286,6 +287,15 @@ class Delivery:
         for row in rows:
             if row.file is not None:
                 await self._spool.remove(row.file)
+
+    async def _count(self) -> None:
+        """How much waits, for metrics."""
+        while True:
+            try:
+                self._waiting = await self._kept.waiting()
+            except DatabaseUnavailable as error:
+                log.info("webhooks.not_counted", error=str(error))
+            await trio.sleep(COUNT_INTERVAL)
 
     async def _prune(self) -> None:
         """Forget what ended long ago."""

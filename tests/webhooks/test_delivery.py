@@ -94,6 +94,23 @@ async def test_others_are_made_several_at_a_time_and_no_more(tmp_path: Path) -> 
     assert (there.most_open, len({request.id for request in there.requests})) == (3, 7)
 
 
+async def test_requests_to_one_endpoint_are_spaced_by_its_rate_also_over_several_holds(
+    tmp_path: Path,
+) -> None:
+    at: list[float] = []
+
+    async def noting(connection: Connection, _request: Received) -> None:
+        at.append(trio.current_time())
+        await connection.send()
+
+    async with receiver(noting) as there, posting(tmp_path, requests_per_second=5.0, concurrency=1) as post:
+        await post.set(there.url())
+        for number in range(3):
+            await post.offer(f"c{number}")
+            await post.ended()
+    assert at[2] - at[0] >= 0.35  # the first request's way to the receiver counts against the spaces
+
+
 async def test_an_endpoint_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
     async with receiver(hanging) as stuck, receiver() as there, posting(tmp_path) as post:
         await post.set(stuck.url(), "day_summary")

@@ -68,6 +68,7 @@ deliveries = Table(
     Column("history", JSON, nullable=False),
     Index("deliveries_of_endpoint", "uid", "endpoint", "trigger", "state", "sequence"),
     Index("deliveries_by_time", "uid", "created_at"),
+    Index("deliveries_due", "due_at"),
     Index("deliveries_ended", "ended_at"),
 )
 

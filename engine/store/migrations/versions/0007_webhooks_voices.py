@@ -132,6 +132,7 @@ def _make_deliveries() -> None:
     columns = ["uid", "endpoint", "trigger", "state", "sequence"]
     op.create_index("deliveries_of_endpoint", "deliveries", columns)
     op.create_index("deliveries_by_time", "deliveries", ["uid", "created_at"])
+    op.create_index("deliveries_due", "deliveries", ["due_at"])
     op.create_index("deliveries_ended", "deliveries", ["ended_at"])
 
 
