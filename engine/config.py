@@ -337,6 +337,8 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
             config.supervisor.restart_first,
             f"must be at most supervisor.restart_limit ({config.supervisor.restart_limit:g})",
         )
+    if config.webhook.ca_file and not Path(config.webhook.ca_file).is_file():
+        wrong("webhook.ca_file", config.webhook.ca_file, "must be a file of certificates in PEM")
     for network in config.webhook.allow:
         try:
             ipaddress.ip_network(network)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from engine._doctor_check import FAIL, OK, WARN, Check
 from engine._doctor_models import extraction, meaning, translation
+from engine._doctor_webhooks import outgoing
 from engine.capacity import Capacity, read_capacity
 from engine.config import Config, ConfigError, default_data_dir, resolve
 
@@ -55,7 +56,7 @@ def examine(
     """All checks, for the configuration that `serve` would use; for the defaults where that has mistakes."""
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
-    checks += [extraction(config), meaning(config), translation(config)]
+    checks += [extraction(config), meaning(config), translation(config), outgoing(config)]
     checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
     each = -(-config.limits.sessions // config.workers)
     checks += [_open_files(each), _maps(each), _memory(config), _workers(config)]

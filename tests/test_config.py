@@ -273,3 +273,24 @@ def test_a_secret_is_never_shown_in_a_message() -> None:
     (problem,) = gather(tree, path=None, environ={"LISTEN_PIN": "12x4"}, overrides={}).problems
     assert re.search("12x4", str(problem)) is None
     assert problem.value == "(secret)"
+
+
+def test_webhooks_take_ranges_pauses_and_a_file_that_is_there() -> None:
+    environ = {"LISTEN_WEBHOOK_ALLOW": "10.1.0.0/16, fd00:1::/32", "LISTEN_WEBHOOK_SCHEDULE": "1,2.5"}
+    webhook = load_config(environ=environ).webhook
+    assert (webhook.allow, webhook.schedule) == (("10.1.0.0/16", "fd00:1::/32"), (1.0, 2.5))
+    wrong = {
+        "LISTEN_WEBHOOK_ALLOW": "10.1.0.1/16",
+        "LISTEN_WEBHOOK_SCHEDULE": "1,-1",
+        "LISTEN_WEBHOOK_LIVE_SCHEDULE": "soon",
+        "LISTEN_WEBHOOK_CA_FILE": "/nowhere.pem",
+    }
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ=wrong)
+    said = str(raised.value)
+    assert "webhook.live_schedule = 'soon' (environment LISTEN_WEBHOOK_LIVE_SCHEDULE): must be a list" in said
+    wrong.pop("LISTEN_WEBHOOK_LIVE_SCHEDULE")
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ=wrong)
+    for name in ("webhook.allow", "webhook.schedule", "webhook.ca_file"):
+        assert f"{name} = " in str(raised.value)

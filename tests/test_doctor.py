@@ -184,3 +184,13 @@ def test_a_figure_that_was_measured_beside_other_programs_is_a_warning() -> None
     )
     busy = capacity_check(msgspec.structs.replace(quiet, others_cores=1.4))
     assert (busy.status, "used 1.4 cores meanwhile" in busy.advice) == ("warn", True)
+
+
+def test_webhooks_say_where_they_may_go_and_whom_they_trust(tmp_path: Path, environ: dict[str, str]) -> None:
+    assert checks(environ)["webhooks"].detail.startswith("to public addresses, ports 80")
+    allowed = checks(environ | {"LISTEN_WEBHOOK_ALLOW": "10.1.0.0/16"})["webhooks"]
+    assert (allowed.status, allowed.detail) == ("ok", "to public addresses, and to 10.1.0.0/16")
+    assert checks(environ | {"LISTEN_WEBHOOK_ALLOW": "169.254.0.0/16"})["webhooks"].status == "warn"
+    broken = tmp_path / "authority.pem"
+    broken.write_text("no certificate")
+    assert checks(environ | {"LISTEN_WEBHOOK_CA_FILE": str(broken)})["webhooks"].status == "fail"

@@ -22,6 +22,7 @@ from engine.cli import (
     transcribe,
     usage,
     user,
+    webhook,
 )
 
 
@@ -71,6 +72,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 app.add_typer(apps.app, name="app")
 app.add_typer(user.app, name="user")
+app.add_typer(webhook.app, name="webhook")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
