@@ -13,7 +13,8 @@ import engine
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"(?ms)^```python\n(.*?)^```", README)
+PROGRAMS = re.findall(r"(?ms)^```python\n(?!# \w+\.py$)(.*?)^```", README)
+"""But for those with a file's name, which `tests.e2e.test_readme_receivers` runs."""
 BECKETT = [
     "ever",
     "tried",
