@@ -13,23 +13,27 @@ Bounded: `NEAREST` by meaning and `engine.store.texts.RANKED` by words go into a
 Known doubts: a question in another language than the conversation is found as far as the embedding model knows both.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from engine.conversation.embedding.port import Embedder
 from engine.conversation.llm.port import LlmError
-from engine.conversation.vector_search import VectorQueries, Vectors, search_by_meaning
+from engine.conversation.search_ports import Items, SearchStore
+from engine.conversation.vector_search import nearest_in_meaning
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.store.records import ConversationRow
 from engine.store.texts import TextFilter, TextHit, words_of
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind
+from engine.store.whole import Whole
 
-__all__ = ["Found", "Search", "SearchStore"]
+__all__ = ["Found", "Search"]
 
 log = get_logger(__name__)
 
@@ -43,7 +47,6 @@ ANYTHING = VectorFilter()
 
 Row = TypeVar("Row")
 Item = TypeVar("Item", MemoryRow, ActionItemRow)
-ItemOut = TypeVar("ItemOut", covariant=True)
 
 
 class Found(msgspec.Struct, Generic[Row], frozen=True):
@@ -53,49 +56,11 @@ class Found(msgspec.Struct, Generic[Row], frozen=True):
     score: float
 
 
-class Texts(Protocol):
-    """Full text search; `engine.store.texts` implements it."""
+class _Meaning(msgspec.Struct, frozen=True, eq=False):
+    """What a model makes of a text."""
 
-    async def search(
-        self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
-    ) -> list[TextHit]: ...
-
-
-class Finding(Protocol):
-    """The vectors of conversations that a search may show; `engine.store.finding` implements it."""
-
-    def among(self, scope: TextFilter) -> VectorQueries: ...
-
-
-class Conversations(Protocol):
-    """Reading conversations; `engine.store.conversations` implements it."""
-
-    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]: ...
-
-
-class Items(Protocol[ItemOut]):
-    """Reading memories or action items; `engine.store.owned` implements it."""
-
-    async def some(self, uid: str, ids: Collection[str]) -> Sequence[ItemOut]: ...
-
-    async def list(self, uid: str, *, limit: int) -> Sequence[ItemOut]: ...
-
-
-class SearchStore(Protocol):
-    """What is searched; `engine.store.Store` implements it."""
-
-    @property
-    def texts(self) -> Texts: ...
-    @property
-    def finding(self) -> Finding: ...
-    @property
-    def vectors(self) -> Vectors: ...
-    @property
-    def conversations(self) -> Conversations: ...
-    @property
-    def memories(self) -> Items[MemoryRow]: ...
-    @property
-    def action_items(self) -> Items[ActionItemRow]: ...
+    model: str
+    vector: NDArray[np.float32]
 
 
 class Search:
@@ -129,23 +94,58 @@ class Search:
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, include_discarded: bool = False
     ) -> dict[str, float]:
         """Ids of all conversations that fit `text`, best first, with their scores."""
+        ranked, _ = await self._ranked(uid, text, filter, include_discarded, slice(0))
+        return ranked
+
+    async def page(
+        self,
+        uid: str,
+        text: str,
+        *,
+        filter: VectorFilter = ANYTHING,
+        include_discarded: bool = False,
+        limit: int = 10,
+        offset: int = 0,
+    ) -> tuple[list[Whole], int]:
+        """A page of the conversations that fit `text`, best first, and how many there are on all pages.
+
+        Raises `ValueError` for a limit above `engine.store.whole.WHOLE_LIMIT`.
+        """
+        page = slice(offset, offset + limit)
+        ranked, wholes = await self._ranked(uid, text, filter, include_discarded, page)
+        return wholes, len(ranked)
+
+    async def _ranked(
+        self, uid: str, text: str, filter: VectorFilter, include_discarded: bool, page: slice
+    ) -> tuple[dict[str, float], list[Whole]]:
+        """All that fit, and those of the page, read in the same transaction in which the nearest are looked for."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
         words = words_of(text)
-        said, meant = await self._both(uid, text, words, filter, scope)
-        if meant is None and not said:
+        said, meaning = await self._both(uid, text, words, scope)
+        if meaning is None and not said:
             said = await self._store.texts.search(uid, words, scope, every=False)
         by_words = [hit.id for hit in said]
         if filter.labels:
             by_words = await self._with_labels(uid, by_words, filter)
-        known = set(_near(meant or ())).union(by_words)
-        return _fused(by_words, [hit.id for hit in meant or () if hit.id in known])
+        ranked: dict[str, float] = {}
+
+        def choose(hits: Sequence[VectorHit]) -> Sequence[str]:
+            nonlocal ranked
+            ranked = _fused(by_words, _meant(hits, by_words))
+            return list(ranked)[page]
+
+        if meaning is None:
+            wholes = await self._store.wholes.some(uid, choose(()))
+            return ranked, wholes
+        found = self._store.finding.among(scope, choose)
+        await nearest_in_meaning(found, meaning.model, uid, meaning.vector, k=NEAREST, filter=filter)
+        return ranked, list(found.wholes)
 
     async def _both(
-        self, uid: str, text: str, words: Sequence[str], filter: VectorFilter, scope: TextFilter
-    ) -> tuple[list[TextHit], list[VectorHit] | None]:
-        """By words, and at the same time by meaning: the model works in a thread of its own."""
+        self, uid: str, text: str, words: Sequence[str], scope: TextFilter
+    ) -> tuple[list[TextHit], _Meaning | None]:
+        """Who has the words, and meanwhile what the model makes of the text: it works in a thread of its own."""
         said: list[TextHit] = []
-        meant: list[VectorHit] | None = None
         failed: DatabaseUnavailable | None = None  # raised alone, not in a group: the web knows it so
 
         async def look_for_words() -> None:
@@ -157,14 +157,10 @@ class Search:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(look_for_words)
-            try:
-                vectors = self._store.finding.among(scope)
-                meant = await self._by_meaning(vectors, uid, text, "conversation", NEAREST, filter)
-            except DatabaseUnavailable as error:
-                failed = error
+            meaning = await self._meaning(text)
         if failed is not None:
             raise failed
-        return said, meant
+        return said, meaning
 
     async def search_memories(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10
@@ -182,8 +178,11 @@ class Search:
     async def _search_items(
         self, uid: str, text: str, items: Items[Item], kind: VectorKind, filter: VectorFilter, limit: int
     ) -> list[Found[Item]]:
-        meant = await self._by_meaning(self._store.vectors, uid, text, kind, limit, filter)
-        if meant is not None:
+        meaning = await self._meaning(text)
+        if meaning is not None:
+            meant = await nearest_in_meaning(
+                self._store.vectors, meaning.model, uid, meaning.vector, kind=kind, k=limit, filter=filter
+            )
             found = await items.some(uid, [hit.id for hit in meant])
             rows = {row.id: row for row in found if not row.is_locked}
             return [Found(rows[hit.id], hit.score) for hit in meant if hit.id in rows]
@@ -194,18 +193,17 @@ class Search:
         ]
         return sorted((one for one in rated if one.score > 0), key=lambda one: -one.score)[:limit]
 
-    async def _by_meaning(
-        self, vectors: VectorQueries, uid: str, text: str, kind: VectorKind, k: int, filter: VectorFilter
-    ) -> list[VectorHit] | None:
-        """None where there is no model to ask."""
+    async def _meaning(self, text: str) -> _Meaning | None:
+        """None where there is no model to ask, or it does not answer."""
         embedder = self._embedder()
         if embedder is None or not text.strip():
             return None
         try:
-            return await search_by_meaning(vectors, embedder, uid, text, kind=kind, k=k, filter=filter)
+            (vector,) = await embedder.embed([text])
         except LlmError as error:
             log.warning("search.without_meaning", error=str(error))
             return None
+        return _Meaning(embedder.model, vector)
 
     async def _with_labels(self, uid: str, ids: Sequence[str], filter: VectorFilter) -> list[str]:
         """Those that have a person, topic or entity asked for; all, when none has any."""
@@ -216,6 +214,13 @@ class Search:
 
 def _labels(row: ConversationRow) -> set[tuple[str, str]]:
     return {(what, label.casefold()) for what, labels in row.labels.items() for label in labels}
+
+
+def _meant(hits: Sequence[VectorHit], by_words: Sequence[str]) -> list[str]:
+    """Of the hits, in their order, those that come near to the best, and those that have the words anyway."""
+    best = sorted(hits, key=lambda hit: (-hit.matches, -hit.score))[:NEAREST]
+    known = set(_near(best)).union(by_words)
+    return [hit.id for hit in best if hit.id in known]
 
 
 def _near(hits: Sequence[VectorHit]) -> list[str]:

@@ -11,7 +11,14 @@ from engine.conversation.embedding.port import Embedder
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind, VectorRow
 from engine.store.vectors import QUERY_LIMIT
 
-__all__ = ["MEMORY_LIKENESS", "VectorQueries", "Vectors", "already_kept", "search_by_meaning"]
+__all__ = [
+    "MEMORY_LIKENESS",
+    "VectorQueries",
+    "Vectors",
+    "already_kept",
+    "nearest_in_meaning",
+    "search_by_meaning",
+]
 
 MEMORY_LIKENESS = 0.85
 """Cosine from which a memory says what another one says."""
@@ -53,17 +60,34 @@ async def search_by_meaning(
 ) -> list[VectorHit]:
     """The `k` of a user's that are nearest to `text` in meaning, best first.
 
-    With people, topics or entities in the filter, those that have more of them come first; when none has any, the
-    search is made again without them. Raises what `embedder` raises, and `ValueError` as `query_vectors`.
+    As `nearest_in_meaning`; raises also what `embedder` raises.
     """
     (vector,) = await embedder.embed([text])
+    return await nearest_in_meaning(vectors, embedder.model, uid, vector, kind=kind, k=k, filter=filter)
+
+
+async def nearest_in_meaning(
+    vectors: VectorQueries,
+    model: str,
+    uid: str,
+    vector: NDArray[np.float32],
+    *,
+    kind: VectorKind = "conversation",
+    k: int = 5,
+    filter: VectorFilter | None = None,
+) -> list[VectorHit]:
+    """The `k` of a user's that are nearest to what `model` made of a text, best first.
+
+    With people, topics or entities in the filter, those that have more of them come first; when none has any, the
+    search is made again without them. Raises `ValueError` as `query_vectors`.
+    """
     filter = filter or VectorFilter()
     if filter.labels:
-        found = await vectors.query_vectors(uid, kind, embedder.model, vector, QUERY_LIMIT, filter)
+        found = await vectors.query_vectors(uid, kind, model, vector, QUERY_LIMIT, filter)
         if found:
             return sorted(found, key=lambda hit: (-hit.matches, -hit.score))[:k]
         filter = msgspec.structs.replace(filter, people=(), topics=(), entities=())
-    return await vectors.query_vectors(uid, kind, embedder.model, vector, k, filter)
+    return await vectors.query_vectors(uid, kind, model, vector, k, filter)
 
 
 async def already_kept(

@@ -1,12 +1,13 @@
 """Which of a user's conversations are nearest in meaning, less those that no search may show, in one snapshot.
 
 Operations: `among` gives what `engine.store.vectors` gives of conversations, but for what is hidden, locked, deleted or
-outside a `TextFilter`. Cost: one read transaction where asking one after the other takes two.
+outside a `TextFilter`; at the same time it reads those whole that are chosen of them.
+Bounded: at most `WHOLE_LIMIT` are read whole. Cost: one read transaction where one after the other takes three.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
@@ -15,16 +16,25 @@ from engine.store.database import Database
 from engine.store.texts import TextFilter, visible
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind
 from engine.store.vectors import Vectors
+from engine.store.whole import Whole, some_wholes
 
-__all__ = ["Finding", "VisibleVectors"]
+__all__ = ["Choose", "Finding", "VisibleVectors"]
+
+Choose: TypeAlias = Callable[[Sequence[VectorHit]], Sequence[str]]
+"""The ids of those to be read whole, of which not all need be among the hits; called in a thread."""
 
 
-class VisibleVectors(msgspec.Struct, frozen=True):
-    """The vectors of conversations that a search may show."""
+class VisibleVectors:
+    """The vectors of conversations that a search may show; `wholes` are those that its last query chose."""
 
-    database: Database
-    vectors: Vectors
-    scope: TextFilter
+    def __init__(
+        self, database: Database, vectors: Vectors, scope: TextFilter, choose: Choose | None
+    ) -> None:
+        self._database = database
+        self._vectors = vectors
+        self._scope = scope
+        self._choose = choose
+        self.wholes: list[Whole] = []
 
     async def query_vectors(
         self,
@@ -35,8 +45,13 @@ class VisibleVectors(msgspec.Struct, frozen=True):
         k: int,
         filter: VectorFilter | None = None,
     ) -> list[VectorHit]:
-        """As `Vectors.query_vectors`, of the `k` nearest only what may be shown."""
-        return await self.database.read(self._query, uid, kind, model, vector, k, filter or VectorFilter())
+        """As `Vectors.query_vectors`, of the `k` nearest only what may be shown.
+
+        Raises `ValueError` also when more than `WHOLE_LIMIT` are chosen.
+        """
+        asked = uid, kind, model, vector, k, filter or VectorFilter()
+        hits, self.wholes = await self._database.read(self._query, *asked)
+        return hits
 
     def _query(
         self,
@@ -47,10 +62,12 @@ class VisibleVectors(msgspec.Struct, frozen=True):
         vector: NDArray[np.float32],
         k: int,
         filter: VectorFilter,
-    ) -> list[VectorHit]:
-        hits: Sequence[VectorHit] = self.vectors.nearest(connection, uid, kind, model, vector, k, filter)
-        seen = visible(connection, uid, [hit.id for hit in hits], self.scope) if hits else set()
-        return [hit for hit in hits if hit.id in seen]
+    ) -> tuple[list[VectorHit], list[Whole]]:
+        hits = self._vectors.nearest(connection, uid, kind, model, vector, k, filter)
+        seen = visible(connection, uid, [hit.id for hit in hits], self._scope) if hits else set()
+        hits = [hit for hit in hits if hit.id in seen]
+        chosen = self._choose(hits) if self._choose else ()
+        return hits, some_wholes(connection, uid, chosen) if chosen else []
 
 
 class Finding:
@@ -60,6 +77,6 @@ class Finding:
         self._database = database
         self._vectors = vectors
 
-    def among(self, scope: TextFilter) -> VisibleVectors:
-        """Those that `scope` lets through."""
-        return VisibleVectors(self._database, self._vectors, scope)
+    def among(self, scope: TextFilter, choose: Choose | None = None) -> VisibleVectors:
+        """Those that `scope` lets through. Make one for each search."""
+        return VisibleVectors(self._database, self._vectors, scope, choose)

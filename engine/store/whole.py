@@ -21,7 +21,7 @@ from engine.store.tables import conversations
 from engine.store.user_records import ActionItemRow, PhotoRow
 from engine.wire.messages import Segment
 
-__all__ = ["WHOLE_LIMIT", "Whole", "Wholes"]
+__all__ = ["WHOLE_LIMIT", "Whole", "Wholes", "some_wholes"]
 
 WHOLE_LIMIT = 100
 
@@ -52,9 +52,7 @@ class Wholes:
 
         Raises `ValueError` for more than `WHOLE_LIMIT`.
         """
-        if len(ids) > WHOLE_LIMIT:
-            raise ValueError(f"ids: {len(ids)} given, at most {WHOLE_LIMIT} accepted")
-        return await self._database.read(_some, uid, tuple(ids)) if ids else []
+        return await self._database.read(some_wholes, uid, tuple(ids)) if ids else []
 
     async def of(self, rows: Sequence[ConversationRow]) -> list[Whole]:
         """Each of `rows`, without photos. Raises `ValueError` for more than `WHOLE_LIMIT`."""
@@ -76,7 +74,10 @@ def _get(connection: Connection, uid: str, id: str) -> Whole | None:
     return _of(connection, rows, True)[0] if rows else None
 
 
-def _some(connection: Connection, uid: str, ids: Sequence[str]) -> list[Whole]:
+def some_wholes(connection: Connection, uid: str, ids: Sequence[str]) -> list[Whole]:
+    """As `Wholes.some`. For use in another's transaction."""
+    if len(ids) > WHOLE_LIMIT:
+        raise ValueError(f"ids: {len(ids)} given, at most {WHOLE_LIMIT} accepted")
     rows = {row.id: row for row in _rows(connection, uid, ids)}
     return _of(connection, [rows[id] for id in ids if id in rows], False)
 

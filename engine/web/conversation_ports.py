@@ -60,8 +60,15 @@ class Edits(Protocol):
 class Search(Protocol):
     """Search among a user's conversations by words and meaning."""
 
-    async def rank_conversations(
-        self, uid: str, text: str, *, filter: VectorFilter, include_discarded: bool
-    ) -> Mapping[str, float]:
-        """Ids, best first."""
+    async def page(
+        self,
+        uid: str,
+        text: str,
+        *,
+        filter: VectorFilter,
+        include_discarded: bool,
+        limit: int,
+        offset: int,
+    ) -> tuple[list[Whole], int]:
+        """Best first, and how many there are on all pages."""
         ...

@@ -86,8 +86,9 @@ async def _found(
         return await services.wholes.of(rows), await table.count(uid, **chosen)
     names = {"people": body.people, "topics": body.topics, "entities": body.entities}
     filter = VectorFilter(start=start, end=end, **names)
-    ranked = await services.search.rank_conversations(uid, text, filter=filter, include_discarded=discarded)
-    return await services.wholes.some(uid, list(ranked)[skipped : skipped + size]), len(ranked)
+    return await services.search.page(
+        uid, text, filter=filter, include_discarded=discarded, limit=size, offset=skipped
+    )
 
 
 def _encode(wholes: Sequence[Whole], pages: int, page: int, size: int) -> bytes:

@@ -185,8 +185,7 @@ class Reader:
 
     async def search(self, question: str) -> None:
         """POST /v1/conversations/search."""
-        ranked = await self._search.rank_conversations(UID, question)
-        wholes = await self._store.wholes.some(UID, list(ranked)[:FOUND])
+        wholes, _ = await self._search.page(UID, question, limit=FOUND)
         assert len(wholes) == FOUND
         await encoded(trio.to_thread.run_sync, wholes, _encode)
 

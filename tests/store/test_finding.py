@@ -61,6 +61,16 @@ async def test_discarded_ones_and_other_times_are_left_out_where_that_is_asked_f
     assert await found(store, end=NOW) == ["talk", "noise"]
 
 
+async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_the_choice(store: Store) -> None:
+    await keep(store, "first", 1.0, 0.1)
+    await keep(store, "second", 1.0, 0.2)
+    await keep(store, "by words", 0.0, 1.0)
+    among = store.finding.among(TextFilter(), lambda hits: ["by words", hits[1].id, "nowhere"])
+    vector = np.array((1, 0), np.float32)
+    await among.query_vectors("u1", "conversation", MODEL, vector, 2)
+    assert [whole.row.id for whole in among.wholes] == ["by words", "second"]
+
+
 async def test_a_wrong_vector_is_refused(store: Store) -> None:
     nothing = np.zeros(2, np.float32)
     with pytest.raises(ValueError, match="vector"):

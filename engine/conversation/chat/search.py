@@ -13,7 +13,8 @@ import numpy as np
 
 from engine.conversation.chat.ports import ChatModels, Wanted
 from engine.conversation.llm.port import LlmError
-from engine.conversation.search import Search, SearchStore
+from engine.conversation.search import Search
+from engine.conversation.search_ports import SearchStore
 from engine.log import get_logger
 from engine.store.conversations import PAGE_LIMIT
 from engine.store.records import COMPLETED, ConversationRow

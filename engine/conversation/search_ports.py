@@ -1,0 +1,79 @@
+"""What search needs of the store, as Protocols that it implements; every call names the owner."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, TypeVar
+
+from engine.conversation.vector_search import VectorQueries, Vectors
+from engine.store.records import ConversationRow
+from engine.store.texts import TextFilter, TextHit
+from engine.store.user_records import ActionItemRow, MemoryRow
+from engine.store.vector_records import VectorHit
+from engine.store.whole import Whole
+
+__all__ = ["Items", "SearchStore"]
+
+ItemOut = TypeVar("ItemOut", covariant=True)
+
+
+class Texts(Protocol):
+    """Full text search; `engine.store.texts` implements it."""
+
+    async def search(
+        self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
+    ) -> list[TextHit]: ...
+
+
+class VisibleVectors(VectorQueries, Protocol):
+    """The vectors of conversations that a search may show; `wholes` are those that its last query chose."""
+
+    @property
+    def wholes(self) -> Sequence[Whole]: ...
+
+
+class Finding(Protocol):
+    """Conversations by meaning; `engine.store.finding` implements it."""
+
+    def among(
+        self, scope: TextFilter, choose: Callable[[Sequence[VectorHit]], Sequence[str]]
+    ) -> VisibleVectors:
+        """`choose` names those to be read whole."""
+        ...
+
+
+class Wholes(Protocol):
+    """Reading conversations whole; `engine.store.whole` implements it."""
+
+    async def some(self, uid: str, ids: Sequence[str]) -> list[Whole]: ...
+
+
+class Conversations(Protocol):
+    """Reading conversations; `engine.store.conversations` implements it."""
+
+    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]: ...
+
+
+class Items(Protocol[ItemOut]):
+    """Reading memories or action items; `engine.store.owned` implements it."""
+
+    async def some(self, uid: str, ids: Collection[str]) -> Sequence[ItemOut]: ...
+
+    async def list(self, uid: str, *, limit: int) -> Sequence[ItemOut]: ...
+
+
+class SearchStore(Protocol):
+    """What is searched; `engine.store.Store` implements it."""
+
+    @property
+    def texts(self) -> Texts: ...
+    @property
+    def finding(self) -> Finding: ...
+    @property
+    def wholes(self) -> Wholes: ...
+    @property
+    def vectors(self) -> Vectors: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def memories(self) -> Items[MemoryRow]: ...
+    @property
+    def action_items(self) -> Items[ActionItemRow]: ...
