@@ -19,7 +19,7 @@ import trio
 from engine.config import Config
 from engine.log import get_logger
 from engine.server.http import bind
-from engine.server.machine import hold_data_dir, limit_blas, limit_heaps, raise_file_limit
+from engine.server.machine import hold_data_dir, limit_blas, limit_heaps, raise_file_limit, take_short_turns
 from engine.server.parts import Bound, Parts
 from engine.stt import Vendor
 from engine.stt.vendors import configured_vendors
@@ -78,6 +78,7 @@ async def _serve(
     raise_file_limit()
     limit_heaps()
     limit_blas()
+    take_short_turns()
     with hold_data_dir(config.data_dir):
         async with stopping(shutdown) as stop:
             parts = await Parts.open(config, vendors)

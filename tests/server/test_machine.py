@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.server.machine import HEAPS, DataDirInUse, hold_data_dir, raise_file_limit
+from engine.server.machine import HEAPS, DataDirInUse, hold_data_dir, raise_file_limit, take_short_turns
 from engine.store import StoreError
 
 PRODUCTS = """
@@ -23,6 +23,15 @@ print(*(library["num_threads"] for library in threadpool_info() if library["user
 def test_products_are_made_by_the_thread_that_asks_for_them() -> None:
     done = subprocess.run([sys.executable, "-c", PRODUCTS], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {"1"}
+
+
+def test_threads_give_way_to_the_loop_after_a_millisecond() -> None:
+    before = sys.getswitchinterval()
+    try:
+        take_short_turns()
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_the_soft_file_limit_becomes_the_hard_one() -> None:

@@ -61,7 +61,9 @@ async def test_discarded_ones_and_other_times_are_left_out_where_that_is_asked_f
     assert await found(store, end=NOW) == ["talk", "noise"]
 
 
-async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_the_choice(store: Store) -> None:
+async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_the_choice(
+    store: Store,
+) -> None:
     await keep(store, "first", 1.0, 0.1)
     await keep(store, "second", 1.0, 0.2)
     await keep(store, "by words", 0.0, 1.0)

@@ -14,7 +14,7 @@ import trio
 
 from engine.config import Config
 from engine.log import configure_logging, get_logger
-from engine.server.machine import limit_blas, limit_heaps, raise_file_limit
+from engine.server.machine import limit_blas, limit_heaps, raise_file_limit, take_short_turns
 from engine.server.parts import Parts
 from engine.server.run import DrainForced, only_one, stopping
 from engine.server.workers.calls import CallFailed, call
@@ -60,6 +60,7 @@ async def _run(assignment: Assignment, vendors: Sequence[Vendor] | None, lifelin
     raise_file_limit()
     limit_heaps()
     limit_blas()
+    take_short_turns()
     try:
         async with stopping(None) as stop, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at_end, trio.socket.from_stdlib_socket(lifeline), stop)
