@@ -24,6 +24,7 @@ from engine._config_day_summary import DaySummary
 from engine._config_load import ConfigError, Key, Problem, build, gather, nearest
 from engine._config_load import keys as _keys
 from engine._config_models import Chat, Embedding, Llm, Translation
+from engine._config_receiver import Receiver, read_secrets
 from engine._config_sections import (
     MOST_SESSIONS,
     Deepgram,
@@ -61,6 +62,7 @@ __all__ = [
     "Local",
     "Problem",
     "Quota",
+    "Receiver",
     "Recordings",
     "Resolved",
     "Session",
@@ -205,6 +207,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     quota: Quota = msgspec.field(default_factory=Quota)
     webhook: Webhook = msgspec.field(default_factory=Webhook)
     watch: Watch = msgspec.field(default_factory=Watch)
+    receiver: Receiver = msgspec.field(default_factory=Receiver)
 
     def __post_init__(self) -> None:
         if self.auth == "dev" and not is_loopback(self.host):
@@ -348,6 +351,10 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
         pauses = getattr(config.webhook, name)
         if any(not 0 <= pause <= WEEK for pause in pauses):
             wrong(f"webhook.{name}", pauses, "must be pauses of 0 to 604800 seconds each")
+    try:
+        read_secrets(config.receiver.secrets)
+    except ValueError as error:
+        wrong("receiver.secrets", "(secret)", f"{error}")
     if local.model not in LOCAL_MODELS and not Path(local.model).expanduser().is_dir():
         accepted = f"must be one of {', '.join(LOCAL_MODELS)}, or the path of a folder that exists"
         wrong("local.model", local.model, accepted, nearest(local.model, LOCAL_MODELS))

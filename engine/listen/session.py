@@ -285,7 +285,7 @@ class Session:
         return min(heard, now) + limit
 
     def _flush_when_idle(self) -> float:
-        return self._pipeline.flush_when_idle(self._config.idle_flush)
+        return self._pipeline.flush_when_idle(max(self._config.idle_flush, self.parameters.idle_flush))
 
     async def _serve_flushes(self) -> None:
         """Answer the client's `flush` messages; several that come together are one."""

@@ -28,6 +28,7 @@ from engine.server.garbage import collect_garbage
 from engine.server.hosting import Hosting
 from engine.server.http import HttpServer
 from engine.server.lane import Lane
+from engine.server.receiving import Receiving
 from engine.server.recording import Recording
 from engine.server.speaking import Speaking
 from engine.server.stalls import watch_loop
@@ -64,6 +65,9 @@ OFF_LOOP_THREADS = 16
 
 DRAIN_RESERVE = 0.2
 """Share of `drain_timeout` kept, after the sessions' time is over, to end connections and write journals."""
+
+RECEIVING_SHARE = 0.4
+"""Share of `drain_timeout` in which received audio that waits is dealt with, before the sessions are ended."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -129,6 +133,15 @@ class Parts:
             self.member.attend(
                 self.conversing.lifecycle, self.sessions, self.writer, self.metrics, self.readiness
             )
+        self.receiving = Receiving(
+            config,
+            store,
+            store.received_blobs,
+            self.member or self.sessions,
+            self.delivering.client,
+            self.metrics,
+            self.off_loop,
+        )
         self.conversing.processor.when_done((self.member or self.conversing.lifecycle).tell)
         services = self._services()
         entrance = Entrance(config, listen_service(services), lane) if lane is not None else None
@@ -189,6 +202,7 @@ class Parts:
             webhooks=self.delivering.services(),
             teller=self.telling.finished,
             off_loop=self.off_loop,
+            receiver=self.receiving.services(),
             blob_places=self.store.blob_places,
             blob_links=self.store.blob_links,
             exposition=None if self.member is None else self.member.exposition,
@@ -280,6 +294,7 @@ class Parts:
         serving.start_soon(collect_garbage, self.sessions, self.metrics, self.config.watch.garbage_interval)
         # From here on sessions are taken, and each finds the conversation it had before a crash.
         self.readiness.models_warm(names or "none configured")
+        await serving.start(self.receiving.run)
 
     async def _take_up(self, serving: trio.Nursery) -> None:
         """What earlier processes left. A worker is told when, for of several only one may."""
@@ -303,6 +318,8 @@ class Parts:
         log.info("drain.began", sessions=len(self.sessions.live()))
         self.readiness.drain()
         self.http.stop_accepting()
+        with trio.move_on_after(self.config.drain_timeout * RECEIVING_SHARE):
+            await self.receiving.drain()  # into the sessions, so before these end
         self.sessions.start_drain()
         with trio.move_on_at(deadline - reserve):
             await self.sessions.drained()

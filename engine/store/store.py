@@ -33,6 +33,7 @@ from engine.store.messages import Messages
 from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.processing import Processing
+from engine.store.received import Received
 from engine.store.recordings import Recordings
 from engine.store.signing_keys import SigningKeys
 from engine.store.tables import probes
@@ -90,6 +91,7 @@ class Store:
     profile_blobs: Blobs
     blob_erasures: BlobErasures
     recordings: Recordings
+    received: Received
 
     def __init__(
         self,
@@ -142,6 +144,7 @@ class Store:
         self.processing = Processing(database, now)
         self.webhooks = Webhooks(database, now)
         self.deliveries = Deliveries(database, now)
+        self.received = Received(database)
 
     @classmethod
     async def open(

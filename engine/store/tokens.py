@@ -5,7 +5,7 @@ no slow hash). Its public id is the first 12 hex digits of that hash: what a tok
 help in guessing one. Hashes are compared in constant time.
 
 A token without scopes may do all that its user may. One with scopes is good for the Developer API alone, and there
-for what they name.
+for what they name; `audio:write` for posting to the receiving side.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ Scope = Literal[
     "action_items:write",
     "goals:read",
     "goals:write",
+    "audio:write",
 ]
 SCOPES: tuple[str, ...] = get_args(Scope)
 """What a token may be limited to."""

@@ -32,7 +32,7 @@ __all__ = ["Erased", "UserData"]
 
 PAGE, LARGE_PAGE = 200, 5
 """Rows in memory at once; those of `LARGE` tables have some megabytes each."""
-LARGE = frozenset({"photos", "deliveries"})
+LARGE = frozenset({"photos", "deliveries", "received_messages"})
 
 BOOKKEEPING = frozenset(
     {

@@ -49,6 +49,8 @@ class RouteOptions(TypedDict, total=False):
     public: bool
     media: str
     creates: bool
+    takes: str
+    limit: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ class Route:
     `form`: the body may also come as this field of `multipart/form-data`, with files beside it.
     `answer` is the type of the JSON answered under `status`, None for an empty body. `errors` are the statuses it
     may give besides those that follow from the rest of it (`engine.web.openapi` says which). `public`: no caller is
-    asked for, the handler gets no uid. `media`: of an answer that is no JSON. `creates`: asked for twice under one
+    asked for, the handler gets no uid. `media`: of an answer that is no JSON. `takes`: of a body that is no JSON, which
+    the handler reads; `limit`: its most bytes, if not `web.body_limit`. `creates`: asked for twice under one
     `Idempotency-Key` it is done once. `name` is unique.
     """
 
@@ -76,6 +79,8 @@ class Route:
     public: bool = False
     media: str = "application/json"
     creates: bool = False
+    takes: str = ""
+    limit: int = 0
     security: str = USER
 
 

@@ -12,6 +12,7 @@ from engine.web.api import Api
 from engine.web.app_routes import app_routes
 from engine.web.auth import Authenticator
 from engine.web.blobs import blobs
+from engine.web.bodies import request_class
 from engine.web.chat import chat
 from engine.web.conversation_edits import conversation_edits
 from engine.web.conversations import conversations
@@ -27,6 +28,8 @@ from engine.web.ports import Services
 from engine.web.processing import processing
 from engine.web.prompting import prompting
 from engine.web.rate_limit import RateLimit, limited
+from engine.web.received import received
+from engine.web.receiver import receiver
 from engine.web.record_routes import record_routes
 from engine.web.recordings import recordings
 from engine.web.search import search
@@ -70,7 +73,11 @@ def create_app(services: Services) -> ListenApp:
     app.register_blueprint(health(services.readiness, services.metrics, services.exposition))
     app.register_blueprint(listen(services, authenticator))
     once = Once(services.records.idempotency, config.web.request_timeout)
-    for api in apis(services, authenticator):
+    groups = apis(services, authenticator)
+    app.request_class = request_class(
+        {route.path: route.limit for api in groups for route in api.routes if route.limit}
+    )
+    for api in groups:
         api.once = once
         app.register_blueprint(api.blueprint)
     return app
@@ -106,6 +113,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     groups.append(blobs(services.blob_places, services.blob_links, identify))
     groups.append(telling(services.wholes, services.teller, identify))
     groups += [*app_routes(services, identify), integration(services)]
+    groups += [*receiver(services, authenticator), received(services.receiver, identify)]
     return [*groups, documents(groups, identify)]
 
 

@@ -47,6 +47,11 @@ class Authenticator:
         self._tokens = tokens
         self._clock = clock
 
+    @property
+    def development(self) -> bool:
+        """Whether `uid` names the user, without proof."""
+        return self._dev
+
     async def identify(self, token: str | None, uid: str | None) -> str:
         """The user's id. Raises `Refusal` (1008, or 4001 for a token whose time is over)."""
         if self._dev:
@@ -78,17 +83,21 @@ class Authenticator:
             token, uid = bearer(request.headers.get("Authorization")), request.args.get("uid")
             if self._dev and not (token or "").startswith(PREFIX):
                 return await self.identify_request(request)
-            try:
-                row = await self._verified(token)
-                owner = _agreed(row.uid, uid)
-            except Refusal as refusal:
-                raise _denied(refusal) from refusal
             scope = f"{kind}:{'read' if request.method == 'GET' else 'write'}"
-            if row.scopes is not None and scope not in row.scopes:
-                raise ApiError(403, f"this key lacks the scope {scope}: it has {', '.join(row.scopes)}")
-            return owner
+            return await self.identify_scoped(token, uid, scope)
 
         return identify
+
+    async def identify_scoped(self, token: str | None, uid: str | None, scope: str) -> str:
+        """The user of a key that may do all, or has this scope. Raises `ApiError` 401 or 403."""
+        try:
+            row = await self._verified(token)
+            owner = _agreed(row.uid, uid)
+        except Refusal as refusal:
+            raise _denied(refusal) from refusal
+        if row.scopes is not None and scope not in row.scopes:
+            raise ApiError(403, f"this key lacks the scope {scope}: it has {', '.join(row.scopes)}")
+        return owner
 
     def _named_by(self, token: str | None) -> str | None:
         if token is None or not token.startswith(DEV_PREFIX):

@@ -76,6 +76,8 @@ def statuses(route: Route) -> Sequence[int]:
         may.add(422)
     if route.body is not None:
         may |= {400, 408, 413, 422}
+    if route.takes:
+        may |= {408, 413, 422}
     if route.creates:
         may |= {409, 422}
     return [route.status, *sorted(may)]
@@ -151,6 +153,9 @@ def _operation(
             operation["requestBody"]["description"] = (
                 f"Also as `multipart/form-data`, this JSON in the field `{route.form}`, and a picture in `file`."
             )
+    elif route.takes:
+        content = {"schema": {"type": "string", "contentMediaType": route.takes}}
+        operation["requestBody"] = {"required": False, "content": {route.takes: content}}
     return operation
 
 

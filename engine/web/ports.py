@@ -23,6 +23,7 @@ from engine.web.app_ports import AppServices
 from engine.web.blobs import Links as BlobLinks
 from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
+from engine.web.receiver_ports import ReceiverServices
 from engine.web.record_ports import Records
 from engine.web.webhook_ports import WebhookServices
 from engine.wire import ListenParameters, Segment
@@ -211,4 +212,5 @@ class Services:
     off_loop: OffLoop
     blob_places: BlobPlaces
     blob_links: BlobLinks
+    receiver: ReceiverServices
     exposition: Exposition | None = None

@@ -70,7 +70,8 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
 
     `language` is a BCP 47 tag in canonical case, or `multi`. `conversation_timeout` is in seconds.
     `timing` asks for `Timing` on each segment. `multi_channel` says that byte 0 of every message is a channel number
-    (phone calls). `notices` are sentences the client should be told.
+    (phone calls). `notices` are sentences the client should be told. `idle_flush`: for how many seconds no audio must
+    come until what came is transcribed to its end, at least; not in a query, but for audio that comes in bursts.
     """
 
     uid: str | None = None
@@ -93,6 +94,7 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
     timing: bool = False
     multi_channel: bool = False
     notices: tuple[str, ...] = ()
+    idle_flush: float = 0.0
 
 
 def parse_parameters(query: Sequence[tuple[str, str]]) -> ListenParameters:
@@ -257,4 +259,4 @@ def _notices(given: Mapping[str, str]) -> tuple[str, ...]:
 
 
 _AUDIO_NAMES = frozenset(("codec", "sample_rate", "channels"))
-_NAMES = frozenset(ListenParameters.__struct_fields__) - {"multi_channel", "notices"}
+_NAMES = frozenset(ListenParameters.__struct_fields__) - {"multi_channel", "notices", "idle_flush"}

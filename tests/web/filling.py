@@ -82,6 +82,11 @@ VALUES: dict[str, Any] = {
     "vector_labels.what": "topics",
     "vector_versions.kind": "conversation",
     "recordings.start": 0,
+    "received_files.kind": "audio",
+    "received_files.name": "received/audio.wav",
+    "received_files.sample_rate": 16_000,
+    "received_files.size": 100,
+    "received_messages.size": 100,
     "segments.speaker": "SPEAKER_00",
     "segments.translations": [],
     "idempotency.status": 200,
@@ -122,6 +127,8 @@ def identifiers(uid: str) -> dict[str, str]:
         "key_id": of_table["tokens"],
         "app_id": of_table["apps"],
         "token": "of-nobody",
+        "audio_id": of_table["received_files"],
+        "received_id": of_table["received_messages"],
         "uid": uid,
     }
 
@@ -140,6 +147,8 @@ def _value(table: Table, column: Column[Any], uid: str, marker: str) -> Any:
     named = f"{table.name}.{column.name}"
     if named in VALUES:
         return VALUES[named]
+    if named == "received_messages.body":
+        return f'"{marker}"'.encode()
     if column.name == "uid":
         return uid
     if column.name == "id":

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import httpx2
 import trio
 
-from engine.config import Auth, Config, Limits, Session, Web, Webhook
+from engine.config import Auth, Config, Limits, Receiver, Session, Web, Webhook
 from engine.conversation import Lifecycle
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
@@ -27,6 +27,7 @@ from engine.server.delivering import Delivering
 from engine.server.entrance import Entrance
 from engine.server.hosting import Hosting
 from engine.server.http import HttpServer, bind
+from engine.server.receiving import Receiving
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import DATABASE_FILE, wall_clock
 from engine.store.jobs import TELL
@@ -92,6 +93,7 @@ class Site:
     """A running application."""
 
     processor: Processor
+    receiving: Receiving
 
     def __init__(
         self, services: Services, store: Store, sessions: EchoSessions, port: int, models: Models
@@ -146,6 +148,7 @@ async def site(
     lane: bool = False,
     database_url: str = "",
     vendors: Sequence[Vendor] = (),
+    receiver: Receiver | None = None,
     **session: Any,
 ) -> AsyncIterator[Site]:
     """Serve until the block ends. `filled` puts things in the store before conversations are taken up.
@@ -160,6 +163,7 @@ async def site(
         limits=Limits(sessions=4),
         web=web or Web(),
         webhook=Webhook(allow=("127.0.0.0/8",)),
+        receiver=receiver or Receiver(),
     )
     store = await open_store(data_dir, database_url)
     if filled is not None:
@@ -177,6 +181,7 @@ async def site(
     processor.jobs.add(TELL, finished)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
+    receiving = Receiving(config, store, store.received_blobs, sessions, delivering.client, metrics, off_loop)
     services = Services(
         config=config,
         metrics=metrics,
@@ -209,6 +214,7 @@ async def site(
         webhooks=delivering.services(),
         teller=finished,
         off_loop=off_loop,
+        receiver=receiving.services(),
         blob_places=store.blob_places,
         blob_links=store.blob_links,
     )
@@ -218,11 +224,13 @@ async def site(
         await outer.start(writer.run)
         async with trio.open_nursery() as nursery:
             await nursery.start(lifecycle.run)
+            await nursery.start(receiving.run)
             entrance = Entrance(config, listen_service(services)) if lane else None
             http = HttpServer(create_app(services), config, entrance)
             await nursery.start(http.run, listeners)
             running = Site(services, store, sessions, port, models)
             running.processor = processor
+            running.receiving = receiving
             async with delivering.client.open(), running.client:
                 yield running
             nursery.cancel_scope.cancel()

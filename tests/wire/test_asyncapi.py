@@ -51,7 +51,7 @@ def test_the_first_message_of_a_browser_belongs_to_its_channel_alone() -> None:
 
 
 def test_the_query_has_the_parameters_that_are_read_with_their_defaults() -> None:
-    made = {"multi_channel", "notices"}
+    made = {"multi_channel", "notices", "idle_flush"}
     assert PARAMETERS.keys() == set(ListenParameters.__struct_fields__) - made
     defaults = msgspec.to_builtins(parse_parameters([]))
     for name, schema in PARAMETERS.items():

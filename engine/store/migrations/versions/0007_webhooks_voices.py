@@ -16,9 +16,13 @@ def upgrade() -> None:
     _make_voices()
     _make_apps()
     _make_app_reviews()
+    _make_received_files()
+    _make_received_messages()
 
 
 def downgrade() -> None:
+    for name in ("received_messages", "received_files"):
+        op.drop_table(name)
     for name in ("app_reviews", "app_images", "apps"):
         op.drop_table(name)
     op.drop_index("enabled_apps_by_app", "enabled_apps")
@@ -253,3 +257,39 @@ def _make_app_reviews() -> None:
         sa.Column("responded_at", sa.BigInteger()),
     )
     op.create_index("app_reviews_by_app", "app_reviews", ["app_id", "rated_at"])
+
+
+def _make_received_files() -> None:
+    op.create_table(
+        "received_files",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("session_began_at", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("sample_rate", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("delivery_id", sa.String()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("received_files_by_time", "received_files", ["uid", "kind", "created_at"])
+    op.create_index("received_files_by_age", "received_files", ["created_at"])
+
+
+def _make_received_messages() -> None:
+    op.create_table(
+        "received_messages",
+        sa.Column("uid", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("delivery_id", sa.String()),
+        sa.Column("session_id", sa.String()),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("received_messages_by_time", "received_messages", ["uid", "created_at"])
+    op.create_index("received_messages_by_age", "received_messages", ["created_at"])

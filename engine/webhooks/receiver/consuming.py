@@ -1,0 +1,67 @@
+"""What is done with a session's audio: by several consumers at once, each at its own pace."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from engine.log import get_logger
+from engine.webhooks.receiver.feed import Feed
+from engine.webhooks.receiver.joining import Audio, Began, Silence, Step
+
+__all__ = ["FEED_BYTES", "Consumer", "play"]
+
+log = get_logger(__name__)
+
+FEED_BYTES = 2 * 2**20
+"""So much audio, a minute at 16 kHz, waits for one consumer of one session; then its user's requests wait."""
+
+
+class Consumer(Protocol):
+    """One thing that is done with audio. `lossless`: the others wait for it, rather than that it misses something."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def lossless(self) -> bool: ...
+
+    async def consume(self, session: Began, feed: Feed) -> None:
+        """Take the feed to its end. What this raises ends it for this session, and is logged."""
+        ...
+
+
+async def play(
+    session: Began,
+    next_step: Callable[[], Awaitable[Step | None]],
+    consumers: Sequence[Consumer],
+    missed: Callable[[str, int], None],
+) -> None:
+    """Give every consumer the session's audio, to its end; returns when all are through with it.
+
+    `missed` is told the name of a consumer that did not take so many samples.
+    """
+    feeds = [Feed(FEED_BYTES, lossless=consumer.lossless) for consumer in consumers]
+    try:
+        async with trio.open_nursery() as nursery:
+            for consumer, feed in zip(consumers, feeds, strict=True):
+                nursery.start_soon(_guarded, consumer, session, feed)
+            while isinstance(step := await next_step(), Audio | Silence):
+                for feed in feeds:
+                    await feed.put(step)
+            for feed in feeds:
+                feed.finish()
+    finally:
+        for consumer, feed in zip(consumers, feeds, strict=True):
+            feed.abandon()  # after a cancellation there is something left
+            if feed.dropped:
+                missed(consumer.name, feed.dropped)
+
+
+async def _guarded(consumer: Consumer, session: Began, feed: Feed) -> None:
+    """One consumer's fault is its own."""
+    try:
+        await consumer.consume(session, feed)
+    except Exception:
+        log.exception("receiver.consumer_failed", consumer=consumer.name, session=session.id)
+    finally:
+        feed.abandon()

@@ -1,0 +1,78 @@
+"""One user's chunks, and the steps that they become.
+
+Operations: `add` a chunk, `step` for what is next, `finish` when no chunk follows.
+Invariants: a chunk counts as waiting until the step after its last one is asked for, that is until whoever asks has
+handed it on. After `finish` the open session ends once nothing waits.
+Bounded by whoever adds: `bytes` is what waits.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from engine.webhooks.receiver.chunk import Chunk
+from engine.webhooks.receiver.joining import Dropped, Joiner, Step
+
+__all__ = ["Line"]
+
+
+class Line:
+    """A queue of chunks before a `Joiner`. `freed` is told of bytes that wait no more, `dropped` of such steps."""
+
+    def __init__(self, freed: Callable[[int], None], dropped: Callable[[Dropped], None]) -> None:
+        self.bytes = 0
+        self._freed = freed
+        self._dropped = dropped
+        self._chunks: deque[Chunk] = deque()
+        self._current = 0  # bytes of the chunk whose steps are being handed on
+        self._steps: deque[Step] = deque()
+        self._finished = False
+        self._news = trio.Event()
+
+    def add(self, chunk: Chunk) -> None:
+        """Behind the others."""
+        self._chunks.append(chunk)
+        self.bytes += len(chunk.pcm)
+        self._news.set()
+
+    def finish(self) -> None:
+        """No chunk follows."""
+        self._finished = True
+        self._news.set()
+
+    async def step(self, joiner: Joiner) -> Step | None:
+        """The next one, as soon as there is one; None when nothing waits and no session is open."""
+        while True:
+            step = self._next(joiner)
+            if isinstance(step, Dropped):
+                self._dropped(step)
+            elif step is not None:
+                return step
+            elif joiner.due is None and not self._chunks:
+                return None
+            elif not self._chunks:
+                await self._wait(joiner)
+
+    def _next(self, joiner: Joiner) -> Step | None:
+        if not self._steps:
+            self.bytes -= self._current
+            self._freed(self._current)
+            self._current = 0
+            if self._chunks:
+                chunk = self._chunks.popleft()
+                self._current = len(chunk.pcm)
+                self._steps.extend(joiner.take(chunk))
+            elif self._finished:
+                self._steps.extend(joiner.end("the server is going away"))
+        return self._steps.popleft() if self._steps else None
+
+    async def _wait(self, joiner: Joiner) -> None:
+        """For a chunk, or for the end of the session."""
+        self._news = trio.Event()
+        due = joiner.due
+        with trio.move_on_at(math.inf if due is None else due) as limit:
+            await self._news.wait()
+        if limit.cancelled_caught and not self._chunks:
+            self._steps.extend(joiner.end("gap"))

@@ -1,0 +1,200 @@
+"""Audio is taken at once or refused, waits in a bounded line, and becomes sessions."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from engine._config_receiver import Receiver
+from engine.webhooks.receiver.consuming import FEED_BYTES, Consumer
+from engine.webhooks.receiver.feed import Feed
+from engine.webhooks.receiver.intake import Intake, NoRoom
+from engine.webhooks.receiver.joining import Audio, Began
+from tests.webhooks.receiver.chunks import RATE, chunk, tone
+
+
+class Collecting:
+    """Keeps the samples of each session; reads when `reading` is set."""
+
+    name = "collecting"
+
+    def __init__(self, *, lossless: bool = True) -> None:
+        self.lossless = lossless
+        self.sessions: list[tuple[Began, bytearray]] = []
+        self.reading = trio.Event()
+        self.reading.set()
+        self.ended = 0
+
+    async def consume(self, session: Began, feed: Feed) -> None:
+        heard = bytearray()
+        self.sessions.append((session, heard))
+        await self.reading.wait()
+        async for piece in feed:
+            heard += piece.pcm if isinstance(piece, Audio) else bytes(2 * piece.samples)
+        self.ended += 1
+
+    @property
+    def heard(self) -> list[bytes]:
+        return [bytes(heard) for _, heard in self.sessions]
+
+
+class Failing:
+    """Takes one piece and raises."""
+
+    name = "failing"
+    lossless = True
+
+    async def consume(self, session: Began, feed: Feed) -> None:
+        await anext(feed)
+        raise RuntimeError("a fault")
+
+
+async def nobody(uid: str) -> Sequence[str]:
+    return ()
+
+
+@asynccontextmanager
+async def intake(*consumers: Consumer, **settings: Any) -> AsyncIterator[Intake]:
+    taking = Intake(Receiver(**{"session_gap": 10.0, "jitter": 1.0, **settings}), consumers, nobody)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(taking.run)
+        yield taking
+        nursery.cancel_scope.cancel()
+
+
+def now(pcm: bytes, **fields: object) -> Any:
+    return chunk(pcm, trio.current_time(), **fields)
+
+
+async def test_chunks_of_one_user_become_one_session_which_ends_after_the_gap(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    collecting = Collecting()
+    async with intake(collecting) as taking:
+        for number in range(3):
+            await trio.sleep(1)
+            taking.offer(now(tone(RATE, number)))
+        await trio.sleep(10.9)
+        assert collecting.ended == 0
+        await trio.sleep(0.2)
+        assert collecting.heard == [b"".join(tone(RATE, number) for number in range(3))]
+        assert collecting.ended == 1
+        assert taking.statistics().users == 0
+        assert taking.statistics().waiting_bytes == 0
+
+
+async def test_users_are_apart(autojump_clock: trio.testing.MockClock) -> None:
+    collecting = Collecting()
+    async with intake(collecting) as taking:
+        taking.offer(now(tone(10), uid="ann"))
+        taking.offer(now(tone(10, 50), uid="bob"))
+        await trio.sleep(30)
+    assert {began.uid: bytes(heard) for began, heard in collecting.sessions} == {
+        "ann": tone(10),
+        "bob": tone(10, 50),
+    }
+
+
+async def test_over_its_bound_a_user_is_refused_and_others_are_not(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stuck = Collecting()
+    stuck.reading = trio.Event()
+    async with intake(stuck, user_queue_mib=1.0, queue_mib=4.0) as taking:
+        pcm = bytes(2**19)
+
+        async def offer_on() -> None:
+            while True:
+                taking.offer(now(pcm))
+                await trio.testing.wait_all_tasks_blocked()
+
+        with pytest.raises(NoRoom, match="user_queue_mib") as refused:
+            await offer_on()
+        assert refused.value.retry_after == 5.0
+        statistics = taking.statistics()
+        assert statistics.refused == 1
+        assert statistics.waiting_bytes <= 2**20
+        taken = statistics.bytes
+        assert 2**20 < taken <= 2**20 + FEED_BYTES + 2 * len(pcm)
+        taking.offer(now(pcm, uid="bob"))
+        stuck.reading.set()
+        await trio.sleep(60)
+        assert sum(len(heard) for heard in stuck.heard) == taken + len(pcm)
+        assert taking.statistics().waiting_bytes == 0
+
+
+async def test_over_the_bound_of_all_everybody_is_refused(autojump_clock: trio.testing.MockClock) -> None:
+    async with intake(user_queue_mib=1.0, queue_mib=1.5) as taking:
+        taking.offer(now(bytes(2**20), uid="ann"))
+        with pytest.raises(NoRoom, match=r"receiver\.queue_mib"):
+            taking.offer(now(bytes(2**20), uid="bob"))
+        with pytest.raises(NoRoom):
+            taking.check("cid", 2**20)
+        await trio.testing.wait_all_tasks_blocked()
+        taking.check("bob", 2**20)
+
+
+async def test_what_is_larger_than_the_bound_by_itself_is_taken_when_nothing_waits(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    collecting = Collecting()
+    async with intake(collecting, user_queue_mib=0.01, queue_mib=0.01) as taking:
+        taking.offer(now(tone(RATE)))
+        await trio.sleep(30)
+    assert collecting.heard == [tone(RATE)]
+
+
+async def test_the_fault_of_one_consumer_is_its_own_and_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    collecting = Collecting()
+    async with intake(Failing(), collecting) as taking:
+        taking.offer(now(tone(10)))
+        await trio.testing.wait_all_tasks_blocked()
+        taking.offer(now(tone(10, 10)))
+        await trio.sleep(30)
+        assert collecting.heard == [tone(20)]
+        assert taking.statistics().missed_samples == {"failing": 10}
+
+
+async def test_a_drain_takes_nothing_more_and_hands_on_what_was_taken(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    collecting = Collecting()
+    async with intake(collecting) as taking:
+        for number in range(5):
+            taking.offer(now(tone(RATE, number)))
+        await taking.drain()
+        assert collecting.heard == [b"".join(tone(RATE, number) for number in range(5))]
+        assert collecting.ended == 1
+        with pytest.raises(NoRoom, match="going away"):
+            taking.offer(now(tone(10)))
+
+
+async def test_what_was_not_handed_on_when_the_server_stopped_is_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stuck = Collecting()
+    stuck.reading = trio.Event()
+    async with intake(stuck, user_queue_mib=16.0) as taking:
+        for _ in range(4):
+            taking.offer(now(bytes(FEED_BYTES)))
+        await trio.testing.wait_all_tasks_blocked()
+    statistics = taking.statistics()
+    assert statistics.lost_bytes + 2 * statistics.missed_samples["collecting"] == 4 * FEED_BYTES
+
+
+async def test_a_lossy_consumer_does_not_hold_up_the_others(autojump_clock: trio.testing.MockClock) -> None:
+    slow, collecting = Collecting(lossless=False), Collecting()
+    slow.reading = trio.Event()
+    async with intake(slow, collecting) as taking:
+        pcm = bytes(2**20)
+        for _ in range(6):
+            taking.offer(now(pcm))
+            await trio.testing.wait_all_tasks_blocked()
+        slow.reading.set()
+        await trio.sleep(3000)
+        assert len(collecting.heard[0]) == 6 * 2**20
+        assert len(slow.heard[0]) + 2 * taking.statistics().missed_samples["collecting"] == 6 * 2**20
