@@ -33,6 +33,10 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     live_timeout: Annotated[
         float, Meta(gt=0, le=300, description="The same for audio and live transcripts.")
     ] = 15.0
+    drain_timeout: Annotated[
+        float,
+        Meta(ge=0, le=300, description="Requests that are open when the server stops may end within this."),
+    ] = 5.0
     answer_limit: Annotated[
         int, Meta(ge=1024, le=16777216, description="Bytes of an answer that are read; then it is cut.")
     ] = 65536

@@ -68,6 +68,11 @@ class Delivering:
         self.directory.forget(uid)
         self.delivery.wake()
 
+    async def drain(self) -> None:
+        """Let open requests end, within `webhook.drain_timeout`; what is cut off after it is sent again later."""
+        with trio.move_on_after(self._settings.drain_timeout):
+            await self.delivery.drain()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled. Raises `OSError` for a `webhook.ca_file` that cannot be read."""
         async with self.client.open():

@@ -325,7 +325,7 @@ class Parts:
             await self.sessions.drained()
             await self.telling.drained()
             await self.recording.drain()
-            await self.delivering.delivery.drain()
+            await self.delivering.drain()
         log.info("drain.sessions_ended", cut=len(self.sessions.live()))
         self.http.stop(deadline - reserve * 3 / 4, grace=reserve / 4)
         with trio.move_on_at(deadline - reserve / 4):

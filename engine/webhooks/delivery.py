@@ -30,6 +30,7 @@ from engine.webhooks.judging import LIVE, Attempt, judge
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.ports import Spool
 from engine.webhooks.sending import Sender
+from engine.webhooks.upkeep import Log, Upkeep
 
 __all__ = ["Delivery", "DeliveryStatistics", "Disabled"]
 
@@ -39,15 +40,13 @@ LOOKS = 3
 """Times within `claim_time` that a claim is renewed, and that a process looks whether others left something."""
 SHORTEST_PAUSE = 0.05
 """Seconds between two looks at endpoints that are due and that somebody else is just taking."""
-PRUNE_INTERVAL = 600.0
-COUNT_INTERVAL = 5.0
-SECOND, DAY = 1_000_000, 86_400_000_000
+SECOND = 1_000_000
 
 Key = tuple[str, str, str]
 """An endpoint: user, name, trigger."""
 
 
-class Kept(Protocol):
+class Kept(Log, Protocol):
     """What this needs of the store; `engine.store.deliveries` says what each does."""
 
     async def claim(self, claiming: Claiming, limit: int) -> list[Step]: ...
@@ -59,10 +58,6 @@ class Kept(Protocol):
     async def release(self, owner: str) -> None: ...
 
     async def next_due(self) -> int | None: ...
-
-    async def waiting(self) -> int: ...
-
-    async def prune(self, before: int, keep: int) -> int: ...
 
 
 class Disabled(Protocol):
@@ -102,7 +97,7 @@ class Delivery:
         self._spacing = 1 / settings.requests_per_second
         self._owner = uuid4().hex
         self._held: dict[Key, _Held] = {}
-        self._waiting = 0
+        self._upkeep = Upkeep(kept, settings, wall_clock)
         self._work = trio.Event()
         self._disabled: list[Disabled] = []
         self._draining = False
@@ -122,7 +117,7 @@ class Delivery:
     def statistics(self) -> DeliveryStatistics:
         """What is going on."""
         requests = sum(len(held.busy) for held in self._held.values())
-        return DeliveryStatistics(len(self._held), requests, self._waiting)
+        return DeliveryStatistics(len(self._held), requests, self._upkeep.waiting)
 
     async def drain(self) -> None:
         """Begin no request any more, and return once those that were have ended and are written down."""
@@ -136,8 +131,7 @@ class Delivery:
         """Work until cancelled."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._prune)
-                nursery.start_soon(self._count)
+                nursery.start_soon(self._upkeep.run)
                 task_status.started()
                 while True:
                     self._work = trio.Event()
@@ -287,26 +281,6 @@ class Delivery:
         for row in rows:
             if row.file is not None:
                 await self._spool.remove(row.file)
-
-    async def _count(self) -> None:
-        """How much waits, for metrics."""
-        while True:
-            try:
-                self._waiting = await self._kept.waiting()
-            except DatabaseUnavailable as error:
-                log.info("webhooks.not_counted", error=str(error))
-            await trio.sleep(COUNT_INTERVAL)
-
-    async def _prune(self) -> None:
-        """Forget what ended long ago."""
-        while True:
-            try:
-                before = self._now() - round(self._settings.log_days * DAY)
-                while await self._kept.prune(before, self._settings.log_limit):
-                    pass
-            except DatabaseUnavailable as error:
-                log.info("webhooks.not_pruned", error=str(error))
-            await trio.sleep(PRUNE_INTERVAL)
 
 
 class _Held:

@@ -56,6 +56,10 @@ def test_all_commands_are_there() -> None:
         ("user", "export"),
         ("user", "unlock"),
         ("user", "delete"),
+        ("webhook", "list"),
+        ("webhook", "deliveries"),
+        ("webhook", "replay"),
+        ("webhook", "test"),
     }
 
 

@@ -71,10 +71,10 @@ async def test_audio_is_set_with_its_seconds(tmp_path: Path, given: str, back: s
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://127.0.0.1/hook", "not on the public Internet"),
+        ("http://10.0.0.1/hook", "not on the public Internet"),
         ("http://169.254.169.254/latest", "not on the public Internet"),
         ("http://[::ffff:10.0.0.1]/", "not on the public Internet"),
-        ("http://0x7f.1/", "not on the public Internet"),
+        ("http://0xa.1/", "not on the public Internet"),
         ("http://93.184.216.34:22/", "port 22"),
         ("ftp://93.184.216.34/", "begins with https"),
         ("not a url", "without spaces"),
