@@ -33,6 +33,7 @@ from engine.store.tables import conversations, metadata
 from engine.store.texts import TextHit, words_of
 from engine.wire.messages import Event
 from tests.conversation.processing import SEGMENTS, Letters, TestModels
+from tests.databases import migrated
 from tests.postgres import empty
 
 UID, ID = "ada", "c1"
@@ -95,7 +96,7 @@ def killed_at(number: int, *, committed: bool) -> Iterator[None]:
 
 async def prepare(folder: Path, url: str) -> None:
     """A conversation in progress."""
-    store = await Store.open(folder, trio.to_thread.run_sync, url=url)
+    store = await Store.open(folder if url else migrated(folder), trio.to_thread.run_sync, url=url)
     at = wall_clock()
     row = ConversationRow(
         uid=UID,
@@ -117,7 +118,12 @@ async def go_on(folder: Path, url: str, ahead: int, told: Path, listener: Listen
 
     When the conversation is finished, say what there is.
     """
-    store = await Store.open(folder, trio.to_thread.run_sync, url=url, now=lambda: wall_clock() + ahead)
+    store = await Store.open(
+        folder if url else migrated(folder),
+        trio.to_thread.run_sync,
+        url=url,
+        now=lambda: wall_clock() + ahead,
+    )
     writer = DatabaseWriter(store, trio.to_thread.run_sync, write_interval=0.01)
     models = TestModels(embedder=Letters())
     processor = Processor(store, models, Conversation(claim_time=60.0), store.now, Metrics())

@@ -24,6 +24,7 @@ from engine.conversation.structured import Extraction, Extractor, Transcript
 from engine.metrics import Metrics
 from engine.store import ConversationRow, Store
 from engine.wire.messages import Segment
+from tests.databases import migrated
 from tests.listen.harness import inline, wall_clock
 
 TALK = (
@@ -174,7 +175,7 @@ class Site:
 async def site(
     folder: Path, extractor: Any = None, embedder: Any = None, **settings: Any
 ) -> AsyncIterator[Site]:
-    store = await Store.open(folder, inline, now=wall_clock)
+    store = await Store.open(migrated(folder), inline, now=wall_clock)
     async with trio.open_nursery() as nursery:
         it = Site(store, TestModels(extractor, embedder), Metrics(), **settings)
         await nursery.start(it.processor.run)

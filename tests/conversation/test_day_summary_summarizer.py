@@ -24,6 +24,7 @@ from engine.conversation.llm.port import (
 from engine.store import COMPLETED, ConversationOpened, ConversationRow, SegmentsChanged, Store
 from engine.store.user_records import ActionItemRow, DaySummaryRow
 from engine.wire.messages import Segment
+from tests.databases import migrated
 from tests.listen.harness import inline
 
 from .models import CountingMeter
@@ -106,7 +107,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(folder: Path, llm: Llm | None = None) -> AsyncIterator[Bench]:
-    store = await Store.open(folder, inline, now=lambda: NOW)
+    store = await Store.open(migrated(folder), inline, now=lambda: NOW)
     await store.users.change("ada", {"time_zone": "Europe/Berlin", "name": "Ada"})
     yield Bench(store, llm)
     await store.close()

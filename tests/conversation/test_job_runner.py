@@ -15,6 +15,7 @@ from engine.conversation.llm.port import LlmRefused
 from engine.metrics import Metrics
 from engine.store import DatabaseUnavailable, Store
 from engine.store.jobs import Job
+from tests.databases import migrated
 from tests.listen.harness import inline, wall_clock
 
 
@@ -62,7 +63,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(folder: Path, work: Callable[[Job], Any], **settings: Any) -> AsyncIterator[Bench]:
-    store = await Store.open(folder, inline, now=wall_clock)
+    store = await Store.open(migrated(folder), inline, now=wall_clock)
     async with trio.open_nursery() as nursery:
         it = Bench(store, work, **settings)
         await nursery.start(it.runner.run)

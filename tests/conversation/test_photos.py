@@ -18,6 +18,7 @@ from engine.testing import LlmFaultPlan, LlmMishap, LlmRequest, OpenAiStandIn, R
 from engine.wire.messages import Event, PhotoDescribed
 from tests.conversation.models import asked
 from tests.conversation.processing import TestModels
+from tests.databases import migrated
 from tests.store.making import NOW, conversation
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(64))
@@ -52,7 +53,7 @@ class Room:
 
 @asynccontextmanager
 async def room(folder: Path, vision: Any = None) -> AsyncIterator[Room]:
-    store = await Store.open(folder, trio.to_thread.run_sync, now=lambda: NOW)
+    store = await Store.open(migrated(folder), trio.to_thread.run_sync, now=lambda: NOW)
     await store.conversations.create(conversation("c1", "ada", source="omi"))
     yield Room(store, vision)
     await store.close()

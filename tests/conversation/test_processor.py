@@ -13,6 +13,7 @@ from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
 from tests.conversation.processing import Fixed, Held, Letters, Planned, Rhymes, TestModels, left, site
+from tests.databases import migrated
 from tests.listen.harness import inline, wall_clock
 
 
@@ -199,7 +200,7 @@ async def test_more_than_a_hundred_words_are_always_kept(tmp_path: Path, autojum
 async def test_what_a_process_that_died_had_begun_is_done_by_the_next(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    store = await Store.open(tmp_path, inline, now=wall_clock)
+    store = await Store.open(migrated(tmp_path), inline, now=wall_clock)
     row = await left(store)
     (job,) = await store.jobs.claim("dead", [PROCESS], 5.0, 1)
     await store.close()
@@ -214,7 +215,7 @@ async def test_what_a_process_that_died_had_begun_is_done_by_the_next(
 async def test_a_conversation_that_kills_every_process_has_failed_in_the_end(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    store = await Store.open(tmp_path, inline, now=wall_clock)
+    store = await Store.open(migrated(tmp_path), inline, now=wall_clock)
     row = await left(store)
     for n in range(3):
         assert await store.jobs.claim(f"dead{n}", [PROCESS], 1.0, 1)
@@ -246,7 +247,7 @@ async def test_a_conversation_that_is_deleted_while_it_is_processed_stays_delete
 async def test_a_conversation_left_in_processing_without_a_job_gets_one(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    store = await Store.open(tmp_path, inline, now=wall_clock)
+    store = await Store.open(migrated(tmp_path), inline, now=wall_clock)
     row = await left(store)
     assert await store.jobs.discard("ada", PROCESS, row.id)
     await store.close()

@@ -16,6 +16,7 @@ from engine.off_loop import worker_threads
 from engine.store import ConversationRow, SegmentsChanged, Store, VectorFilter, VectorKind, VectorRow
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.wire import Segment
+from tests.databases import migrated
 
 SECOND = 1_000_000
 TALKS = {
@@ -50,7 +51,7 @@ async def embedder(minilm: MiniLm) -> MiniLm:
 
 @pytest.fixture
 async def store(tmp_path: Path, embedder: MiniLm) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync)
     for number, (id, said) in enumerate(TALKS.items()):
         await keep(store, embedder, id, said, at=number * SECOND)
     await keep(store, embedder, "theirs", TALKS["boat"], uid="u2")

@@ -10,6 +10,7 @@ from engine.conversation.embedding.minilm import MiniLm
 from engine.conversation.vector_search import already_kept, search_by_meaning
 from engine.off_loop import worker_threads
 from engine.store import Store, VectorFilter, VectorRow
+from tests.databases import migrated
 
 TEXTS = {
     "boat": ("Boat trip: they will meet at the harbour on Saturday.", ("Marta",), ("boats",)),
@@ -31,7 +32,7 @@ async def embedder(minilm: MiniLm) -> MiniLm:
 
 @pytest.fixture
 async def store(tmp_path: Path, embedder: MiniLm) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync)
     vectors = await embedder.embed([text for text, _, _ in TEXTS.values()])
     await store.vectors.upsert_vectors(
         [

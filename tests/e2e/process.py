@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import trio
 
+from tests.databases import migrated
 from tests.e2e.running import PATIENCE, Api, api
 from tests.e2e.watching import ServerLog
 
@@ -77,6 +78,8 @@ async def _first_line(stream: trio.abc.ReceiveStream) -> bytes:
 @asynccontextmanager
 async def started(data_dir: Path, **environ: Any) -> AsyncIterator[Process]:
     """`tests.e2e.scripted_server` on `data_dir`, killed when the block ends if it is still there."""
+    if "LISTEN_DATABASE_URL" not in environ:
+        migrated(data_dir)
     settings = {"LISTEN_DATA_DIR": str(data_dir), **SETTINGS, **{name: str(v) for name, v in environ.items()}}
     log = ServerLog()
     async with trio.open_nursery() as nursery:

@@ -16,6 +16,7 @@ from engine.config import Config, Embedding, Limits, Session, Store, Usage
 from engine.server import serve
 from engine.stt.vendor import Vendor
 from engine.wire.messages import ConversationSession, Event, Segment, SegmentsDeleted, ServiceStatus
+from tests.databases import migrated
 from tests.e2e.watching import ServerLog, captured
 from tests.ways import lane_setting
 
@@ -102,7 +103,7 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
     """A free port, many connects allowed, short waits for peers that do not answer."""
     return Config(
         port=0,
-        data_dir=data_dir,
+        data_dir=migrated(data_dir),
         lane=lane_setting(),
         embedding=Embedding(provider="off"),
         drain_timeout=10.0,

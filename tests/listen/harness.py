@@ -28,6 +28,7 @@ from engine.metrics import Metrics
 from engine.store import DatabaseWriter, Store
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.wire.parameters import ListenParameters
+from tests.databases import migrated
 from tests.listen.promised import wrong
 
 T = TypeVar("T")
@@ -220,7 +221,7 @@ async def server(
         stt=Stt(**(stt or {})),
         quota=QuotaSettings(audio_minutes=quota_minutes),
     )
-    store = await Store.open(tmp_path, inline, now=wall_clock)
+    store = await Store.open(migrated(tmp_path), inline, now=wall_clock)
     writer = DatabaseWriter(store, inline)
     await writer.recover()
     models = plain_models(config)

@@ -20,6 +20,7 @@ from engine.server import BindError, Bound, DataDirInUse, DrainForced, configure
 from engine.server.http import bind
 from engine.stt import AudioSource, Fault, Ready, StreamOptions, SttEvent, VendorError
 from engine.testing import ScriptedVendor, counted_words
+from tests.databases import migrated
 from tests.server.raw import (
     BINARY,
     CLOSE,
@@ -93,7 +94,12 @@ class Deaf(ScriptedVendor):
 
 
 def settings(data_dir: Path, **top: Any) -> Config:
-    given: dict[str, Any] = {"port": 0, "data_dir": data_dir, "drain_timeout": 5.0, "lane": lane_setting()}
+    given: dict[str, Any] = {
+        "port": 0,
+        "data_dir": migrated(data_dir),
+        "drain_timeout": 5.0,
+        "lane": lane_setting(),
+    }
     return Config(embedding=Embedding(provider="off"), **given | top)
 
 

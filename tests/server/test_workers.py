@@ -15,6 +15,7 @@ import trio
 from engine.config import Config, Limits, Supervisor
 from engine.server import Bound, DataDirInUse, WorkersFailed, supervise
 from engine.server.machine import hold_data_dir
+from tests.databases import migrated
 from tests.e2e.watching import ServerLog, captured
 
 COMMAND = (sys.executable, "-m", "tests.server.light_worker")
@@ -25,7 +26,12 @@ def settings(folder: Path, **supervisor: Any) -> Config:
     quick = Supervisor(**{"restart_first": 0.05, "restart_limit": 0.1, **supervisor})
     limits = Limits(sessions=7)
     return Config(
-        port=0, data_dir=folder / "data", workers=2, drain_timeout=5.0, supervisor=quick, limits=limits
+        port=0,
+        data_dir=migrated(folder / "data"),
+        workers=2,
+        drain_timeout=5.0,
+        supervisor=quick,
+        limits=limits,
     )
 
 

@@ -24,6 +24,7 @@ from engine.testing import ScriptedVendor, script_of
 from engine.transcript.words import Word
 from engine.web import Readiness
 from engine.wire import Refusal
+from tests.databases import migrated
 from tests.listen.harness import MemorySocket, inline, parameters, processor_over, wall_clock
 from tests.listen.test_session import talk
 
@@ -101,7 +102,7 @@ async def two(folder: Path, **limits: Any) -> AsyncIterator[tuple[Site, Site]]:
     sites: dict[str, Site] = {}
     async with trio.open_nursery() as nursery:
         for name in ("one", "two"):
-            store = await Store.open(folder, inline, now=wall_clock)
+            store = await Store.open(migrated(folder), inline, now=wall_clock)
             sites[name] = Site(name, folder, store, sites, **limits)
             await nursery.start(sites[name].run)
         yield sites["one"], sites["two"]

@@ -5,6 +5,7 @@ import pytest
 import trio
 
 from engine.store import Store
+from tests.databases import migrated
 
 from .making import Clock
 
@@ -28,6 +29,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: Clock, database_url: str) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync, url=database_url, now=clock)
+    folder = tmp_path if database_url else migrated(tmp_path)
+    store = await Store.open(folder, trio.to_thread.run_sync, url=database_url, now=clock)
     yield store
     await store.close()

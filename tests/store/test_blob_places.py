@@ -11,6 +11,7 @@ import trio
 from engine.config import ConfigError, load_config
 from engine.store import Store, StoreError
 from tests import buckets
+from tests.databases import migrated
 
 ACCOUNT = {
     "type": "service_account",
@@ -29,7 +30,7 @@ def endpoint() -> Iterator[str]:
 
 async def open_with(tmp_path: Path, environ: dict[str, str]) -> Store:
     config = load_config(environ={"LISTEN_DATA_DIR": str(tmp_path), **environ})
-    return await Store.open(tmp_path, trio.to_thread.run_sync, blobs=config.blobs)
+    return await Store.open(migrated(tmp_path), trio.to_thread.run_sync, blobs=config.blobs)
 
 
 async def test_without_a_word_all_are_files_in_the_data_directory(tmp_path: Path) -> None:

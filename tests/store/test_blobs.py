@@ -14,6 +14,7 @@ from engine.store import Store
 from engine.store.blobs import PAGE_LIMIT, PIECE, Blobs
 from engine.store.errors import BlobMissing, BlobsUnavailable
 from tests import buckets
+from tests.databases import migrated
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 @pytest.fixture
 async def kept(tmp_path: Path, settings: Settings) -> AsyncIterator[Kept]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync, blobs=settings)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync, blobs=settings)
     yield Kept(store.blobs, store, f"ann-{uuid4().hex}", f"Bob {uuid4().hex}")
     await store.close()
 
@@ -162,7 +163,7 @@ async def test_whoever_has_a_link_reads_what_it_leads_to(kept: Kept) -> None:
 
 @pytest.mark.parametrize("limit", [0, PAGE_LIMIT + 1])
 async def test_a_page_that_cannot_be_is_refused(tmp_path: Path, limit: int) -> None:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync)
     with pytest.raises(ValueError, match=r"^limit: "):
         await store.blobs.list("ann", limit=limit)
     await store.close()
@@ -177,7 +178,7 @@ async def test_a_bucket_that_is_away_is_unavailable(tmp_path: Path, scheme: str)
         secret_access_key="b",
         retry_time=0,
     )
-    store = await Store.open(tmp_path, trio.to_thread.run_sync, blobs=settings)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync, blobs=settings)
     calls = (store.blobs.put("ann", "a", b"x"), store.blobs.get("ann", "a"), store.blobs.list("ann"))
     for call in (*calls, store.blobs.delete("ann", "a")):
         with pytest.raises(BlobsUnavailable, match=f"{scheme}://gone"):

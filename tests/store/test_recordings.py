@@ -12,6 +12,7 @@ from engine.store.errors import ClaimLost
 from engine.store.processing import Processed
 from engine.store.recordings import blob_of
 from engine.store.user_records import RecordingRow
+from tests.databases import migrated
 
 from .making import NOW, Clock, conversation
 
@@ -188,7 +189,7 @@ async def test_more_than_one_job_takes_are_left_to_the_next(
 
 async def test_a_conversation_deleted_while_pieces_come_leaves_no_blob(tmp_path: Path) -> None:
     """Of two users at once, so that jobs and rows of one are not the other's."""
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync)
     for uid in ("u1", "u2"):
         await talk(store, "c1", uid=uid)
 

@@ -29,6 +29,7 @@ from engine.store import (
 from engine.store.journal import HEADER, MAGIC, VERSION
 from engine.store.records import UsageSoFar
 from engine.store.writer import CLOCK_MARGIN, FORGET_INTERVAL
+from tests.databases import migrated
 
 from .making import NOW, Clock, changed, conversation, opened, segment, usage_row
 
@@ -46,7 +47,7 @@ async def inline(fn: Callable[[*Ts], T], /, *args: *Ts) -> T:
 async def running(
     folder: Path, *, clock: Clock | None = None, **settings: float
 ) -> AsyncIterator[tuple[Store, DatabaseWriter]]:
-    store = await Store.open(folder, inline, busy_timeout=0.0, now=clock or Clock())
+    store = await Store.open(migrated(folder), inline, busy_timeout=0.0, now=clock or Clock())
     writer = DatabaseWriter(store, inline, **settings)  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
         await nursery.start(writer.run)

@@ -29,7 +29,7 @@ from engine.server.hosting import Hosting
 from engine.server.http import HttpServer, bind
 from engine.server.receiving import Receiving
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
-from engine.store.database import DATABASE_FILE, wall_clock
+from engine.store.database import wall_clock
 from engine.store.jobs import TELL
 from engine.stt import Vendor
 from engine.web import Readiness, Services, create_app, listen_service
@@ -37,6 +37,7 @@ from engine.web.ports import Usage
 from engine.webhooks.apps import AppEndpoints
 from engine.webhooks.finished import Finished
 from engine.wire import ListenParameters, Segment
+from tests.databases import migrated
 
 SECOND = 1_000_000
 T0 = 1_700_000_000 * SECOND
@@ -121,20 +122,9 @@ def _as(uid: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer dev:{uid}"} if uid else {}
 
 
-_template: bytes | None = None
-
-
 async def open_store(data_dir: Path, url: str = "") -> Store:
-    """A fresh store; only the first one of a run goes through the migrations."""
-    global _template
-    if url:
-        return await Store.open(data_dir, off_loop, url=url)
-    if _template is None:
-        await (await Store.open(data_dir, off_loop)).close()
-        _template = (data_dir / DATABASE_FILE).read_bytes()
-    else:
-        (data_dir / DATABASE_FILE).write_bytes(_template)
-    return await Store.open(data_dir, off_loop)
+    """A fresh store."""
+    return await Store.open(data_dir if url else migrated(data_dir), off_loop, url=url)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.ports import Endpoint, Trigger
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.sending import Sender
+from tests.databases import migrated
 
 PATIENCE = 30.0
 
@@ -175,7 +176,7 @@ async def posting(
     **settings: Any,
 ) -> AsyncIterator[Post]:
     """A store and who delivers from it, until the block ends."""
-    store = await Store.open(folder, trio.to_thread.run_sync, url=url)
+    store = await Store.open(folder if url else migrated(folder), trio.to_thread.run_sync, url=url)
     post = Post(store, Webhook(**{**QUICK, **settings}), resolver, apps or NoApps(), news or News())
     try:
         async with trio.open_nursery() as nursery:

@@ -25,6 +25,7 @@ from engine.store.day_summaries import SUMMARISE
 from engine.store.user_records import DaySummaryRow
 from engine.webhooks.day_summaries import Schedule, SummaryMaker, webhook_body
 from tests.conversation.test_day_summary_summarizer import Scripted
+from tests.databases import migrated
 from tests.listen.harness import inline
 
 SECOND = 1_000_000
@@ -109,7 +110,9 @@ class World:
 @asynccontextmanager
 async def world(folder: Path, began: str) -> AsyncIterator[World]:
     there: list[World] = []
-    store = await Store.open(folder, inline, now=lambda: there[0].now() if there else 0, user_cache_seconds=0)
+    store = await Store.open(
+        migrated(folder), inline, now=lambda: there[0].now() if there else 0, user_cache_seconds=0
+    )
     there.append(World(store, at(began)))
     yield there[0]
     await store.close()

@@ -10,13 +10,14 @@ import trio.testing
 from engine.store import Store
 from engine.webhooks.directory import AppEndpoints, Directory, NoApps
 from engine.webhooks.ports import Endpoint
+from tests.databases import migrated
 
 URL = "https://a.example/hook"
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    store = await Store.open(migrated(tmp_path), trio.to_thread.run_sync)
     yield store
     await store.close()
 
