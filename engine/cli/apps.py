@@ -1,4 +1,4 @@
-"""`listen app`: apps of the Integration API, their keys, and who lets them in."""
+"""`listen app`: the apps that there are, their keys, and who lets them in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AppId = Annotated[str, typer.Argument(metavar="APP", help="The app's id.")]
 Uid = Annotated[str, typer.Option(metavar="USER", help="Whose data it is.")]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Keys of apps, and who has enabled them.", rich_markup_mode="rich"
+    no_args_is_help=True, help="Apps, their keys, and who has enabled them.", rich_markup_mode="rich"
 )
 key = typer.Typer(no_args_is_help=True, help="Make, list and revoke keys of apps.", rich_markup_mode="rich")
 app.add_typer(key, name="key")
@@ -88,18 +88,70 @@ def revoke(
     typer.echo(f"Revoked {id}.")
 
 
+@app.command("list")
+def list_apps(
+    uid: Annotated[
+        str | None, typer.Option(metavar="USER", help="Only those that have this user's data.")
+    ] = None,
+    config: options.ConfigFile = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the apps that users have registered, without their secrets.
+
+    \b
+    Examples:
+      listen app list
+      listen app list --uid ada
+    """
+    if uid is None:
+        rows = with_store(config, data_dir, lambda store: store.app_registry.all())
+    else:
+        rows = with_store(config, data_dir, lambda store: store.app_registry.enabled(uid))
+    if as_json:
+        import msgspec
+
+        shown = [
+            {name: value for name, value in msgspec.structs.asdict(row).items() if "secret" not in name}
+            for row in rows
+        ]
+        typer.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
+        return
+    table = Table("id", "name", "owner", "seen by", "can", "registered", box=None, pad_edge=False)
+    for row in rows:
+        seen = "its owner" if row.private else "all"
+        can = ", ".join(row.capabilities)
+        table.add_row(row.id, row.name, row.uid, seen, can, shown_date(row.created_at))
+    options.wide().print(table)
+
+
+@app.command()
+def remove(app_id: AppId, config: options.ConfigFile = None, data_dir: options.DataDir = None) -> None:
+    """Remove an app that a user has registered, with its keys, its reviews, and whoever let it in.
+
+    \b
+    Examples:
+      listen app remove 0b6c1f0e7f5d4f6e9a2e8f0f5d3c2b1a
+    """
+    if not with_store(config, data_dir, lambda store: store.app_registry.drop(app_id)):
+        raise Failure(f"no app {app_id!r} is registered; `listen app list` has those that are")
+    typer.echo(f"Removed {app_id}.")
+
+
 @app.command()
 def enable(
     app_id: AppId, uid: Uid, config: options.ConfigFile = None, data_dir: options.DataDir = None
 ) -> None:
-    """Let an app have a user's data.
+    """Let an app have a user's data, whether or not it is set up.
 
     \b
     Examples:
       listen app enable notes --uid ada
     """
-    if not with_store(config, data_dir, lambda store: store.apps.exists(app_id)):
-        raise Failure(f"there is no app {app_id!r}: `listen app key create` makes one")
+    if not with_store(config, data_dir, lambda store: store.apps.exists(app_id, uid)):
+        raise Failure(
+            f"there is no app {app_id!r} for {uid}: `listen app list` has those that are registered"
+        )
     with_store(config, data_dir, lambda store: store.apps.enable(uid, app_id))
     typer.echo(f"{app_id} has the data of {uid}.")
 

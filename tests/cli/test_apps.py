@@ -10,6 +10,7 @@ import trio
 from engine.cli.status import FAILED, USAGE
 from engine.store import Store
 from tests.cli.conftest import Listen
+from tests.store.making import app
 
 
 def may(data_dir: Path, key: str, uid: str) -> tuple[bool, bool]:
@@ -54,3 +55,28 @@ def test_a_user_lets_an_app_in_and_out(listen: Listen, data_dir: Path) -> None:
 def test_an_app_must_have_an_id_and_an_owner(listen: Listen) -> None:
     assert listen("app", "key", "create", "--app", "a/b", "--owner", "ada").status == USAGE
     assert listen("app", "key", "create", "--app", "notes", "--owner", " ").status == USAGE
+
+
+async def _register(data_dir: Path) -> None:
+    store = await Store.open(data_dir, trio.to_thread.run_sync)
+    await store.app_registry.add(app("a", name="Whales", private=True), 10)
+    await store.app_registry.add(app("b", name="Bears", capabilities=["chat", "memories"]), 10)
+    await store.close()
+
+
+def test_the_apps_that_are_registered_are_listed_and_removed(listen: Listen, data_dir: Path) -> None:
+    trio.run(_register, data_dir)
+    lines = listen("app", "list").out.splitlines()
+    assert ["Bears" in lines[1], "Whales" in lines[2]] == [True, True]
+    assert "chat, memories" in lines[1]
+    assert "its owner" in lines[2]
+    listed = listen("app", "list", "--json").out
+    assert [row["name"] for row in json.loads(listed)] == ["Bears", "Whales"]
+    assert "whsec_" not in listed
+    assert json.loads(listen("app", "list", "--uid", "ben", "--json").out) == []
+    assert listen("app", "enable", "a", "--uid", "ben").status == FAILED
+    assert listen("app", "enable", "b", "--uid", "ben").status == 0
+    assert [row["id"] for row in json.loads(listen("app", "list", "--uid", "ben", "--json").out)] == ["b"]
+    assert listen("app", "remove", "b").status == 0
+    assert listen("app", "remove", "b").status == FAILED
+    assert json.loads(listen("app", "list", "--uid", "ben", "--json").out) == []

@@ -123,6 +123,13 @@ async def left(store: Store) -> ConversationRow:
 class Poet(NoApps):
     """An app that everybody has enabled."""
 
+    def __init__(self) -> None:
+        self.asked_always = False
+
+    async def prompts(self, uid: str) -> Sequence[Persona]:
+        poet = await self.prompt(uid, "poet")
+        return [poet] if poet and self.asked_always else []
+
     async def prompt(self, uid: str, app_id: str) -> Persona | None:
         return Persona(app_id="poet", name="Poet", prompt="Make a rhyme.") if app_id == "poet" else None
 
@@ -137,6 +144,14 @@ class Rhymes:
         return Completion(text=f"Rhyme: {messages[-1].content}")
 
 
+class Silent(Rhymes):
+    """A language model that has nothing to say."""
+
+    async def complete(self, messages: Sequence[Message], **options: Any) -> Completion:
+        await trio.lowlevel.checkpoint()
+        return Completion(text="")
+
+
 class Site:
     """A processor at work over a real store."""
 
@@ -145,9 +160,10 @@ class Site:
         self.models = models
         self.metrics = metrics
         self.done: list[tuple[str, str]] = []
+        self.poet = Poet()
         quota = Quota(settings.pop("quota", Limit()), store.usage, wall_clock)
         self.processor = Processor(
-            store, models, Conversation(**settings), wall_clock, metrics, quota, apps=Poet()
+            store, models, Conversation(**settings), wall_clock, metrics, quota, apps=self.poet
         )
         self.processor.when_done(self._told)
         self.requests = Requests(store, self.processor, wall_clock, 10_000.0)

@@ -12,7 +12,17 @@ from engine.conversation.process import PLACE_AGE
 from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
-from tests.conversation.processing import Fixed, Held, Letters, Planned, Rhymes, TestModels, left, site
+from tests.conversation.processing import (
+    Fixed,
+    Held,
+    Letters,
+    Planned,
+    Rhymes,
+    Silent,
+    TestModels,
+    left,
+    site,
+)
 from tests.databases import migrated
 from tests.listen.harness import inline, wall_clock
 
@@ -299,3 +309,27 @@ async def test_an_app_that_is_asked_says_what_it_makes_of_a_conversation(
         assert "caterer" in result["content"]
         done = await it.requests.reprocess("ada", done.id, app_id="another")
         assert done.apps_results == [result]
+
+
+async def test_apps_that_are_asked_always_say_what_they_make_of_each_conversation(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with site(tmp_path, TestModels().plain) as it:
+        it.poet.asked_always = True
+        it.models.llm = Rhymes()  # type: ignore[assignment]
+        done = await it.finished(await it.given())
+        (result,) = done.apps_results
+        assert result["app_id"] == "poet"
+        assert "caterer" in result["content"]
+        done = await it.requests.reprocess("ada", done.id)
+        assert [one["app_id"] for one in done.apps_results] == ["poet"]
+
+
+async def test_an_app_that_fails_keeps_no_conversation_from_being_completed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with site(tmp_path, TestModels().plain) as it:
+        it.poet.asked_always = True
+        it.models.llm = Silent()  # type: ignore[assignment]
+        done = await it.finished(await it.given())
+        assert (done.status, done.apps_results) == ("completed", [])
