@@ -59,8 +59,8 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(
             max_length=32,
-            description="What is measured of each piece of audio, in this order: vad, level, tone, or a class of your"
-            " own as package.module:Class.",
+            description="What is measured of each piece of audio, in this order: vad, level, spectrogram, embedding,"
+            " tone, or a class of your own as package.module:Class.",
         ),
     ] = ()
     processor_threads: Annotated[

@@ -23,6 +23,9 @@ WORD_SECONDS = "SCRIPT_WORD_SECONDS"
 CHUNK_SECONDS = "SCRIPT_CHUNK_SECONDS"
 """Environment variable: seconds of audio that the vendor reads at a time, 0.1 unless set."""
 
+OWN = "SCRIPT_OWN_VENDORS"
+"""Environment variable: set, the vendors are those of the configuration, which are none that hear a script."""
+
 
 class _Forgetful(ScriptedVendor):
     """Keeps no account of sessions that are over: the memory of this process is measured."""
@@ -58,7 +61,8 @@ def main() -> None:
         command = (sys.executable, "-m", "tests.e2e.scripted_worker")
         trio.run(partial(supervise, config, command=command, task_status=_Announcement()))
     else:
-        trio.run(partial(serve, config, vendors=scripted(config), task_status=_Announcement()))
+        vendors = None if OWN in os.environ else scripted(config)
+        trio.run(partial(serve, config, vendors=vendors, task_status=_Announcement()))
 
 
 if __name__ == "__main__":

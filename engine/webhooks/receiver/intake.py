@@ -144,6 +144,7 @@ class Intake:
                 self._counts["sessions"] += 1
                 log.info("receiver.session_began", session=step.id, sample_rate=step.sample_rate)
                 await play(step, lambda: line.step(joiner), self._consumers, self._note_missed)
+                log.info("receiver.session_ended", session=step.id)
         del self._lines[uid]
         self._emptied.set()
         self._emptied = trio.Event()

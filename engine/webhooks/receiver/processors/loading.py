@@ -13,6 +13,8 @@ BUILT_IN = MappingProxyType(
     {
         "vad": "engine.webhooks.receiver.processors.vad:VoiceActivity",
         "level": "engine.webhooks.receiver.processors.level:Level",
+        "spectrogram": "engine.webhooks.receiver.processors.spectrogram:Spectrogram",
+        "embedding": "engine.webhooks.receiver.processors.embedding:VoiceEmbedding",
         "tone": "engine.webhooks.receiver.processors.tone:Tone",
     }
 )

@@ -67,16 +67,19 @@ def syllables(found: Voicing) -> int:
     level = np.convolve(found.level, np.ones(SMOOTHING) / SMOOTHING, "same")
     voiced = ~np.isnan(found.pitch)
     threshold = float(np.median(level))
-    count, lowest, peak, peak_voiced = 0, level[0], -np.inf, False
-    for now, has_voice in zip(level, voiced, strict=True):
+    count, lowest, peak, peak_voiced = 0, float(level[0]), -np.inf, False
+
+    def is_syllable() -> bool:
+        return peak_voiced and peak >= threshold and peak - lowest >= DIP_DB
+
+    for now, has_voice in zip(level.tolist(), voiced.tolist(), strict=True):
         if now > peak:
-            peak, peak_voiced = now, bool(has_voice)
-        if peak - now >= DIP_DB:  # it was a peak, if it rose enough
-            count += peak_voiced and peak >= threshold and peak - lowest >= DIP_DB
-            lowest, peak = now, now
-            peak_voiced = False
+            peak, peak_voiced = now, has_voice
+        if peak - now >= DIP_DB:  # it was a peak, if it had risen enough
+            count += is_syllable()
+            lowest, peak, peak_voiced = now, now, False
         lowest = min(lowest, now)
-    return count + (peak_voiced and peak >= threshold and peak - lowest >= DIP_DB)
+    return count + is_syllable()
 
 
 class Tone:

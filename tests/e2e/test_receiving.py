@@ -1,0 +1,88 @@
+"""The receiving side fed by this project's own webhook: what the second server hears is what the first one heard."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from engine.audio.wav import decode_wav, read_wav
+from engine.stt.vendor import SAMPLE_RATE
+from tests.e2e.process import Process, started
+from tests.e2e.running import PATIENCE, segments_of, send_all, talking
+
+RECORDING = Path(__file__).parents[1] / "audio" / "austen-0870.wav"
+SECONDS = 12.7
+CHUNK_SECONDS = 2
+PACKET = 3200
+
+RECEIVING = {
+    "LISTEN_RECEIVER_TRANSCRIBE": "true",
+    "LISTEN_RECEIVER_SAVE": "session",
+    "LISTEN_RECEIVER_SESSION_GAP": "1",
+    "LISTEN_RECEIVER_PROCESSORS": "vad,level,tone",
+}
+SENDING = {"LISTEN_WEBHOOK_ALLOW": "127.0.0.0/8"}
+
+
+def speech() -> bytes:
+    samples, rate = read_wav(RECORDING)
+    assert rate == SAMPLE_RATE
+    return samples[: round(SECONDS * rate)].tobytes()
+
+
+async def words(server: Process) -> list[str]:
+    """What ann said, as it is kept."""
+    (conversation,) = await server.conversations("ann")
+    whole = await server.get(f"/v1/conversations/{conversation['id']}", uid="ann")
+    return " ".join(segment.text for segment in segments_of(whole)).split()
+
+
+async def heard(server: Process) -> bytes:
+    """The samples that were received."""
+    (one,) = await server.get("/v1/received/audio", uid="ann")
+    linked = await server.get(f"/v1/received/audio/{one['id']}", uid="ann")
+    samples, rate = decode_wav((await server._http.get(linked["url"])).content)
+    assert rate == SAMPLE_RATE
+    return samples.tobytes()
+
+
+async def until_received(server: Process, count: int) -> None:
+    with trio.fail_after(2 * PATIENCE):
+        await server.log.until("receiver.session_ended", count=count)
+
+
+@pytest.mark.parametrize(
+    "vendors",
+    [
+        {},
+        pytest.param(
+            {"SCRIPT_OWN_VENDORS": "1", "LISTEN_STT_SERVICE_MODELS": "local-whisper"},
+            marks=pytest.mark.campaign,
+        ),
+    ],
+    ids=["scripted", "local model"],
+)
+async def test_the_transcript_of_the_second_server_is_that_of_the_first(
+    tmp_path: Path, vendors: dict[str, Any]
+) -> None:
+    said = speech()
+    async with (
+        started(tmp_path / "second", **RECEIVING, **vendors) as second,
+        started(tmp_path / "first", **SENDING, **vendors) as first,
+    ):
+        url = f"http://127.0.0.1:{second.port}/audio,{CHUNK_SECONDS}"
+        answer = await first._http.post(
+            "/v1/users/developer/webhook/audio_bytes", params={"uid": "ann"}, json={"url": url}
+        )
+        assert answer.status_code == 200, answer.text
+        async with talking(first.url, "ann") as (client, shown):
+            await shown.until_status("ready")
+            await send_all(client, [said[at : at + PACKET] for at in range(0, len(said), PACKET)])
+            await client.flush()
+            await shown.until_status("flushed")
+        await until_received(second, 1)
+        assert await heard(second) == said
+        first_words, second_words = await words(first), await words(second)
+        assert len(first_words) > 10
+        assert second_words == first_words
