@@ -36,8 +36,16 @@ SLOW = 14.0
 """Seconds until the slow receiver answers."""
 SETTLE = 15.0
 """Seconds of load before anything is measured: by then chunks are cut, refused, waited for and tried again."""
-APP = "bench-slow"
 CHUNK_SECONDS = 5
+TOLD = {"triggers_on": "audio_bytes"}
+APP: dict[str, object] = {
+    "name": "Slow",
+    "description": "Answers after a while.",
+    "author": "bench",
+    "category": "utilities",
+    "private": False,
+    "capabilities": ["external_integration"],
+}
 WEBHOOK = "/v1/users/developer/webhook/audio_bytes"
 
 
@@ -96,12 +104,17 @@ def _running(webhooks: bool) -> Iterator[tuple[Running, Running, Running]]:
 
 
 def _turn_on(server: Running, users: Sequence[str], slow: Running) -> None:
-    """Two webhooks for the audio of each user."""
+    """Two webhooks for the audio of each user: one at a port where nobody listens, and a slow app's."""
     with httpx2.Client(base_url=server.url.replace("ws", "http", 1), timeout=60) as http:
-        for number, uid in enumerate(users):
-            port = _nobody() if number % 2 else slow.url.rsplit(":", 1)[1]
-            url = f"http://127.0.0.1:{port}/audio,{CHUNK_SECONDS}"
-            http.post(WEBHOOK, params={"uid": uid}, json={"url": url}).raise_for_status()
+
+        def post(path: str, uid: str, body: object = None, **query: str) -> httpx2.Response:
+            return http.post(path, params={"uid": uid, **query}, json=body).raise_for_status()
+
+        url = slow.url.replace("ws", "http", 1) + "/slow"
+        app = post("/v1/apps", "maker", APP | {"external_integration": TOLD | {"webhook_url": url}})
+        for uid in users:
+            post(WEBHOOK, uid, {"url": f"http://127.0.0.1:{_nobody()}/dead,{CHUNK_SECONDS}"})
+            post("/v1/apps/enable", uid, app_id=app.json()["app_id"])
 
 
 def _nobody() -> int:
