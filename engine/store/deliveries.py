@@ -163,7 +163,6 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> int:
 
 def _number(connection: Connection, row: DeliveryRow, now: int) -> int:
     """The next number of the endpoint, which is due now or when its pause is over."""
-    ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
     due = case((webhooks.c.paused_until > now, webhooks.c.paused_until), else_=now)
     earlier = case((webhooks.c.due_at < due, webhooks.c.due_at), else_=due)
     statement = (
@@ -172,7 +171,11 @@ def _number(connection: Connection, row: DeliveryRow, now: int) -> int:
         .values(sequence=webhooks.c.sequence + 1, due_at=earlier)
         .returning(webhooks.c.sequence)
     )
-    return int(connection.execute(statement).scalar_one())
+    number = connection.execute(statement).scalar()
+    if number is None:
+        ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
+        number = connection.execute(statement).scalar_one()
+    return int(number)
 
 
 def _waiting(connection: Connection) -> int:

@@ -38,6 +38,8 @@ log = get_logger(__name__)
 
 LOOKS = 3
 """Times within `claim_time` that a claim is renewed, and that a process looks whether others left something."""
+GATHER = 0.02
+"""Seconds between two looks for endpoints that are due, in which others become due that are taken with them."""
 SHORTEST_PAUSE = 0.05
 """Seconds between two looks at endpoints that are due and that somebody else is just taking."""
 SECOND = 1_000_000
@@ -105,10 +107,12 @@ class Delivery:
 
     def wake(self, *endpoints: Key) -> None:
         """There may be something to send, to these endpoints among others."""
-        self._work.set()
+        if not endpoints or any(key not in self._held for key in endpoints):
+            self._work.set()
         for key in endpoints:
-            if key in self._held:
-                self._held[key].news.set()
+            held = self._held.get(key)
+            if held is not None and (self._draining or not held.full):
+                held.news.set()
 
     def when_disabled(self, who: Disabled) -> None:
         """Tell `who` of endpoints that were turned off."""
@@ -142,6 +146,7 @@ class Delivery:
                         pause = self._pause()
                     with trio.move_on_after(pause):
                         await self._work.wait()
+                    await trio.sleep(GATHER)
         finally:
             with trio.CancelScope(shield=True):
                 await self._let_go()
@@ -292,6 +297,11 @@ class _Held:
         self.attempts: list[tuple[Attempt, DeliveryRow]] = []
         self.news = trio.Event()
         self._next_slot = next_slot
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is sent before a request ends, which is news by itself."""
+        return bool(self.busy) and self.step.endpoint.trigger in LIVE
 
     @property
     def over(self) -> bool:
