@@ -18,6 +18,7 @@ USUAL = (
     "vectors",
     "session",
     "extraction",
+    "speaker",
 )
 LONG = ("endtoend", "lane", "results", "guard", "webhooks")
 """Whole servers under load, and what is run by itself: only by name."""

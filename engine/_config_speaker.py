@@ -7,7 +7,7 @@ from msgspec import Meta
 
 
 class Speaker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is speaking: speakers told apart by voice."""
+    """Who is speaking: speakers told apart by voice, and voices that are kept."""
 
     diarize: Annotated[
         bool,
@@ -20,3 +20,21 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
         Meta(gt=0, le=64, description="Cores that voices may use, on average over ten seconds."),
     ] = 0.25
     threads: Annotated[int, Meta(ge=1, le=64, description="Voices computed at once.")] = 1
+    known_age: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Voices that are known are read anew after this, for other workers may add some; 0: always.",
+        ),
+    ] = 5.0
+    profile_days: Annotated[
+        int,
+        Meta(ge=0, le=36500, description="Days after which an enrolled voice is forgotten; 0: never."),
+    ] = 0
+    samples_per_person: Annotated[
+        int, Meta(ge=0, le=50, description="Recordings kept of each person a user has named; 0: none.")
+    ] = 5
+    link_seconds: Annotated[
+        float, Meta(ge=10, le=604800, description="How long a link to a recording of a voice works.")
+    ] = 3600.0

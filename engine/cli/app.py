@@ -15,6 +15,7 @@ from engine.cli import (
     config,
     doctor,
     load,
+    profile,
     serve,
     status,
     stream,
@@ -71,6 +72,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(config.app, name="config")
 app.add_typer(token.app, name="token")
 app.add_typer(apps.app, name="app")
+app.add_typer(profile.app, name="profile")
 app.add_typer(user.app, name="user")
 app.add_typer(webhook.app, name="webhook")
 

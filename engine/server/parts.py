@@ -111,7 +111,7 @@ class Parts:
         self.summarising = Summarising(
             config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
         )
-        self.speaking = Speaking(config, self.metrics)
+        self.speaking = Speaking(config, store, vendors, self.metrics, off_loop)
         self.recording = Recording(config, store, self.writer, self.conversing, self.metrics)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
@@ -204,6 +204,7 @@ class Parts:
             off_loop=self.off_loop,
             receiver=self.receiving.services(),
             blob_places=self.store.blob_places,
+            voices=self.speaking.voices,
             blob_links=self.store.blob_links,
             exposition=None if self.member is None else self.member.exposition,
         )
@@ -257,6 +258,7 @@ class Parts:
             serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
             serving.start_soon(forget_answers, self.store, self.config.web.idempotency_hours)
             serving.start_soon(self.conversing.translator.run)
+            serving.start_soon(self.speaking.voices.run)
             await self._warm_up(serving)
             if late:
                 bound = await self._listen(serving, bind)

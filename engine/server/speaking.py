@@ -1,14 +1,19 @@
-"""What a server process does with voices: tells the speakers of its sessions apart."""
+"""What a server process does with voices: tells the speakers of its sessions apart, and keeps those who enrol."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from engine.config import Config
+from engine.conversation.voices import Voices
 from engine.listen.speakers import Speakers
 from engine.metrics import Metrics
+from engine.off_loop import OffLoop
 from engine.speaker.encoding import Encoding
+from engine.store import Store
+from engine.store.database import wall_clock
+from engine.stt import Vendor
 
 __all__ = ["Speaking"]
 
@@ -16,11 +21,22 @@ __all__ = ["Speaking"]
 class Speaking:
     """The parts of one process that have to do with voices, put together."""
 
-    def __init__(self, config: Config, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, store: Store, vendors: Sequence[Vendor], metrics: Metrics, off_loop: OffLoop
+    ) -> None:
         settings = config.speaker
         self._wanted = settings.diarize
         self.encoding = Encoding(core_share=settings.core_share, threads=settings.threads)
         self.speakers = Speakers(self.encoding) if settings.diarize else None
+        self.voices = Voices(
+            kept=store.voices,
+            blobs=store.profile_blobs,
+            encoding=self.encoding,
+            settings=settings,
+            off_loop=off_loop,
+            now=wall_clock,
+            vendors=[vendor.name for vendor in vendors],
+        )
         metrics.registry.register(_Voices(self.encoding))
 
     async def prepare(self) -> None:

@@ -1,5 +1,6 @@
 """/v1/users/people: whom the user knows."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import uuid4
@@ -8,18 +9,23 @@ import msgspec
 from msgspec import Meta
 
 from engine.conversation.document import instant
-from engine.store.user_records import PersonRow
+from engine.log import get_logger
+from engine.store.errors import BlobsUnavailable
+from engine.store.user_records import PersonRow, VoiceRow
 from engine.web.answers import Done, missing
 from engine.web.api import Api, Identify
 from engine.web.record_ports import Now, People
+from engine.web.speech_profile import Voices
 
 __all__ = ["people"]
+
+log = get_logger(__name__)
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"\S")]
 
 
 class PersonDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A person as clients read it. `speech_samples`: links to recordings, of which none are kept yet."""
+    """A person as clients read it. `speech_samples`: links to recordings of their voice, good for a time."""
 
     id: str
     name: str
@@ -47,8 +53,17 @@ class NewName(msgspec.Struct, frozen=True):
     value: Name
 
 
-def people(table: People, now: Now, identify: Identify) -> Api:
+def people(table: People, voices: Voices, now: Now, identify: Identify) -> Api:
     """The routes."""
+
+    async def shown(row: PersonRow, samples: Sequence[VoiceRow]) -> PersonDocument:
+        try:
+            links = [await voices.link(one) for one in samples]
+        except BlobsUnavailable as error:
+            log.warning("samples.unreachable", error=str(error))
+            links = []
+        return _document(row, links)
+
     api = Api("people", identify, prefix="/v1/users/people", tag="People")
 
     @api.post(
@@ -57,19 +72,21 @@ def people(table: People, now: Now, identify: Identify) -> Api:
     async def create(uid: str, body: NewPerson) -> PersonDocument:
         made = now()
         row = PersonRow(uid=uid, id=str(uuid4()), name=body.name.strip(), created_at=made, updated_at=made)
-        return _document(await table.find_or_add(row))
+        there = await table.find_or_add(row)
+        return await shown(there, await voices.recordings(uid, there.id))
 
     @api.get("", "Whom the user knows", query=PeoplePage, answer=list[PersonDocument])
     async def page(uid: str, query: PeoplePage) -> list[PersonDocument]:
         rows = await table.list(uid, limit=query.limit, offset=query.offset)
-        return [_document(row) for row in rows]
+        samples = await voices.samples(uid)
+        return [await shown(row, samples.get(row.id, [])) for row in rows]
 
     @api.get("/<person_id>", "One person", answer=PersonDocument, errors=(404,))
     async def one(uid: str, person_id: str) -> PersonDocument:
         row = await table.get(uid, person_id)
         if row is None:
             raise missing("Person")
-        return _document(row)
+        return await shown(row, await voices.recordings(uid, person_id))
 
     @api.patch("/<person_id>/name", "Call a person otherwise", query=NewName, answer=Done, errors=(404,))
     async def rename(uid: str, person_id: str, query: NewName) -> Done:
@@ -81,11 +98,21 @@ def people(table: People, now: Now, identify: Identify) -> Api:
     async def delete(uid: str, person_id: str) -> None:
         if not await table.delete(uid, person_id):
             raise missing("Person")
+        try:
+            await voices.forget(uid, person_id)
+        except (
+            BlobsUnavailable
+        ) as error:  # the rows are gone, so nobody is recognised; the files go with the user
+            log.warning("samples.unreachable", error=str(error))
 
     return api
 
 
-def _document(row: PersonRow) -> PersonDocument:
+def _document(row: PersonRow, samples: list[str]) -> PersonDocument:
     return PersonDocument(
-        id=row.id, name=row.name, created_at=instant(row.created_at), updated_at=instant(row.updated_at)
+        id=row.id,
+        name=row.name,
+        created_at=instant(row.created_at),
+        updated_at=instant(row.updated_at),
+        speech_samples=samples,
     )

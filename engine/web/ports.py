@@ -25,6 +25,7 @@ from engine.web.conversation_ports import Edits, Search, Wholes
 from engine.web.health import Exposition, Readiness
 from engine.web.receiver_ports import ReceiverServices
 from engine.web.record_ports import Records
+from engine.web.speech_profile import Voices
 from engine.web.webhook_ports import WebhookServices
 from engine.wire import ListenParameters, Segment
 
@@ -211,6 +212,7 @@ class Services:
     teller: Teller
     off_loop: OffLoop
     blob_places: BlobPlaces
+    voices: Voices
     blob_links: BlobLinks
     receiver: ReceiverServices
     exposition: Exposition | None = None

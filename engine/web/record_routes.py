@@ -9,6 +9,7 @@ from engine.web.memories import memories
 from engine.web.people import people
 from engine.web.ports import Services
 from engine.web.settings import settings
+from engine.web.speech_profile import speech_profile
 
 __all__ = ["record_routes"]
 
@@ -19,7 +20,8 @@ def record_routes(services: Services, identify: Identify) -> list[Api]:
     return [
         memories(records.memories, records.now, identify),
         action_items(records.action_items, services.conversations, records.now, identify),
-        people(records.people, records.now, identify),
+        people(records.people, services.voices, records.now, identify),
+        speech_profile(services.voices, records.people, identify),
         settings(records.users, services.off_loop, records.now, identify),
         folders(records.folders, services.conversations, records.now, identify),
         goals(records.goals, records.now, identify),

@@ -19,6 +19,7 @@ from engine.conversation.models import Models
 from engine.conversation.processor import Processor
 from engine.conversation.requests import Requests
 from engine.conversation.search import Search
+from engine.conversation.voices import Voices
 from engine.listen.ports import ClientGone, ClientSocket
 from engine.listen.recordings import Recordings
 from engine.metrics import Metrics
@@ -28,6 +29,7 @@ from engine.server.entrance import Entrance
 from engine.server.hosting import Hosting
 from engine.server.http import HttpServer, bind
 from engine.server.receiving import Receiving
+from engine.speaker.encoding import Encoding
 from engine.store import COMPLETED, ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import wall_clock
 from engine.store.jobs import TELL
@@ -206,6 +208,14 @@ async def site(
         off_loop=off_loop,
         receiver=receiving.services(),
         blob_places=store.blob_places,
+        voices=Voices(
+            kept=store.voices,
+            blobs=store.profile_blobs,
+            encoding=Encoding(),
+            settings=config.speaker,
+            off_loop=off_loop,
+            now=wall_clock,
+        ),
         blob_links=store.blob_links,
     )
     listeners = await bind("127.0.0.1", 0)

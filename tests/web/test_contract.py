@@ -21,6 +21,7 @@ BOUNDED = {
     "developer_keys_get_every",  # as many as a user may have
     "folders_get_all_folders",  # as many as a user may have
     "goals_get_history",  # of so many days
+    "speech_profile_get_samples",  # as many as are kept of a voice
 }
 """Lists without pages, because they cannot grow long."""
 
