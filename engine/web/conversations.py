@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVarTuple
+from typing import Annotated, Literal, TypeVarTuple
 
 import msgspec
 from msgspec import Meta
-from quart import Response, current_app
+from quart import Response, current_app, request
 
 from engine.conversation.analytics import ConversationAnalytics, analytics_of
 from engine.conversation.document import (
@@ -20,6 +20,7 @@ from engine.store.records import ConversationRow
 from engine.store.whole import Whole
 from engine.web.answers import locked, missing
 from engine.web.api import Api, Identify
+from engine.web.app_documents import AppDocument, app_document
 from engine.web.conversation_ports import Wholes
 from engine.web.errors import ApiError
 from engine.web.ports import Services
@@ -80,9 +81,9 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class SuggestedApps(msgspec.Struct, frozen=True):
-    """Apps that could make something of the conversation."""
+    """Apps that the user has enabled and that could make something of the conversation."""
 
-    suggested_apps: list[dict[str, Any]]
+    suggested_apps: list[AppDocument]
     conversation_id: str
 
 
@@ -153,7 +154,8 @@ def _parts(api: Api, services: Services) -> None:
     )
     async def suggested_apps(uid: str, conversation_id: str) -> SuggestedApps:
         whole = await unlocked(wholes, uid, conversation_id)
-        return SuggestedApps([], whole.row.id)
+        found = await services.apps.registry.list(uid, capability="memories", enabled=True)
+        return SuggestedApps([app_document(app, uid, request.url_root) for app in found], whole.row.id)
 
 
 def _shared(api: Api, services: Services) -> None:

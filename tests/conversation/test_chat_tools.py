@@ -35,12 +35,14 @@ class Weather(NoApps):
     def __init__(self, answer: str | Exception = "Sunny.") -> None:
         self.answer = answer
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.tools_called: list[AppTool] = []
 
     async def tools(self, uid: str) -> Sequence[AppTool]:
         return (WEATHER,)
 
     async def call(self, uid: str, tool: AppTool, arguments: Mapping[str, Any]) -> str:
         self.asked.append((uid, arguments))
+        self.tools_called.append(tool)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -148,6 +150,17 @@ async def test_an_app_is_asked_for_its_user_and_may_fail(tmp_path: Path) -> None
         assert await on.call("weather") == "The app's tool failed: no answer in 10 s"
         apps.answer = "x" * 2 * LONGEST
         assert len(await on.call("weather")) == LONGEST + 2
+
+
+async def test_tools_that_two_apps_call_alike_are_told_apart(tmp_path: Path) -> None:
+    apps = Weather()
+    other = msgspec.structs.replace(WEATHER, app_id="other", description="Of the sea.")
+    async with calling(tmp_path, apps, [WEATHER, other]) as on:
+        offered = {tool.name: tool.description for tool in on.tools.offered}
+        assert offered["weather_2"] == "Of the sea."
+        assert offered["weather"] == WEATHER.description
+        await on.call("weather_2")
+        assert [tool.app_id for tool in apps.tools_called] == ["other"]
 
 
 async def test_an_apps_tool_cannot_pass_for_one_of_ours_nor_have_a_name_that_servers_refuse(

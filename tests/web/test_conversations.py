@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from engine.store import FAILED, IN_PROGRESS, PROCESSING, Store
 from engine.store.database import wall_clock
 from engine.store.user_records import ActionItemRow, PersonRow, PhotoRow
+from tests.web.apps import make
 from tests.web.serving import T0, add, row, segment, site
 
 
@@ -174,6 +175,15 @@ async def test_there_is_no_recording_and_no_suggested_app(tmp_path: Path) -> Non
         assert (await served.get("/v1/conversations/c1/recording")).json() == {"has_recording": False}
         answer = await served.get("/v1/conversations/c1/suggested-apps")
         assert answer.json() == {"suggested_apps": [], "conversation_id": "c1"}
+
+
+async def test_the_apps_that_a_user_has_enabled_for_conversations_are_suggested(tmp_path: Path) -> None:
+    async with site(tmp_path, filled=kept) as served:
+        said: dict[str, Any] = {"capabilities": ["memories"], "memory_prompt": "Sum it up."}
+        ids = [await make(served, **said) for _ in range(2)]
+        await served.request("POST", "/v1/apps/enable", params={"app_id": ids[0]})
+        (app,) = (await served.get("/v1/conversations/c1/suggested-apps")).json()["suggested_apps"]
+        assert (app["id"], app["name"], app["enabled"]) == (ids[0], "Notes", True)
 
 
 async def test_who_spoke_how_much_is_reckoned(tmp_path: Path) -> None:
