@@ -21,6 +21,7 @@ import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from engine._doctor_blobs import files
 from engine._doctor_check import FAIL, OK, WARN, Check
 from engine._doctor_models import extraction, meaning, translation
 from engine._doctor_webhooks import outgoing
@@ -57,7 +58,7 @@ def examine(
     checks, config = _configuration(path, os.environ if environ is None else environ, overrides)
     checks += [_python(), _compiler(), *_libraries(), _aac(), _local_model(config), _vendors(config)]
     checks += [extraction(config), meaning(config), translation(config), outgoing(config)]
-    checks += [_data_dir(config.data_dir), _kernel_cache(config.data_dir)]
+    checks += [_data_dir(config.data_dir), *files(config), _kernel_cache(config.data_dir)]
     each = -(-config.limits.sessions // config.workers)
     checks += [_open_files(each), _maps(each), _memory(config), _workers(config)]
     checks += [_lane(config), capacity_check(read_capacity(config.data_dir))]

@@ -43,6 +43,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "search by meaning",
         "translation",
         "data directory",
+        "files",
         "kernel cache",
         "open files",
         "memory maps",

@@ -113,7 +113,7 @@ def delete(
     config: options.ConfigFile = None,
     data_dir: options.DataDir = None,
 ) -> None:
-    """Delete all that is kept of a user, for good: rows, keys, journals, and what deleted rows leave in the files.
+    """Delete all that is kept of a user, for good: rows, keys, journals, files, and what deleted rows leave behind.
 
     A server may be running, unless the user has a session or a conversation that has not ended. SQLite's file is
     written anew for this, which takes as much room again and holds up other writers while it lasts.
@@ -126,10 +126,11 @@ def delete(
     if not yes:
         typer.confirm(f"Delete all that is kept of {uid!r}, for good?", abort=True)
     erased = _erase(uid, config, data_dir)
-    if not erased.rows + erased.journals:
+    if not erased.rows + erased.journals + erased.blobs:
         typer.echo(f"Nothing was kept of {uid!r}.")
     else:
-        typer.echo(f"Deleted {erased.rows} rows and {erased.journals} journals of {uid!r}.")
+        kinds = f"{erased.rows} rows, {erased.journals} journals and {erased.blobs} files"
+        typer.echo(f"Deleted {kinds} of {uid!r}.")
     if erased.unreadable:
         names = ", ".join(str(path) for path in erased.unreadable)
         raise Failure(f"damaged journals may hold something of theirs: look at {names} and remove them")

@@ -11,7 +11,7 @@ from engine.off_loop import OffLoop, worker_threads
 from engine.store.blob_files import FOLDER, Files
 from engine.store.blobs import Blobs, Links
 
-__all__ = ["BlobPlaces", "open_places"]
+__all__ = ["BlobPlaces", "open_places", "url_of"]
 
 MAIN, RECEIVED, PROFILES = "main", "received", "profiles"
 
@@ -45,10 +45,10 @@ def open_places(settings: Settings, data_dir: Path, off_loop: OffLoop, links: Li
     files = Blobs(MAIN, Files(data_dir / FOLDER), off_loop, links)
     main = bucket(MAIN, settings.url) if settings.url else files
     own = {RECEIVED: settings.received_bucket, PROFILES: settings.profiles_bucket}
-    found = {place: bucket(place, _url(name)) for place, name in own.items() if name}
+    found = {place: bucket(place, url_of(name)) for place, name in own.items() if name}
     return BlobPlaces(main, found.get(RECEIVED, main), found.get(PROFILES, main))
 
 
-def _url(bucket: str) -> str:
-    """Variables that others gave their meaning name a bucket of Google's."""
+def url_of(bucket: str) -> str:
+    """Of a bucket whose name alone may be given: variables that others gave their meaning name one of Google's."""
     return bucket if "://" in bucket else f"gs://{bucket}"

@@ -68,7 +68,7 @@ def test_what_is_locked_of_a_user_is_unlocked(listen: Listen, data_dir: Path) ->
 @pytest.mark.usefixtures("kept")
 def test_a_deleted_user_is_in_no_file_of_the_data_directory(listen: Listen, data_dir: Path) -> None:
     outcome = listen("user", "delete", "ada", "--yes")
-    assert outcome.out.strip() == "Deleted 2 rows and 0 journals of 'ada'."
+    assert outcome.out.strip() == "Deleted 2 rows, 0 journals and 0 files of 'ada'."
     files = [path.read_bytes() for path in data_dir.rglob("*") if path.is_file()]
     assert not [data for data in files if b"ada" in data]
     assert [data for data in files if b"ben likes whales." in data]

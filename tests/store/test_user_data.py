@@ -11,11 +11,14 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 import trio
+from msgspec.structs import replace
 
+from engine.conversation.recording_spool import Spool, Track
 from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded
 from engine.store._half_vector import HalfVector
 from engine.store._search_words import SearchWords
 from engine.store.apply import insert_conversations
+from engine.store.blob_names import RECORDING_SPOOL
 from engine.store.database import Database
 from engine.store.errors import DatabaseUnavailable, UserBusy
 from engine.store.journal import FOLDER, Journal
@@ -127,10 +130,17 @@ async def test_nothing_of_an_erased_user_is_found_anywhere(
     left = await Journal.create(tmp_path / FOLDER, "left", trio.to_thread.run_sync)
     left.append(opened("c9", MARK))
     left.close()
+    for name in ("recordings/a.flac", "received/b.wav"):
+        await store.blobs.put(MARK, name, MARK.encode())
+    track = Track(uid=MARK, session_id="s1", channel=0)
+    Spool.create(tmp_path / RECORDING_SPOOL, track, 1000).close()
+    spool = Spool.create(tmp_path / RECORDING_SPOOL, replace(track, session_id="s2"), 1000)
+    spool.append(0, MARK.encode() * 2)
+    spool.close()
     assert places_with(database_url, tmp_path, MARK)
     erased = await store.user_data.erase(MARK, serving=False)
     assert erased.rows >= len(OWNED) + 300
-    assert erased.journals == 1
+    assert (erased.journals, erased.blobs) == (1, 2)
     assert places_with(database_url, tmp_path, MARK) == []
     assert await store.user_data.counts("another") == {table.name: 1 for table in OWNED}
     assert await store.leases.holder("user:another") is not None
