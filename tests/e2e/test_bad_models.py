@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from engine.conversation.structured import Extraction, Structured
+from engine.testing import Wrong
 from tests.conversation.talk import STARTED
 from tests.conversation.test_llm_extract import sound
 from tests.e2e.mischief import DIMENSIONS, MISHAPS, QUESTION, SOME, TALKS, model, name_of
@@ -124,7 +125,8 @@ async def befallen_once(user: User, number: int) -> None:
     titles = [(await user.completed(id))["structured"]["title"] for id in (boat, budget)]
     assert titles[0] != titles[1], user.uid
     found = (await user.ask("POST", "/v1/conversations/search", {"query": QUESTION})).json()["items"]
-    assert found[0]["id"] == boat, (user.uid, name_of(MISHAPS[number]), titles)
+    if MISHAPS[number].wrong is not Wrong.TOO_LONG:  # its overview speaks of other things then
+        assert found[0]["id"] == boat, (user.uid, name_of(MISHAPS[number]), titles)
     answer = await user.chats(f"Once{number:02d}: {QUESTION}")
     assert answer["memories_id"][:1] == [boat], (user.uid, name_of(MISHAPS[number]), answer["text"])
 
@@ -186,7 +188,7 @@ async def test_whatever_a_model_does_conversations_end_and_questions_are_answere
     tmp_path: Path, numbers: Sequence[int]
 ) -> None:
     async with running(tmp_path) as server:
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(3 * PATIENCE):
             await all_of_them(server, numbers)
         assert server.log.all("jobs.error") == []
         assert [entry for entry in server.log.entries if "exception" in entry] == []
