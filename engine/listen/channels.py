@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import trio
 
+from engine.listen.mixing import Mixed
 from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
 from engine.listen.ports import SessionUsage
 from engine.listen.spill import SpillStatistics
@@ -107,6 +108,15 @@ class CallAudio:
     def taps_of(self, channel: int) -> Taps:
         """See `Pipeline.taps_of`."""
         return self._channels[channel].taps
+
+    def hear(self, name: str, *, keep: int) -> Mixed:
+        """See `Pipeline.hear`: all channels, mixed."""
+        return Mixed([channel.hear(name, keep=keep) for channel in self._channels])
+
+    @property
+    def heard_out(self) -> bool:
+        """See `Pipeline.heard_out`; of one channel is of all, for they end together."""
+        return any(channel.heard_out for channel in self._channels)
 
     async def finish(self) -> None:
         """No audio follows on any channel."""

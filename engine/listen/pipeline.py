@@ -23,7 +23,7 @@ from engine.listen.backlog import Backlog
 from engine.listen.ports import SessionUsage
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
-from engine.listen.tap import Taps
+from engine.listen.tap import Tap, Taps
 from engine.listen.unpacking import Unpacking
 from engine.stt.breaker import Breakers
 from engine.stt.failover import Failover, Policy
@@ -155,6 +155,15 @@ class Pipeline:
     def taps_of(self, channel: int) -> Taps:
         """Where the audio of a channel can be tapped: there is one, 0. Raises `IndexError`."""
         return (self.taps,)[channel]
+
+    def hear(self, name: str, *, keep: int) -> Tap:
+        """Tap all that is heard from now on; see `Taps.open`."""
+        return self.taps.open(name, keep=keep)
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether no audio follows."""
+        return self.taps.finished
 
     async def feed(self, payload: bytes | memoryview) -> int:
         """Decode one message into the ring; waits for room. Returns how many of its packets were bad."""

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from engine.audio.intake import Intake
+from engine.listen.mixing import Mixed
 from engine.listen.tap import Tap
 from engine.transcript import Merged
 from engine.wire.messages import Event, Segment, Translation
@@ -216,6 +217,10 @@ class Followed(Participant, Protocol):
 
     def tap(self, name: str, *, channel: int = 0, lossless: bool = True, keep: int) -> Tap:
         """Its audio from now on; see `engine.listen.tap.Taps.open`. `channel`: of a call, which has several."""
+        ...
+
+    def hear(self, name: str, *, keep: int) -> Tap | Mixed:
+        """All of its audio from now on, a call's channels mixed; lossless while it is at most `keep` behind."""
         ...
 
 

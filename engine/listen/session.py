@@ -22,6 +22,7 @@ from engine.audio.intake import Intake
 from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.following import Followings
+from engine.listen.mixing import Mixed
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pacing import Pace
 from engine.listen.photos import BadPhoto
@@ -424,11 +425,15 @@ class Session:
     @property
     def over(self) -> bool:
         """See `Followed`."""
-        return self._pipeline.taps_of(0).finished
+        return self._pipeline.heard_out
 
     def tap(self, name: str, *, channel: int = 0, lossless: bool = True, keep: int) -> Tap:
         """See `Followed`."""
         return self._pipeline.taps_of(channel).open(name, lossless=lossless, keep=keep)
+
+    def hear(self, name: str, *, keep: int) -> Tap | Mixed:
+        """See `Followed`."""
+        return self._pipeline.hear(name, keep=keep)
 
     # Listener
 

@@ -86,11 +86,21 @@ class Tap:
         """Samples heard and not read."""
         return self._kept_samples + (0 if self._over else self._cursor.available)
 
+    @property
+    def over(self) -> bool:
+        """Whether no more follow: what is behind is the rest."""
+        return self._over
+
     async def read(self, samples: int) -> Run:
         """The next `samples` samples; fewer only once no more follow, and then, when all are read, none.
 
         Raises ValueError when it would have to keep more than it may. Cancellation loses nothing.
         """
+        await self.wait(samples)
+        return self.take(min(samples, self.behind))
+
+    async def wait(self, samples: int) -> None:
+        """Return when so many samples are behind, or no more follow. Raises ValueError as `read` does."""
         if not 0 < samples <= self._keep:
             raise ValueError(f"samples: {samples} is not between 1 and the {self._keep} that may be kept")
         while self.behind < samples and not self._over:
@@ -99,7 +109,23 @@ class Tap:
             self.arm()
             await self._arrived.wait()
         await trio.lowlevel.checkpoint()
-        return self._take(min(samples, self.behind))
+
+    def take(self, samples: int) -> Run:
+        """The next `samples` of those that are behind, at once."""
+        if not self._over:
+            self._skip()
+        kept = min(samples, self._kept_samples)
+        with memoryview(self._kept) as view:
+            pcm = bytes(view[: kept * BYTES_PER_SAMPLE])
+        del self._kept[: kept * BYTES_PER_SAMPLE]
+        if kept < samples:
+            pcm += self._cursor.peek(samples - kept).cast("B")
+            self._cursor.advance(samples - kept)
+        run = Run(self._position, pcm, self.lost - self._read_lost)
+        self._read_lost = self.lost
+        self._position += samples
+        self.arm()
+        return run
 
     def close(self) -> None:
         """Read no more. Idempotent."""
@@ -186,22 +212,6 @@ class Tap:
         if not self.lossless and self._cursor.position > self._position:
             self.lost += self._cursor.position - self._position
             self._position = self._cursor.position
-
-    def _take(self, samples: int) -> Run:
-        if not self._over:
-            self._skip()
-        kept = min(samples, self._kept_samples)
-        with memoryview(self._kept) as view:
-            pcm = bytes(view[: kept * BYTES_PER_SAMPLE])
-        del self._kept[: kept * BYTES_PER_SAMPLE]
-        if kept < samples:
-            pcm += self._cursor.peek(samples - kept).cast("B")
-            self._cursor.advance(samples - kept)
-        run = Run(self._position, pcm, self.lost - self._read_lost)
-        self._read_lost = self.lost
-        self._position += samples
-        self.arm()
-        return run
 
 
 class Taps:

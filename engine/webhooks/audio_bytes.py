@@ -22,6 +22,7 @@ import msgspec
 import trio
 
 from engine._config_webhooks import Webhook
+from engine.listen.mixing import Mixed
 from engine.listen.ports import Followed
 from engine.listen.tap import Run, Tap
 from engine.log import get_logger
@@ -109,11 +110,11 @@ class AudioBytes:
         return AudioBytesStatistics(len(self._heard), len(self._idle), cutting.chunks, cutting.lost_samples)
 
     def _hear_from_now(self, running: "_Running", session: Followed) -> None:
-        tap = session.tap(TAP, keep=round(self._settings.audio_behind * SAMPLE_RATE))
+        tap = session.hear(TAP, keep=round(self._settings.audio_behind * SAMPLE_RATE))
         self._heard.add(session.id)
         running.nursery.start_soon(self._hear, session, tap, running.marks)
 
-    async def _hear(self, session: Followed, tap: Tap, marks: Marks) -> None:
+    async def _hear(self, session: Followed, tap: Tap | Mixed, marks: Marks) -> None:
         """One session, to its end or until nobody wants it; nothing that goes wrong with it ends the others."""
         try:
             with tap:
@@ -127,7 +128,7 @@ class AudioBytes:
             self._changed.set()
             self._changed = trio.Event()
 
-    async def _chunks_of(self, session: Followed, tap: Tap, marks: Marks) -> None:
+    async def _chunks_of(self, session: Followed, tap: Tap | Mixed, marks: Marks) -> None:
         endpoints = await self._endpoints(session.uid)
         if not endpoints:
             return
@@ -182,7 +183,7 @@ class _Running:
 class _Hearing:
     """The chunks of one session."""
 
-    def __init__(self, session_id: str, tap: Tap, cutting: Cutting, marks: Marks) -> None:
+    def __init__(self, session_id: str, tap: Tap | Mixed, cutting: Cutting, marks: Marks) -> None:
         self._id = session_id
         self._tap = tap
         self._cutting = cutting

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from engine.listen.mixing import mix
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words
@@ -229,3 +230,19 @@ async def test_who_falls_behind_is_counted_and_nobody_waits(
         (row,) = await told.deliveries(states=("lost",))
         assert row.size == 2 * lost > 0
         assert len(b"".join(await told.audio_of())) == len(sound) - 2 * lost
+
+
+async def test_both_sides_of_a_call_are_heard_as_one(tmp_path: Path, autojump_clock: MockClock) -> None:
+    sound = tone(11)
+    async with telling(tmp_path, vendor()) as told:
+        await told.wants()
+        socket = await told.it.connect(parameters(channels=2, multi_channel=True))
+        for frame in frames(sound):
+            await socket.say(b"\x00" + frame)
+            await socket.say(b"\x01" + frame)
+        await socket.leave()
+        await told.it.idle()
+        await told.audio.drained()
+        chunks = await told.audio_of()
+    assert [len(chunk) // SECOND for chunk in chunks] == [5, 5, 1]
+    assert b"".join(chunks) == mix([sound, sound])
