@@ -175,7 +175,9 @@ def _is_enabled(connection: Connection, uid: str, app_id: str) -> bool:
 
 
 def _enabled(connection: Connection, uid: str) -> list[str]:
-    query = _seen_enabled(uid).order_by(enabled_apps.c.enabled_at, enabled_apps.c.app_id)
+    valid = (app_keys.c.app_id == enabled_apps.c.app_id) & app_keys.c.revoked_at.is_(None)
+    there = _seen_enabled(uid).where(or_(apps.c.id.is_not(None), exists().where(valid)))
+    query = there.order_by(enabled_apps.c.enabled_at, enabled_apps.c.app_id)
     return [id for (id,) in connection.execute(query)]
 
 

@@ -206,7 +206,8 @@ def _preparing(setup: Setup) -> Prepare:
 def _columns(app: NewApp) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(app)
     notification = values.pop("proactive_notification") or {}
-    return values | {"scopes": list(dict.fromkeys(notification.get("scopes", ()))), "name": app.name.strip()}
+    scopes = list(dict.fromkeys(notification.get("scopes", ())))
+    return values | {"scopes": scopes, "name": app.name.strip(), "image": app.image or ""}
 
 
 async def _image() -> bytes | None:

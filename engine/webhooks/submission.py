@@ -86,7 +86,7 @@ class ExternalIntegration(msgspec.Struct, frozen=True, kw_only=True):
     webhook_url: Url | None = None
     setup_completed_url: Url | None = None
     setup_instructions_file_path: Text | None = None
-    is_instructions_url: bool = False
+    is_instructions_url: bool | None = False
     auth_steps: Annotated[list[AuthStep], Meta(max_length=10)] | None = []
     app_home_url: Url | None = None
     actions: Annotated[list[AppAction], Meta(max_length=10)] | None = []
@@ -130,7 +130,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     description: Annotated[str, Meta(min_length=1, max_length=5000)]
     author: Annotated[str, Meta(max_length=200)] = ""
     category: Annotated[str, Meta(max_length=64)] = "other"
-    image: Url = ""
+    image: Url | None = ""
     private: bool = True
     capabilities: Annotated[list[Capability], Meta(min_length=1, max_length=10)]
 
@@ -152,7 +152,7 @@ class AppChange(msgspec.Struct, frozen=True, kw_only=True):
     description: Annotated[str, Meta(min_length=1, max_length=5000)] | UnsetType = UNSET
     author: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     category: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
-    image: Url | UnsetType = UNSET
+    image: Url | UnsetType | None = UNSET
     private: bool | UnsetType = UNSET
     capabilities: Annotated[list[Capability], Meta(min_length=1, max_length=10)] | UnsetType = UNSET
     memory_prompt: Prompt | UnsetType | None = UNSET

@@ -135,3 +135,6 @@ async def test_an_app_that_is_known_by_its_key_alone_stays_what_it_was(store: St
     await store.apps.enable("u1", "notes")
     assert await store.apps.enabled("u1") == ["notes"]
     assert await store.app_registry.enabled("u1") == []
+    (key,) = await store.apps.list_keys("notes")
+    await store.apps.revoke_key(key.id)
+    assert await store.apps.enabled("u1") == []

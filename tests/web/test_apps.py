@@ -236,3 +236,37 @@ async def test_tools_are_read_from_a_manifest(tmp_path: Path) -> None:
         assert (
             await served.request("POST", f"/v1/apps/{plain}/refresh-manifest", uid=MAKER)
         ).status_code == 409
+
+
+async def test_a_phone_that_sends_null_for_what_it_does_not_say_is_understood(tmp_path: Path) -> None:
+    integration: dict[str, Any] = {
+        "triggers_on": None,
+        "webhook_url": "",
+        "setup_completed_url": None,
+        "app_home_url": "",
+        "is_instructions_url": None,
+        "setup_instructions_file_path": None,
+        "auth_steps": [],
+        "actions": None,
+    }
+    said = submission(
+        image=None,
+        memory_prompt=None,
+        external_integration=integration,
+        proactive_notification=None,
+        uid="somebody else",
+        is_paid=False,
+        price=None,
+        thumbnails=[],
+        deleted=False,
+    )
+    async with site(tmp_path) as served:
+        made = await served.request("POST", "/v1/apps", uid=MAKER, json=said)
+        assert made.status_code == 200, made.text
+        path = f"/v1/apps/{made.json()['app_id']}"
+        change = await served.request("PATCH", path, uid=MAKER, data={"app_data": "x"}, json=None)
+        assert change.status_code == 400
+        changed = await served.request("PATCH", path, uid=MAKER, json=said)
+        assert changed.status_code == 200, changed.text
+        app = (await served.get(path, uid=MAKER)).json()
+        assert (app["uid"], app["image"], app["external_integration"]["actions"]) == (MAKER, "", None)

@@ -172,7 +172,7 @@ async def test_segments_are_told_apart_by_who_transcribed_them(tmp_path: Path) -
 
 async def test_there_is_no_recording_and_no_suggested_app(tmp_path: Path) -> None:
     async with site(tmp_path, filled=kept) as served:
-        assert (await served.get("/v1/conversations/c1/recording")).json() == {"has_recording": False}
+        assert (await served.get("/v1/conversations/c1/recording")).json()["has_recording"] is False
         answer = await served.get("/v1/conversations/c1/suggested-apps")
         assert answer.json() == {"suggested_apps": [], "conversation_id": "c1"}
 
