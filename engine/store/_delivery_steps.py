@@ -3,12 +3,24 @@
 `engine.store.deliveries` says what holds; these are the functions of a connection behind its `claim` and `step`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, null, select, update
 
+from engine.store._delivery_statements import (
+    CLAIMABLE,
+    FIRST,
+    HOLD,
+    LET_GO,
+    OLDEST,
+    SOONEST,
+    TAKE,
+    ended,
+    learned,
+    named,
+)
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import DEAD, DROPPED, ENDED, PENDING, DeliveryRow, WebhookRow
 from engine.store.webhooks import endpoint_is
@@ -80,22 +92,13 @@ class StepRequest(msgspec.Struct, frozen=True):
 
 
 def claim(connection: Connection, claiming: Claiming, limit: int) -> Rows[Step]:
-    free = or_(webhooks.c.claimed_until.is_(None), webhooks.c.claimed_until <= claiming.now)
-    query = select(webhooks).where(webhooks.c.due_at <= claiming.now, free).order_by(webhooks.c.due_at)
-    # `skip_locked` is PostgreSQL's; SQLite has one writer at a time anyway.
-    rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
-    taken = []
-    for row in rows:
-        endpoint = WebhookRow(**row)
-        held = {"owner": claiming.owner, "claimed_until": claiming.until}
-        where = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
-        connection.execute(update(webhooks).where(where).values(held))
-        now_due = _next(connection, claiming, endpoint, frozenset())
-        if not now_due.due:
-            _let_go(connection, now_due)
-            now_due = msgspec.structs.replace(now_due, held=False)
-        taken.append(now_due)
-    return taken
+    """See `Deliveries.claim`."""
+    found = connection.execute(CLAIMABLE, {"now": claiming.now, "most": limit}).mappings().all()
+    taken = [_next(connection, claiming, WebhookRow(**row), frozenset()) for row in found]
+    held = {"to_owner": claiming.owner, "to_until": claiming.until}
+    if begun := [named(step.endpoint) | held for step in taken if step.due]:
+        connection.execute(TAKE, begun)
+    return [step if step.due else _let_go(connection, step) for step in taken]
 
 
 def steps(connection: Connection, asked: Sequence[StepRequest]) -> list[Step]:
@@ -112,90 +115,69 @@ def _step(
 ) -> Step:
     for result in results:
         _write(connection, endpoint, result)
-    where = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
-    mine = and_(where, webhooks.c.owner == claiming.owner)
-    held = update(webhooks).where(mine).values(claimed_until=claiming.until).returning(*webhooks.c)
-    found = connection.execute(held).mappings().first()
+    held = named(endpoint) | {"to_owner": claiming.owner, "to_until": claiming.until}
+    found = connection.execute(HOLD, held).mappings().first()
     if found is None:
         return Step(endpoint, held=False)
     following = _next(connection, claiming, WebhookRow(**found), busy)
-    if following.due or busy:
-        return following
-    _let_go(connection, following)
-    return msgspec.structs.replace(following, held=False)
+    return following if following.due or busy else _let_go(connection, following)
 
 
 def _write(connection: Connection, endpoint: WebhookRow, result: Result) -> None:
     """One attempt's end: of the delivery unless it has ended already, and of what is known of the endpoint."""
-    one = and_(deliveries.c.uid == endpoint.uid, deliveries.c.id == result.id)
-    open_ = and_(one, deliveries.c.state == PENDING)
-    written = connection.execute(
-        update(deliveries).where(open_).values(result.delivery).returning(deliveries.c.id)
-    ).first()
+    one = {"at_uid": endpoint.uid, "at_id": result.id}
+    new = {f"to_{name}": value for name, value in result.delivery.items()}
+    written = connection.execute(ended(tuple(result.delivery)), one | new).first()
     counts = result.counts if written else {k: v for k, v in result.counts.items() if k not in ENDED}
-    where = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
-    if counts:
-        added = {name: webhooks.c[name] + count for name, count in counts.items()}
-        connection.execute(update(webhooks).where(where).values(added))
+    plus = named(endpoint) | {f"plus_{name}": count for name, count in counts.items()}
     if result.values:
-        same = and_(where, webhooks.c.settings_at == result.settings_at)
-        connection.execute(update(webhooks).where(same).values(result.values))
+        values = {f"to_{name}": value for name, value in result.values.items()}
+        statement = learned(tuple(counts), tuple(result.values))
+        if connection.execute(statement, plus | values | {"seen": result.settings_at}).rowcount:
+            return
+    if counts:
+        connection.execute(learned(tuple(counts), ()), plus)
 
 
 def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy: frozenset[str]) -> Step:
     """What to send now. Too old deliveries are dropped; those of an endpoint that is off are given up."""
-    pending = and_(_of(endpoint), deliveries.c.state == PENDING, deliveries.c.id.not_in(busy))
     if not endpoint.enabled or endpoint.disabled_at is not None:
         reason = f"the endpoint is off{': ' + endpoint.disabled_reason if endpoint.disabled_reason else ''}"
-        ended = end(connection, endpoint, pending, DEAD, reason, claiming.now)
-        return Step(endpoint, dropped=ended)
-    reason = "it became too old" + (f": {endpoint.last_reason}" if endpoint.failures else "")
-    expired = and_(pending, deliveries.c.expires_at <= claiming.now)
-    dropped = end(connection, endpoint, expired, DROPPED, reason, claiming.now)
-    ordered = endpoint.trigger in claiming.ordered
-    paused = endpoint.paused_until is not None and endpoint.paused_until > claiming.now
+        waiting = and_(_of(endpoint), deliveries.c.state == PENDING, deliveries.c.id.not_in(busy))
+        return Step(endpoint, dropped=end(connection, endpoint, waiting, DEAD, reason, claiming.now))
+    ordered, now = endpoint.trigger in claiming.ordered, claiming.now
+    paused = endpoint.paused_until is not None and endpoint.paused_until > now
     careful = ordered or endpoint.failures >= claiming.threshold
-    room = 0 if paused else (1 if careful else claiming.room) - len(busy)
-    due = _due(connection, pending, room, ordered, claiming.now) if room > 0 else ()
-    next_at = _next_at(connection, endpoint, pending, ordered)
-    return Step(endpoint, due, next_at, dropped=dropped)
+    room = 0 if paused else max((1 if careful else claiming.room) - len(busy), 0)
+    dropped, oldest = _drop_expired(connection, endpoint, busy, now)
+    here = named(endpoint)
+    # One more than can be sent: it says when to look again.
+    chosen = (FIRST, here) if ordered else (SOONEST, here | {"most": len(busy) + room + 1})
+    rows = [row for row in rows_of(connection, *chosen) if row.id not in busy]
+    due = tuple(row for row in rows if row.due_at is not None and row.due_at <= now)[:room]
+    following = [max(row.due_at or 0, endpoint.paused_until or 0) for row in rows[len(due) :][:1]]
+    if following and oldest is not None:
+        following.append(oldest)
+    return Step(endpoint, due, min(following, default=None), dropped=dropped)
 
 
-def _due(
-    connection: Connection, pending: ColumnElement[bool], room: int, ordered: bool, now: int
-) -> tuple[DeliveryRow, ...]:
-    """Of an ordered endpoint nothing overtakes the first."""
-    if ordered:
-        first = rows_of(
-            connection, select(deliveries).where(pending).order_by(deliveries.c.sequence).limit(1)
-        )
-        return tuple(row for row in first if row.due_at is not None and row.due_at <= now)
-    query = select(deliveries).where(pending, deliveries.c.due_at <= now)
-    return tuple(rows_of(connection, query.order_by(deliveries.c.due_at, deliveries.c.sequence).limit(room)))
+def _drop_expired(
+    connection: Connection, endpoint: WebhookRow, busy: frozenset[str], now: int
+) -> tuple[tuple[DeliveryRow, ...], int | None]:
+    """What was dropped, and when the next becomes too old."""
+    oldest = connection.execute(OLDEST, named(endpoint)).scalar()
+    if oldest is None or oldest > now:
+        return (), oldest
+    reason = "it became too old" + (f": {endpoint.last_reason}" if endpoint.failures else "")
+    waiting = and_(_of(endpoint), deliveries.c.state == PENDING, deliveries.c.id.not_in(busy))
+    expired = and_(waiting, deliveries.c.expires_at <= now)
+    dropped = end(connection, endpoint, expired, DROPPED, reason, now)
+    return dropped, connection.execute(OLDEST, named(endpoint)).scalar()
 
 
-def _next_at(
-    connection: Connection, endpoint: WebhookRow, pending: ColumnElement[bool], ordered: bool
-) -> int | None:
-    """The first moment at which something is to be done for the endpoint: a delivery is due, or becomes too old."""
-    query = (
-        select(deliveries.c.due_at)
-        .where(pending)
-        .order_by(deliveries.c.sequence if ordered else deliveries.c.due_at)
-    )
-    due = connection.execute(query.limit(1)).scalar()
-    expires = connection.execute(select(func.min(deliveries.c.expires_at)).where(pending)).scalar()
-    if due is None:
-        return None
-    due = max(due, endpoint.paused_until or 0)
-    return int(due if expires is None else min(due, expires))
-
-
-def _let_go(connection: Connection, step: Step) -> None:
-    endpoint = step.endpoint
-    where = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
-    free = {"owner": None, "claimed_until": None, "due_at": step.next_at}
-    connection.execute(update(webhooks).where(where).values(free))
+def _let_go(connection: Connection, step: Step) -> Step:
+    connection.execute(LET_GO, named(step.endpoint) | {"to_due": step.next_at})
+    return msgspec.structs.replace(step, held=False)
 
 
 def release(connection: Connection, owner: str) -> None:
@@ -224,8 +206,8 @@ def end(
     rows = rows_of(connection, without_bodies().where(where))
     if not rows:
         return ()
-    ended = {"state": state, "reason": reason, "due_at": None, "ended_at": now}
-    connection.execute(update(deliveries).where(where).values(ended))
+    final = {"state": state, "reason": reason, "due_at": None, "ended_at": now}
+    connection.execute(update(deliveries).where(where).values(final))
     here = endpoint_is(endpoint.uid, endpoint.name, endpoint.trigger)
     added = {state: webhooks.c[state] + len(rows)}
     connection.execute(update(webhooks).where(here).values(added))
@@ -245,5 +227,7 @@ def without_bodies() -> Select[Any]:
     return select(*columns)
 
 
-def rows_of(connection: Connection, query: Select[Any]) -> Rows[DeliveryRow]:
-    return [DeliveryRow(**row) for row in connection.execute(query).mappings()]
+def rows_of(
+    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
+) -> Rows[DeliveryRow]:
+    return [DeliveryRow(**row) for row in connection.execute(query, parameters).mappings()]

@@ -22,8 +22,9 @@ that all of them can read.
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
+from engine.store._delivery_statements import NUMBER, insert_delivery, named_by
 from engine.store._delivery_steps import (
     Claiming,
     Result,
@@ -154,27 +155,18 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> int:
     """As `Deliveries.offer`. For use in another's transaction."""
     made = 0
     for row in rows:
-        sequence = _number(connection, row, now)
-        values = msgspec.structs.asdict(row) | {"sequence": sequence}
-        insert = upsert(connection.dialect.name, deliveries).values(values)
-        made += len(connection.execute(insert.on_conflict_do_nothing().returning(deliveries.c.id)).all())
+        values = msgspec.structs.asdict(row) | {"sequence": _number(connection, row, now)}
+        made += len(connection.execute(insert_delivery(connection.dialect.name), values).all())
     return made
 
 
 def _number(connection: Connection, row: DeliveryRow, now: int) -> int:
-    """The next number of the endpoint, which is due now or when its pause is over."""
-    due = case((webhooks.c.paused_until > now, webhooks.c.paused_until), else_=now)
-    earlier = case((webhooks.c.due_at < due, webhooks.c.due_at), else_=due)
-    statement = (
-        update(webhooks)
-        .where(endpoint_is(row.uid, row.endpoint, row.trigger))
-        .values(sequence=webhooks.c.sequence + 1, due_at=earlier)
-        .returning(webhooks.c.sequence)
-    )
-    number = connection.execute(statement).scalar()
+    """The next number of the endpoint, of which there may be no row so far, as of an app's."""
+    here = named_by(row) | {"now": now}
+    number = connection.execute(NUMBER, here).scalar()
     if number is None:
         ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
-        number = connection.execute(statement).scalar_one()
+        number = connection.execute(NUMBER, here).scalar_one()
     return int(number)
 
 

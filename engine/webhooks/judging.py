@@ -140,7 +140,8 @@ def _endpoint(attempt: Attempt, endpoint: WebhookRow, settings: Webhook, now: in
         pause = max(pause, settings.breaker_pause)
     if pause:
         values["paused_until"] = max(now + round(pause * SECOND), endpoint.paused_until or 0)
-    why = _why_off(attempt, failures, since, now, settings)
+    # It may be off by now, because of a request that was open beside this one.
+    why = None if endpoint.disabled_at else _why_off(attempt, failures, since, now, settings)
     return values | ({"disabled_at": now, "disabled_reason": why} if why else {})
 
 

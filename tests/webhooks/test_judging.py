@@ -102,6 +102,10 @@ def test_failures_in_a_row_pause_the_endpoint_then_turn_it_off() -> None:
     assert off["disabled_reason"].startswith("100 requests in a row failed; the last: answered 500")
 
 
+def test_an_endpoint_that_is_off_is_not_turned_off_again() -> None:
+    assert "disabled_at" not in after(410, endpoint={"disabled_at": AT, "failures": 200}).values
+
+
 def test_days_without_a_success_turn_it_off_but_not_two_failures_far_apart() -> None:
     long_ago = AT - round(SETTINGS.disable_after_hours * HOUR)
     assert "disabled_at" in after(endpoint={"failures": 20, "failing_since": long_ago}).values

@@ -1,0 +1,128 @@
+"""The statements that every delivery goes through, made once: making one costs several times what running it does.
+
+Parameters: `at_uid`, `at_name`, `at_trigger` name an endpoint (`named`), `to_…` are new values, `plus_…` are added.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Update, and_, bindparam, case, func, or_, select, update
+
+from engine.store.database import upsert
+from engine.store.tables import deliveries, webhooks
+from engine.store.webhook_records import PENDING, DeliveryRow, WebhookRow
+
+__all__ = [
+    "CLAIMABLE",
+    "FIRST",
+    "HOLD",
+    "LET_GO",
+    "NUMBER",
+    "OLDEST",
+    "SOONEST",
+    "TAKE",
+    "ended",
+    "insert_delivery",
+    "learned",
+    "named",
+    "named_by",
+]
+
+_UID, _NAME, _TRIGGER, _NOW = (bindparam(name) for name in ("at_uid", "at_name", "at_trigger", "now"))
+
+_HERE = and_(webhooks.c.uid == _UID, webhooks.c.name == _NAME, webhooks.c.trigger == _TRIGGER)
+_WAITING = and_(
+    deliveries.c.uid == _UID,
+    deliveries.c.endpoint == _NAME,
+    deliveries.c.trigger == _TRIGGER,
+    deliveries.c.state == PENDING,
+)
+
+# `skip_locked` is PostgreSQL's; SQLite has one writer at a time anyway.
+CLAIMABLE = (
+    select(webhooks)
+    .where(
+        webhooks.c.due_at <= _NOW, or_(webhooks.c.claimed_until.is_(None), webhooks.c.claimed_until <= _NOW)
+    )
+    .order_by(webhooks.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+"""Endpoints that are due and that nobody holds, those that waited longest first."""
+
+TAKE = update(webhooks).where(_HERE).values(owner=bindparam("to_owner"), claimed_until=bindparam("to_until"))
+
+HOLD = (
+    update(webhooks)
+    .where(_HERE, webhooks.c.owner == bindparam("to_owner"))
+    .values(claimed_until=bindparam("to_until"))
+    .returning(*webhooks.c)
+)
+"""Go on holding it, if `to_owner` does."""
+
+LET_GO = update(webhooks).where(_HERE).values(owner=None, claimed_until=None, due_at=bindparam("to_due"))
+
+FIRST = select(deliveries).where(_WAITING).order_by(deliveries.c.sequence).limit(1)
+"""What an ordered endpoint is to be told next."""
+
+SOONEST = (
+    select(deliveries)
+    .where(_WAITING)
+    .order_by(deliveries.c.due_at, deliveries.c.sequence)
+    .limit(bindparam("most"))
+)
+"""What others are to be told next."""
+
+OLDEST = select(func.min(deliveries.c.expires_at)).where(_WAITING)
+"""When the first of what waits becomes too old."""
+
+_DUE = case((webhooks.c.paused_until > _NOW, webhooks.c.paused_until), else_=_NOW)
+NUMBER = (
+    update(webhooks)
+    .where(_HERE)
+    .values(
+        sequence=webhooks.c.sequence + 1,
+        due_at=case((webhooks.c.due_at < _DUE, webhooks.c.due_at), else_=_DUE),
+    )
+    .returning(webhooks.c.sequence)
+)
+"""The next number of an endpoint, which is due `now`, or when its pause is over."""
+
+
+def named(endpoint: WebhookRow) -> dict[str, Any]:
+    """The parameters that name an endpoint."""
+    return {"at_uid": endpoint.uid, "at_name": endpoint.name, "at_trigger": endpoint.trigger}
+
+
+def named_by(row: DeliveryRow) -> dict[str, Any]:
+    """Those that name a delivery's endpoint."""
+    return {"at_uid": row.uid, "at_name": row.endpoint, "at_trigger": row.trigger}
+
+
+@cache
+def insert_delivery(dialect: str) -> Any:
+    """A delivery's row unless there is one; returns its id if there was none."""
+    return upsert(dialect, deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
+
+
+@cache
+def ended(columns: Sequence[str]) -> Any:
+    """Set these `columns` (`to_…`) of the delivery `at_id` of `at_uid`, if it is pending; returns its id then."""
+    one = and_(deliveries.c.uid == _UID, deliveries.c.id == bindparam("at_id"), deliveries.c.state == PENDING)
+    new = {name: bindparam(f"to_{name}", type_=deliveries.c[name].type) for name in columns}
+    return update(deliveries).where(one).values(new).returning(deliveries.c.id)
+
+
+@cache
+def learned(counters: Sequence[str], columns: Sequence[str]) -> Update:
+    """Add to `counters` (`plus_…`) of an endpoint and set `columns` (`to_…`).
+
+    The latter, and all of it, only while its settings are those of `seen`.
+    """
+    added = {
+        name: webhooks.c[name] + bindparam(f"plus_{name}", type_=webhooks.c[name].type) for name in counters
+    }
+    new = {name: bindparam(f"to_{name}", type_=webhooks.c[name].type) for name in columns}
+    statement = update(webhooks).where(_HERE).values(added | new)
+    return statement.where(webhooks.c.settings_at == bindparam("seen")) if columns else statement
