@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Update, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import BindParameter, Update, and_, bindparam, case, func, or_, select, update
 
 from engine.store.database import upsert
 from engine.store.tables import deliveries, webhooks
@@ -29,7 +29,10 @@ __all__ = [
     "named_by",
 ]
 
-_UID, _NAME, _TRIGGER, _NOW = (bindparam(name) for name in ("at_uid", "at_name", "at_trigger", "now"))
+_UID: BindParameter[str] = bindparam("at_uid")
+_NAME: BindParameter[str] = bindparam("at_name")
+_TRIGGER: BindParameter[str] = bindparam("at_trigger")
+_NOW: BindParameter[int] = bindparam("now")
 
 _HERE = and_(webhooks.c.uid == _UID, webhooks.c.name == _NAME, webhooks.c.trigger == _TRIGGER)
 _WAITING = and_(
