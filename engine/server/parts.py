@@ -140,7 +140,7 @@ class Parts:
             self.member or self.sessions,
             self.delivering.client,
             self.metrics,
-            self.off_loop,
+            assignment,
         )
         self.conversing.processor.when_done((self.member or self.conversing.lifecycle).tell)
         services = self._services()

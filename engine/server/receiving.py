@@ -8,7 +8,9 @@ import trio
 from engine.config import Config
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.off_loop import OffLoop, worker_threads
+from engine.off_loop import worker_threads
+from engine.server.workers.messages import Assignment
+from engine.server.workers.receiving import ReceivingHome
 from engine.store import DatabaseUnavailable, Store
 from engine.store.blobs import Blobs
 from engine.store.database import wall_clock
@@ -27,15 +29,11 @@ from engine.webhooks.receiver.measuring import Measuring
 from engine.webhooks.receiver.metrics import ReceiverCollector
 from engine.webhooks.receiver.processors import load_processors
 from engine.webhooks.receiver.republishing import republishing
-from engine.webhooks.receiver.spool import Spool
 from engine.webhooks.receiver.transcription import Transcription
 
 __all__ = ["Receiving"]
 
 log = get_logger(__name__)
-
-FOLDER = "received"
-"""Of the data directory: files that are not whole yet."""
 
 KEEPALIVE_SHARE = 1 / 3
 """Of `session.inactivity_timeout`."""
@@ -44,7 +42,7 @@ KEEPALIVE_SHARE = 1 / 3
 class Receiving:
     """The parts of one process that receive, put together; who runs them is `Parts`' business.
 
-    Raises `ConfigError` for processors that cannot be had.
+    `assignment`: of one worker of several. Raises `ConfigError` for processors that cannot be had.
     """
 
     def __init__(
@@ -55,7 +53,7 @@ class Receiving:
         sessions: Sessions,
         client: WebhookClient,
         metrics: Metrics,
-        off_loop: OffLoop,
+        assignment: Assignment | None = None,
     ) -> None:
         settings = config.receiver
         self._config = config
@@ -63,11 +61,11 @@ class Receiving:
         self._blobs = blobs
         self.failures: Counter[str] = Counter()
         self.events = Events()
-        spool = Spool(config.data_dir / FOLDER, off_loop)
-        self.archive = Archive(spool, blobs, store.received.files, settings)
+        self.archive = Archive(store.received_spool, blobs, store.received.files, settings)
         self._layout = Layout(settings, wall_clock)
         self.keeper = Keeper(store.received, blobs, self.archive, settings, wall_clock)
-        self.intake = Intake(settings, self._consumers(sessions, client), self._known)
+        self._home = None if assignment is None else ReceivingHome(assignment, store.leases, wall_clock)
+        self.intake = Intake(settings, self._consumers(sessions, client), self._known, self._home)
         metrics.registry.register(ReceiverCollector(self.intake, self.keeper, self.failures))
 
     def _consumers(self, sessions: Sessions, client: WebhookClient) -> list[Consumer]:
@@ -122,6 +120,8 @@ class Receiving:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.keeper.run)
             await nursery.start(self.intake.run)
+            if self._home is not None:
+                await nursery.start(self._home.run, self.intake.take)
             task_status.started()
 
     async def drain(self) -> None:

@@ -34,6 +34,7 @@ from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.processing import Processing
 from engine.store.received import Received
+from engine.store.received_spool import Spool
 from engine.store.recordings import Recordings
 from engine.store.signing_keys import SigningKeys
 from engine.store.tables import probes
@@ -47,6 +48,9 @@ from engine.store.vectors import CACHE_LIMIT, Vectors
 from engine.store.voices import Voices
 from engine.store.webhooks import Webhooks
 from engine.store.whole import Wholes
+
+RECEIVED = "received"
+"""The folder of received files that are not whole yet."""
 
 
 class Store:
@@ -92,6 +96,7 @@ class Store:
     blob_erasures: BlobErasures
     recordings: Recordings
     received: Received
+    received_spool: Spool
 
     def __init__(
         self,
@@ -137,7 +142,8 @@ class Store:
         self.profile_blobs = self.blob_places.profiles
         self.blob_erasures = BlobErasures(database, self.blob_places, now)
         self.recordings = Recordings(database, now)
-        self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, now)
+        self.received_spool = Spool(data_dir / RECEIVED, database.off_loop)
+        self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, self.received_spool, now)
         self.wholes = Wholes(database)
         self.finding = Finding(database, self.vectors)
         self.edits = Edits(database, now)

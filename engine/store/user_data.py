@@ -24,6 +24,7 @@ from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
 from engine.store.errors import UserBusy
+from engine.store.received_spool import Spool
 from engine.store.records import IN_PROGRESS
 from engine.store.replay import journals_of
 from engine.store.tables import conversations, leases, metadata, segments
@@ -70,8 +71,11 @@ class Erased(msgspec.Struct, frozen=True):
 class UserData:
     """What is kept in one store, of any user."""
 
-    def __init__(self, database: Database, journals: Path, places: BlobPlaces, now: WallClock) -> None:
+    def __init__(
+        self, database: Database, journals: Path, places: BlobPlaces, received: Spool, now: WallClock
+    ) -> None:
         self._database = database
+        self._received = received
         self._journals = journals
         self._spool = journals.parent / RECORDING_SPOOL
         self._places = places
@@ -149,7 +153,9 @@ class UserData:
         return Erased(rows, len(journals.dead), journals.unreadable, blobs)
 
     async def _erase_blobs(self, uid: str) -> int:
-        return sum([await blobs.delete_folder(uid) for blobs in self._places.all().values()])
+        """Also of what is still to become one."""
+        spooled = await self._received.erase(uid)
+        return spooled + sum([await blobs.delete_folder(uid) for blobs in self._places.all().values()])
 
 
 class _Shown(msgspec.Struct, frozen=True):

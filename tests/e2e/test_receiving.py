@@ -86,3 +86,23 @@ async def test_the_transcript_of_the_second_server_is_that_of_the_first(
         first_words, second_words = await words(first), await words(second)
         assert len(first_words) > 10
         assert second_words == first_words
+
+
+async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
+    pieces = [speech()[at : at + 16_000] for at in range(0, 160_000, 16_000)]
+    async with started(tmp_path, LISTEN_WORKERS=2, **RECEIVING) as server:
+        for place, piece in enumerate(pieces):
+            answer = await server._http.post(
+                "/audio",
+                params={"uid": "ann"},
+                content=piece,
+                headers={
+                    "Connection": "close",  # so that the kernel deals them out
+                    "Listen-Session": "s",
+                    "Listen-Position": str(place * 8000),
+                },
+            )
+            assert answer.status_code == 200, answer.text
+        await until_received(server, 1)
+        assert await heard(server) == b"".join(pieces)
+        assert len(await words(server)) == 10

@@ -173,7 +173,7 @@ async def site(
     processor.jobs.add(TELL, finished)
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
-    receiving = Receiving(config, store, store.received_blobs, sessions, delivering.client, metrics, off_loop)
+    receiving = Receiving(config, store, store.received_blobs, sessions, delivering.client, metrics)
     services = Services(
         config=config,
         metrics=metrics,

@@ -18,10 +18,10 @@ from engine.audio.wav import wav_header
 from engine.log import get_logger
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.received_records import AUDIO, ReceivedFileRow
+from engine.store.received_spool import Part, Spool
 from engine.stt.backoff import Backoff
 from engine.webhooks.receiver.chunk import BYTES_PER_SAMPLE
 from engine.webhooks.receiver.ports import Blobs, Files
-from engine.webhooks.receiver.spool import Part, Spool
 
 __all__ = ["Archive"]
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 from engine._config_receiver import Receiver as Settings
 from engine.store.received_records import AUDIO, RESULTS, ReceivedFileRow, results_id
+from engine.store.received_spool import Part
 from engine.webhooks.receiver.archive import Archive
 from engine.webhooks.receiver.chunk import BYTES_PER_SAMPLE
 from engine.webhooks.receiver.feed import Feed, Piece
 from engine.webhooks.receiver.joining import Audio, Began
 from engine.webhooks.receiver.ports import Clock
-from engine.webhooks.receiver.spool import Part
 
 __all__ = ["Layout", "SavedAudio"]
 

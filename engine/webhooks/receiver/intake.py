@@ -3,14 +3,16 @@
 Operations: `check` whether there is room, before a request's body is read; `offer` a chunk, which never waits; `run`
 until cancelled; `drain` when no more is to be taken.
 Invariants: the chunks of a user are taken in the order of their requests, by one task, which lives while something
-waits or a session is open. What is offered is handed to every consumer of its session, or counted as dropped; what
-there is no room for is refused, and counted.
+waits or a session is open; where there are several processes, by the one that is the user's `Home`. What is offered
+is handed to every consumer of its session, or counted as dropped; what there is no room for is refused, and counted.
 Bounded: `user_queue_mib` for each user and `queue_mib` for all; what `consuming` holds beside that is bounded there.
 Cancellation loses what waits; it is counted (`lost_bytes`) and logged.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 from uuid import uuid4
 
 import msgspec
@@ -18,12 +20,14 @@ import trio
 
 from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable
+from engine.stt.backoff import Backoff
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import Consumer, play
 from engine.webhooks.receiver.joining import Began, Dropped, Joiner
 from engine.webhooks.receiver.line import Line
 
-__all__ = ["Intake", "IntakeStatistics", "NoRoom"]
+__all__ = ["Bring", "Home", "Intake", "IntakeStatistics", "NoRoom", "NotTaken"]
 
 log = get_logger(__name__)
 
@@ -31,6 +35,30 @@ MIB = 2**20
 
 Known = Callable[[str], Awaitable[Sequence[str]]]
 """The ids of a user's latest deliveries, of earlier processes too; the latest last."""
+
+
+Bring = Callable[[Chunk], Awaitable[None]]
+"""Brings a chunk to the process where its user's audio is joined. Raises `NotTaken`."""
+
+
+class NotTaken(Exception):
+    """The other process did not take it: it has no room, or is gone. Trying again is right."""
+
+
+class Home(Protocol):
+    """Which of several processes joins a user's audio."""
+
+    def at(self, uid: str) -> AbstractAsyncContextManager[Bring | None]:
+        """None inside: this one does, until the block ends. Raises `DatabaseUnavailable`."""
+        ...
+
+
+class _Here:
+    """There is one process."""
+
+    @asynccontextmanager
+    async def at(self, uid: str) -> AsyncIterator[Bring | None]:
+        yield None
 
 
 class NoRoom(Exception):
@@ -63,10 +91,14 @@ class IntakeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """All users of one process."""
 
-    def __init__(self, settings: Settings, consumers: Sequence[Consumer], known: Known) -> None:
+    def __init__(
+        self, settings: Settings, consumers: Sequence[Consumer], known: Known, home: Home | None = None
+    ) -> None:
+        """Without a `home` this is the only process."""
         self._settings = settings
         self._consumers = consumers
         self._known = known
+        self._home = home or _Here()
         self._lines: dict[str, Line] = {}
         self._waiting = 0
         self._counts: Counter[str] = Counter()
@@ -133,6 +165,28 @@ class Intake:
 
     async def _consume(self, uid: str, line: Line) -> None:
         """Until nothing of the user waits and no session is open."""
+        backoff = Backoff(self._settings.retry_initial, self._settings.retry_limit)
+        while line.waits:
+            try:
+                async with self._home.at(uid) as bring:
+                    if bring is None:
+                        await self._join(uid, line)
+                    else:
+                        await self._bring_all(line, bring, backoff)
+            except (DatabaseUnavailable, NotTaken) as error:
+                log.warning("receiver.waiting", error=str(error))
+                await trio.sleep(backoff.next())
+        del self._lines[uid]
+        self._emptied.set()
+        self._emptied = trio.Event()
+
+    async def _bring_all(self, line: Line, bring: Bring, backoff: Backoff) -> None:
+        while (chunk := line.first()) is not None:
+            await bring(chunk)
+            line.taken()
+            backoff.reset()
+
+    async def _join(self, uid: str, line: Line) -> None:
         joiner = Joiner(
             gap=self._settings.session_gap,
             jitter=self._settings.jitter,
@@ -145,9 +199,14 @@ class Intake:
                 log.info("receiver.session_began", session=step.id, sample_rate=step.sample_rate)
                 await play(step, lambda: line.step(joiner), self._consumers, self._note_missed)
                 log.info("receiver.session_ended", session=step.id)
-        del self._lines[uid]
-        self._emptied.set()
-        self._emptied = trio.Event()
+
+    def take(self, chunk: Chunk) -> bool:
+        """Take a chunk that another process brings; False when there is no room."""
+        try:
+            self.offer(chunk)
+        except NoRoom:
+            return False
+        return True
 
     def _freed(self, size: int) -> None:
         self._waiting -= size

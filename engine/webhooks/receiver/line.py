@@ -1,6 +1,7 @@
 """One user's chunks, and the steps that they become.
 
-Operations: `add` a chunk, `step` for what is next, `finish` when no chunk follows.
+Operations: `add` a chunk, `step` for what is next, or `first` and `taken` for chunks as they are; `finish` when no
+chunk follows.
 Invariants: a chunk counts as waiting until the step after its last one is asked for, that is until whoever asks has
 handed it on. After `finish` the open session ends once nothing waits.
 Bounded by whoever adds: `bytes` is what waits.
@@ -41,6 +42,21 @@ class Line:
         """No chunk follows."""
         self._finished = True
         self._news.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a chunk waits."""
+        return bool(self._chunks)
+
+    def first(self) -> Chunk | None:
+        """The chunk that waited longest, which stays until it is `taken`; None when none waits."""
+        return self._chunks[0] if self._chunks else None
+
+    def taken(self) -> None:
+        """The one that `first` gave is dealt with, without becoming steps."""
+        chunk = self._chunks.popleft()
+        self.bytes -= len(chunk.pcm)
+        self._freed(len(chunk.pcm))
 
     async def step(self, joiner: Joiner) -> Step | None:
         """The next one, as soon as there is one; None when nothing waits and no session is open."""

@@ -8,11 +8,12 @@ import pytest
 import trio
 
 from engine._config_receiver import Receiver
+from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import FEED_BYTES, Consumer
 from engine.webhooks.receiver.feed import Feed
-from engine.webhooks.receiver.intake import Intake, NoRoom
+from engine.webhooks.receiver.intake import Bring, Intake, NoRoom, NotTaken
 from engine.webhooks.receiver.joining import Audio, Began
-from tests.webhooks.receiver.chunks import RATE, chunk, tone
+from tests.webhooks.receiver.chunks import RATE, chunk, cut, tone
 
 
 class Collecting:
@@ -198,3 +199,41 @@ async def test_a_lossy_consumer_does_not_hold_up_the_others(autojump_clock: trio
         await trio.sleep(3000)
         assert len(collecting.heard[0]) == 6 * 2**20
         assert len(slow.heard[0]) + 2 * taking.statistics().missed_samples["collecting"] == 6 * 2**20
+
+
+class Elsewhere:
+    """A home in another process, whose intake may have no room, or be gone."""
+
+    def __init__(self, there: Intake) -> None:
+        self.there = there
+        self.failures = 2
+
+    @asynccontextmanager
+    async def at(self, uid: str) -> AsyncIterator[Bring | None]:
+        async def bring(one: Chunk) -> None:
+            await trio.lowlevel.checkpoint()
+            if self.failures:
+                self.failures -= 1
+                raise NotTaken("no answer")
+            if not self.there.take(one):
+                raise NotTaken("no room")
+
+        yield bring
+
+
+async def test_audio_is_brought_to_the_process_that_joins_it_in_order_whatever_fails(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    collecting = Collecting()
+    async with intake(collecting, session_gap=100.0, jitter=20.0) as there, trio.open_nursery() as nursery:
+        here = Intake(Receiver(), (), nobody, Elsewhere(there))
+        await nursery.start(here.run)
+        for number in range(6):
+            (here if number % 2 else there).offer(now(tone(RATE, number)))
+            await trio.sleep(5)
+        assert here.statistics().waiting_bytes == 0
+        assert here.statistics().users == 0
+        await trio.sleep(300)
+        nursery.cancel_scope.cancel()
+    (heard,) = collecting.heard
+    assert sorted(cut(heard, [RATE] * 6)) == sorted(tone(RATE, number) for number in range(6))
