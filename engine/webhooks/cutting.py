@@ -53,7 +53,7 @@ class Cutting:
     async def write(self, chunk: Chunk, session: str) -> bool:
         """Have what a chunk holds in its file; False when the disk refused, and the chunk is lost."""
         if chunk.file is None:
-            chunk.file = self._spool.begin(chunk.endpoint.uid)
+            chunk.file = self._spool.begin(chunk.endpoint.uid, session, chunk.position)
         try:
             await self._spool.append(chunk.file, chunk.take())
         except OSError as error:

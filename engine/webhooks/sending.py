@@ -19,7 +19,9 @@ from engine.webhooks.client import Answer, NoAnswer, WebhookClient
 from engine.webhooks.judging import LIVE, Attempt, retry_after
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.ports import Answered, Endpoint, Spool
+from engine.webhooks.receiver.positions import POSITION, SESSION
 from engine.webhooks.signing import signed_headers
+from engine.webhooks.spool import place_of
 from engine.webhooks.urls import with_query
 
 __all__ = ["Sender"]
@@ -106,10 +108,12 @@ class Sender:
         return found
 
     async def _send(self, endpoint: Endpoint, delivery: DeliveryRow, at: int) -> Answer:
-        body = delivery.body or b""
+        body, place = delivery.body or b"", None
         if delivery.file is not None:
-            body = await self._spool.read(delivery.file)
+            body, place = await self._spool.read(delivery.file), place_of(delivery.file)
         headers = signed_headers(delivery.id, body, endpoint.secrets, at // SECOND)
+        if place is not None:
+            headers |= {SESSION: place[0], POSITION: str(place[1])}
         return await self._client.send(
             "POST",
             with_query(endpoint.url, delivery.query),

@@ -26,11 +26,12 @@ from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.webhooks.files import SpoolFiles
 
-__all__ = ["Spool", "SpoolStatistics"]
+__all__ = ["Spool", "SpoolStatistics", "place_of"]
 
 log = get_logger(__name__)
 
 SUFFIX = ".pcm"
+DASHES = 4
 SWEEPS = 5
 """Times the folder is swept while a file is of use."""
 LONGEST_PAUSE = 60.0
@@ -63,9 +64,12 @@ class Spool(SpoolFiles):
 
     # Writing
 
-    def begin(self, uid: str) -> str:
-        """The name of a file that will be written for this user. `finish` or `give_up` must follow."""
-        name = f"{time.time_ns():020d}-{_owner(uid)}-{uuid4().hex}{SUFFIX}"
+    def begin(self, uid: str, session: str = "", position: int = 0) -> str:
+        """The name of a file that will be written for this user. `finish` or `give_up` must follow.
+
+        What it has begins with sample `position` of `session`, a hexadecimal number; `place_of` reads both again.
+        """
+        name = f"{time.time_ns():020d}-{_owner(uid)}-{session}-{position}-{uuid4().hex[:8]}{SUFFIX}"
         self._writing.add(name)
         return name
 
@@ -152,6 +156,14 @@ class Spool(SpoolFiles):
         return size
 
 
+def place_of(file: str) -> tuple[str, int] | None:
+    """The session and the number of the first sample of what is in a file; None when its name does not say."""
+    parts = file.removesuffix(SUFFIX).split("-")
+    if len(parts) != DASHES + 1 or not parts[2] or not parts[3].isdecimal():
+        return None
+    return parts[2], int(parts[3])
+
+
 def _owner(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:OWNER_CHARACTERS]
 
@@ -181,7 +193,7 @@ def _listed(folder: Path) -> dict[str, int]:
         return found
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(SUFFIX) and entry.name.count("-") == 2:
+            if entry.name.endswith(SUFFIX) and entry.name.count("-") == DASHES:
                 try:
                     found[entry.name] = entry.stat().st_size
                 except FileNotFoundError:

@@ -95,12 +95,15 @@ def wav_of(folder: Path, requests: list[Request]) -> bytes:
         return file.readframes(file.getnframes())
 
 
-def check_audio(folder: Path, requests: list[Request], pcm: bytes) -> None:
+def check_audio(folder: Path, requests: list[Request], session: str, pcm: bytes) -> None:
     for request in requests:
         assert request.line == "POST /audio?sample_rate=16000&uid=ada HTTP/1.1"
         assert request.headers["content-type"] == "application/octet-stream"
         assert request.headers["webhook-id"] == request.headers["idempotency-key"]
     assert [len(request.body) for request in requests[:-1]] == [CHUNK] * (len(pcm) // CHUNK)
+    positions = [int(request.headers["listen-position"]) for request in requests]
+    assert positions == [5 * SAMPLE_RATE * number for number in range(len(requests))]
+    assert {request.headers["listen-session"] for request in requests} == {session}
     assert wav_of(folder, requests) == pcm
 
 
@@ -161,7 +164,7 @@ async def test_every_trigger_comes_as_documented_and_the_audio_is_what_was_decod
         await plain.until(lambda _: sum(len(one.body) for one in plain.at("/audio")) >= len(pcm))
         (conversation,) = await server.conversations("ada")
         whole = await server._http.get(f"/v1/conversations/{conversation['id']}", params={"uid": "ada"})
-    check_audio(tmp_path, plain.at("/audio"), pcm)
+    check_audio(tmp_path, plain.at("/audio"), session, pcm)
     check_transcripts(secured.at("/live"), session, shown.revisions)
     (memory,) = secured.at("/memory")
     check_memory(memory, whole.content)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from engine.webhooks.spool import Spool
+from engine.webhooks.spool import Spool, place_of
 from tests.listen.harness import inline
 
 KILOBYTE = bytes(1000)
@@ -77,6 +77,12 @@ async def test_a_users_files_can_be_removed_without_those_of_others(tmp_path: Pa
         await kept(it, uid)
     assert await it.forget("ada") == 2
     assert len(names(tmp_path)) == 1
+
+
+def test_a_files_name_says_where_its_audio_belongs(tmp_path: Path) -> None:
+    it = spool(tmp_path)
+    assert place_of(it.begin("ada", "5e3604", 80_000)) == ("5e3604", 80_000)
+    assert [place_of(name) for name in (it.begin("ada"), "0.pcm", "a-b-c-d-e.pcm", "")] == [None] * 4
 
 
 @pytest.mark.parametrize("name", ["../store.sqlite", "/etc/passwd", "a/b"])
