@@ -48,7 +48,7 @@ def _name(report: pytest.TestReport) -> str:
 
 def _line(report: pytest.TestReport) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(report.stop))
-    figures = "; ".join(f"{key}: {value}" for key, value in report.user_properties)
+    figures = "; ".join(f"{key}: {value}" for key, value in report.user_properties).replace("|", "/")
     load = os.getloadavg()[0]
     cells = (_name(report), report.outcome, when, f"{load:.1f}", f"{report.duration:.0f}", figures)
     return f"| {' | '.join(cells)} |"
