@@ -19,7 +19,14 @@ from engine.web.reading import read_json
 from engine.web.record_ports import Now
 from engine.webhooks.app_setup import NotToBeHad
 from engine.webhooks.signing import new_secret
-from engine.webhooks.submission import AppChange, NewApp, absolute_tools, asked_at, wrong_with
+from engine.webhooks.submission import (
+    AppChange,
+    ExternalIntegration,
+    NewApp,
+    absolute_tools,
+    asked_at,
+    wrong_with,
+)
 
 __all__ = ["AppPage", "apps", "own_app", "seen_app"]
 
@@ -139,16 +146,15 @@ def _changed(api: Api, registry: Registry, prepare: Prepare) -> None:
     async def change(uid: str, app_id: str, body: AppChange) -> Done:
         row, image = await own_app(registry, uid, app_id), await _image()
         given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
-        if "external_integration" in given and "chat_tools" not in given:
-            given["chat_tools"] = []  # they are read from its manifest, if it has one
-            if not (body.external_integration and body.external_integration.chat_tools_manifest_url):
-                given["chat_tools"] = row.chat_tools
+        integration = body.external_integration
+        if isinstance(integration, ExternalIntegration) and integration.chat_tools_manifest_url:
+            given.setdefault("chat_tools", [])  # then they are read from the manifest
         app = read_json(msgspec.json.encode(submitted(row) | given), NewApp)
         before, after = msgspec.structs.asdict(row), _columns(await prepare(app))
         if image:
             await registry.give_image(uid, app_id, image)
             after["image"] = f"/v1/apps/{app_id}/image"
-        elif "image" not in given:
+        elif given.get("image") is None:
             after["image"] = row.image
         await keep(uid, app_id, {name: value for name, value in after.items() if before[name] != value})
         return Done()

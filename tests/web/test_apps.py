@@ -227,11 +227,15 @@ async def test_tools_are_read_from_a_manifest(tmp_path: Path) -> None:
         path = f"/v1/apps/{id}/refresh-manifest"
         assert (await served.request("POST", path)).status_code == 403
         assert (await served.request("POST", path, uid=MAKER)).json() == {"status": "ok", "tools_count": 2}
+        tools.append({**TOOL, "name": "write"})
+        there.answer = answering(body=json.dumps({"tools": tools}).encode())
+        change = {"external_integration": integration}
+        assert (await served.request("PATCH", f"/v1/apps/{id}", uid=MAKER, json=change)).status_code == 200
         there.answer = answering(500)
         wrong = await served.request("POST", path, uid=MAKER)
         assert wrong.status_code == 422
         assert "500" in wrong.json()["detail"]
-        assert len((await served.get(f"/v1/apps/{id}", uid=MAKER)).json()["chat_tools"]) == 2
+        assert len((await served.get(f"/v1/apps/{id}", uid=MAKER)).json()["chat_tools"]) == 3
         plain = await make(served)
         assert (
             await served.request("POST", f"/v1/apps/{plain}/refresh-manifest", uid=MAKER)
@@ -270,3 +274,9 @@ async def test_a_phone_that_sends_null_for_what_it_does_not_say_is_understood(tm
         assert changed.status_code == 200, changed.text
         app = (await served.get(path, uid=MAKER)).json()
         assert (app["uid"], app["image"], app["external_integration"]["actions"]) == (MAKER, "", None)
+        form = {"data": {"app_data": "{}"}, "files": {"file": ("logo.png", PNG)}}
+        assert (await served.request("PATCH", path, uid=MAKER, **form)).status_code == 200
+        for image, ending in ((None, "/image"), ("https://app.example/a.png", "/a.png")):
+            changed = await served.request("PATCH", path, uid=MAKER, json={"image": image})
+            assert changed.status_code == 200
+            assert (await served.get(path)).json()["image"].endswith(ending)
