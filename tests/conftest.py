@@ -3,6 +3,7 @@
 A test marked `both_ways` runs over the native lane and over the HTTP server.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 from tests.postgres import database
 from tests.ways import SETTING, WAYS
+
+# Compiling the resampling kernels takes 10 s and more: once for all runs, processes and servers of the tests.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "numba"))
 
 # How long an example takes is the machine's business, not the code's.
 settings.register_profile("untimed", deadline=None)

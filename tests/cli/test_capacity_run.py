@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -112,8 +111,6 @@ def test_made_up_speech_has_syllables_and_pauses() -> None:
 def test_a_real_server_is_measured_and_the_figure_is_kept_for_the_next_start(
     listen: Listen, monkeypatch: pytest.MonkeyPatch, data_dir: Any
 ) -> None:
-    # Compiling takes 10 s and more: once for all runs of the tests.
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(Path(__file__).parents[2] / "build" / "numba"))
     monkeypatch.setattr(capacity_run, "FIRST", 2)
     monkeypatch.setattr(capacity_run, "SECONDS", 1.2)
     monkeypatch.setattr(capacity_run, "_descriptors", lambda: 2)

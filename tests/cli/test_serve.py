@@ -52,8 +52,6 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_a_newcomer_types_the_command_that_serve_prints_and_reads_the_transcript(
     environment: pytest.MonkeyPatch,
 ) -> None:
-    # Compiling takes 10 s and more: once for all runs of the tests.
-    environment.setenv("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
     with serving() as (process, line):
         found = re.fullmatch(
             r"Listening on http://127\.0\.0\.1:(\d+) \(dev authentication\)\. "

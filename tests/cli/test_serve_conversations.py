@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from engine.conversation.structured import CATEGORIES
-from tests.cli.test_serve import ROOT, serving
+from tests.cli.test_serve import serving
 from tests.e2e.running import PATIENCE, hear_all, talking
 
 CONTRACT = (
@@ -148,6 +148,5 @@ def fully_kept(document: dict[str, Any]) -> None:
 def test_two_conversations_are_kept_found_by_meaning_and_cited_without_any_key(
     tmp_path: Path, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
     with two_talks_served(tmp_path) as url:
         trio.run(walk, url)

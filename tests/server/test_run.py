@@ -14,7 +14,6 @@ import httpx2
 import pytest
 import trio
 
-from engine.audio import resample
 from engine.config import Config, Embedding, Session, Stt
 from engine.server import BindError, Bound, DataDirInUse, DrainForced, configured_vendors, serve
 from engine.server.http import bind
@@ -38,12 +37,6 @@ from tests.ways import lane_setting
 LISTEN = "/v4/listen?uid=alice&codec=pcm16&sample_rate=16000"
 PATIENCE = 60.0
 """Seconds after which a wait has failed: the first server of a machine compiles its kernels."""
-
-
-@pytest.fixture(autouse=True)
-def shared_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cache for all servers here, kept between runs; each would otherwise have its own."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(Path(resample.__file__).parent / "__pycache__"))
 
 
 class SlowToWarm(ScriptedVendor):
