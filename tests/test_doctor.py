@@ -44,6 +44,7 @@ def test_on_a_machine_that_was_set_up_nothing_fails(environ: dict[str, str]) -> 
         "translation",
         "data directory",
         "files",
+        "webhooks",
         "kernel cache",
         "open files",
         "memory maps",

@@ -1,5 +1,6 @@
 """What clients say is recorded to the sample, by a whole server, if they allow it; and what becomes of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,70 @@ async def test_a_recording_whose_server_was_killed_keeps_what_was_heard(tmp_path
         assert len(found) > 24 * SAMPLE_RATE, "also what no piece had been made of"
         np.testing.assert_array_equal(found, said[: len(found)])
         assert left(tmp_path, "recording") == []
+
+
+async def test_a_drain_ends_once_all_that_was_heard_is_kept(tmp_path: Path) -> None:
+    said = speech(8.2)
+    async with running(recording(tmp_path), ScriptedVendor(counted_words())) as server:
+        await allow(server)
+        async with talking(server.url, "ada", conversation_timeout=600) as (client, shown):
+            await hear_all(client, shown, packets(said))
+            server.drain()
+            await shown.until_over()
+    assert left(tmp_path, "recording") == []
+    async with running(recording(tmp_path, keep=False), ScriptedVendor(counted_words())) as server:
+        (conversation,) = await server.conversations("ada")
+        np.testing.assert_array_equal(await heard(server, conversation["id"]), said)
+
+
+async def test_of_a_call_both_channels_are_heard_together(tmp_path: Path) -> None:
+    mine, theirs = speech(7.0), speech(11.0)[4 * SAMPLE_RATE :]
+    async with running(recording(tmp_path), ScriptedVendor(counted_words())) as server:
+        await allow(server)
+        call = {"source": "phone_call", "channels": 2}
+        async with talking(server.url, "ada", conversation_timeout=600, **call) as (client, shown):
+            both = zip(packets(mine), packets(theirs), strict=True)
+            await send_all(client, [marked for a, b in both for marked in (b"\x00" + a, b"\x01" + b)])
+            await client.flush()
+            await shown.until_status("flushed")
+        await over(server, 2)
+        (conversation,) = await server.conversations("ada")
+        whole = np.clip(mine.astype(np.int32) + theirs, -32768, 32767)
+        np.testing.assert_array_equal(await heard(server, conversation["id"]), whole)
+
+
+async def test_who_takes_the_permission_back_is_not_recorded_any_more(tmp_path: Path) -> None:
+    said = speech(30.0)
+    settings = msgspec.structs.replace(
+        recording(tmp_path), store=msgspec.structs.replace(config(tmp_path).store, settings_age=0)
+    )
+    async with running(settings, ScriptedVendor(counted_words())) as server:
+        await allow(server)
+        async with talking(server.url, "ada", conversation_timeout=600) as (client, shown):
+            await hear_all(client, shown, packets(said[: 13 * SAMPLE_RATE]))
+            (conversation,) = await server.conversations("ada")
+            with trio.fail_after(PATIENCE):
+                while (await recording_of(server, conversation["id"]))["pieces"] < 2:
+                    continue  # until what was said before is kept
+            await allow(server, False)
+            await send_all(client, packets(said[13 * SAMPLE_RATE :]))
+        await over(server, 1)
+        np.testing.assert_array_equal(await heard(server, conversation["id"]), said[: 12 * SAMPLE_RATE])
+        assert left(tmp_path, "recording") == []
+
+
+async def test_what_a_client_transcribed_by_itself_is_recorded_too(tmp_path: Path) -> None:
+    said = speech(9.0)
+    async with running(recording(tmp_path), ScriptedVendor(counted_words())) as server:
+        await allow(server)
+        own = talking(server.url, "ada", conversation_timeout=600, custom_stt="enabled")
+        async with own as (client, shown):
+            await send_all(client, packets(said))
+            segment = {"id": "s1", "text": "Heard here.", "start": 1.0, "end": 2.0}
+            await client.send_text(
+                json.dumps({"type": "suggested_transcript", "segments": [segment], "stt_provider": "mine"})
+            )
+            await shown.until(lambda shown: "Heard here." in shown.text)
+        await over(server, 1)
+        (conversation,) = await server.conversations("ada")
+        np.testing.assert_array_equal(await heard(server, conversation["id"]), said)
