@@ -98,11 +98,8 @@ class Recorder:
         return recording
 
     async def allowed(self, uid: str) -> bool:
-        """Whether the user lets recordings be kept; not while nobody knows."""
-        try:
-            return (await self._users.get(uid)).store_recording_permission
-        except DatabaseUnavailable:
-            return False
+        """Whether the user lets recordings be kept. Raises `DatabaseUnavailable`."""
+        return (await self._users.get(uid)).store_recording_permission
 
     async def idle(self) -> None:
         """Wait until nothing is recorded, and all that was is kept or left for later."""
@@ -113,11 +110,18 @@ class Recorder:
         """What it has done."""
         return RecorderStatistics(self._tracks, self.kept, self.lost)
 
+    async def _may_be_allowed(self, uid: str) -> bool:
+        """Also while nobody knows: it is asked again before anything is kept."""
+        try:
+            return await self.allowed(uid)
+        except DatabaseUnavailable:
+            return True
+
     async def _record(self, recording: "Recording", tap: Tap, channel: int) -> None:
         """One track; nothing that goes wrong with it is anybody else's concern."""
         try:
             with tap:
-                if await self.allowed(recording.session.uid):
+                if await self._may_be_allowed(recording.session.uid):
                     await recording.record(tap, channel)
         except Exception as error:
             log.error("recording.failed", session=recording.session.id, exc_info=error)

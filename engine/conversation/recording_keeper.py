@@ -133,10 +133,10 @@ class Keeper:
         await self._flush()  # a conversation that has just begun may not be there yet
         return await self._table.add(row, quota=self._quota)
 
-    async def keep_abandoned(self, root: Path) -> int:
+    async def keep_abandoned(self, root: Path, allowed: Callable[[str], Awaitable[bool]]) -> int:
         """Keep what processes that died, or could not keep it, have left below `root`; how many samples.
 
-        What cannot be kept now is left for the next time.
+        What cannot be kept now is left for the next time; what its user does not allow (any more) is dropped.
         """
         kept = 0
         for folder in await self._off_loop(tracks_in, root):
@@ -145,7 +145,7 @@ class Keeper:
                 continue
             track, spool = claimed
             try:
-                kept += await self._keep_all(track, spool)
+                kept += await self._keep_all(track, spool, await allowed(track.uid))
             except (BlobsUnavailable, DatabaseUnavailable, OSError) as error:
                 log.warning("recording.left_for_later", error=str(error))
             finally:
@@ -153,10 +153,10 @@ class Keeper:
                     await self._off_loop(spool.close)
         return kept
 
-    async def _keep_all(self, track: Track, spool: Spool) -> int:
+    async def _keep_all(self, track: Track, spool: Spool, allowed: bool) -> int:
         kept = 0
         for piece in spool.closed:
-            kept += await self.keep(track, piece)
+            kept += await self.keep(track, piece) if allowed else 0
             await self._off_loop(spool.drop, piece)
         return kept
 

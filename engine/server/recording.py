@@ -65,7 +65,7 @@ class Recording:
         """Also where none are made any more: those there are grow old."""
         while True:
             try:
-                kept = await self._keeper.keep_abandoned(self._root)
+                kept = await self._keeper.keep_abandoned(self._root, self.recorder.allowed)
                 removed = await self._keeper.expire()
             except DatabaseUnavailable as error:
                 log.warning("recording.sweep_failed", error=str(error))  # the next one will do

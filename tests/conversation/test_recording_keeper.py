@@ -14,7 +14,7 @@ from engine.conversation.recording_keeper import Keeper
 from engine.conversation.recording_spool import Part, Spool, Track
 from engine.store import COMPLETED, ConversationRow, Store
 from engine.store.blob_erasures import ERASE_BLOBS
-from engine.store.errors import BlobsUnavailable
+from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.recordings import blob_of
 from engine.store.user_records import RecordingRow
 
@@ -37,6 +37,10 @@ class Away:
 
     async def delete(self, uid: str, *names: str) -> None:
         await self._store.blobs.delete(uid, *names)
+
+
+async def yes(uid: str) -> bool:
+    return True
 
 
 @dataclass
@@ -138,12 +142,32 @@ async def test_while_the_blobs_are_away_nothing_is_there_and_all_waits(desk: Des
     _, spool = spooled(desk.root, Part("c1", 0, NOW))
     spool.close()
     keeper = desk.keeper(away=1)
-    assert await keeper.keep_abandoned(desk.root) == 0
+    assert await keeper.keep_abandoned(desk.root, yes) == 0
     assert await desk.rows("c1") == []
-    assert await keeper.keep_abandoned(desk.root) == 100
+    assert await keeper.keep_abandoned(desk.root, yes) == 100
     assert await desk.rows("c1") == [(NOW, 0, 100)]
     assert not await trio.Path(desk.root / "ada").exists()
-    assert await keeper.keep_abandoned(desk.root) == 0
+    assert await keeper.keep_abandoned(desk.root, yes) == 0
+
+
+async def test_what_was_left_is_dropped_if_its_user_does_not_allow_it_and_waits_while_nobody_knows(
+    desk: Desk,
+) -> None:
+    await desk.talk("c1")
+    _, spool = spooled(desk.root, Part("c1", 0, NOW))
+    spool.close()
+
+    async def unknown(uid: str) -> bool:
+        raise DatabaseUnavailable("locked")
+
+    async def no(uid: str) -> bool:
+        return False
+
+    assert await desk.keeper().keep_abandoned(desk.root, unknown) == 0
+    assert await trio.Path(spool.folder).exists()
+    assert await desk.keeper().keep_abandoned(desk.root, no) == 0
+    assert not await trio.Path(desk.root / "ada").exists()
+    assert await desk.rows("c1") == []
 
 
 async def test_what_is_erased_while_it_is_put_leaves_no_blob(desk: Desk) -> None:

@@ -229,7 +229,7 @@ async def test_of_a_call_both_channels_are_heard_together(tmp_path: Path) -> Non
     mine, theirs = speech(7.0), speech(11.0)[4 * SAMPLE_RATE :]
     async with running(recording(tmp_path), ScriptedVendor(counted_words())) as server:
         await allow(server)
-        call = {"source": "phone_call", "channels": 2}
+        call: dict[str, Any] = {"source": "phone_call", "channels": 2}
         async with talking(server.url, "ada", conversation_timeout=600, **call) as (client, shown):
             both = zip(packets(mine), packets(theirs), strict=True)
             await send_all(client, [marked for a, b in both for marked in (b"\x00" + a, b"\x01" + b)])
