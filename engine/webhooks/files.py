@@ -7,11 +7,9 @@ Invariants: a name has no folder in it, so nothing outside is ever touched.
 from pathlib import Path
 
 from engine.off_loop import OffLoop
+from engine.store.webhook_spool import FOLDER
 
 __all__ = ["FOLDER", "SpoolFiles"]
-
-FOLDER = "spool"
-"""In the data directory."""
 
 
 class SpoolFiles:

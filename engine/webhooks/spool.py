@@ -1,7 +1,7 @@
 """Bodies too large for the database, as files on the local disk until they are delivered: chunks of audio.
 
 Operations: `begin` a file and `append` to it, `finish` it (or `give_up`); `read` and `remove` are for whoever delivers;
-`forget` removes a user's; `run` sweeps until cancelled.
+`run` sweeps until cancelled.
 Invariants: a file is read as it was when it was finished, or not at all. One that is being written is never dropped.
 Bounded by `limit` bytes: when a write would go beyond, the oldest finished files are removed, and counted. Files that
 nobody asked for in `age` seconds are swept away: those of users who are gone, and of processes that died meanwhile.
@@ -11,7 +11,6 @@ what they write between two. Files are not flushed: they survive the process, no
 share a database need a folder that they share.
 """
 
-import hashlib
 import os
 import time
 from collections import OrderedDict
@@ -24,6 +23,7 @@ import trio
 
 from engine.log import get_logger
 from engine.off_loop import OffLoop
+from engine.store.webhook_spool import owner_of
 from engine.webhooks.files import SpoolFiles
 
 __all__ = ["Spool", "SpoolStatistics", "place_of"]
@@ -36,7 +36,6 @@ SWEEPS = 5
 """Times the folder is swept while a file is of use."""
 LONGEST_PAUSE = 60.0
 """Seconds between two sweeps, at most."""
-OWNER_CHARACTERS = 16
 
 
 class SpoolStatistics(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ class Spool(SpoolFiles):
 
         What it has begins with sample `position` of `session`, a hexadecimal number; `place_of` reads both again.
         """
-        name = f"{time.time_ns():020d}-{_owner(uid)}-{session}-{position}-{uuid4().hex[:8]}{SUFFIX}"
+        name = f"{time.time_ns():020d}-{owner_of(uid)}-{session}-{position}-{uuid4().hex[:8]}{SUFFIX}"
         self._writing.add(name)
         return name
 
@@ -99,10 +98,6 @@ class Spool(SpoolFiles):
         """See `ports.Spool`."""
         await super().remove(file)
         self._uncount(file)
-
-    async def forget(self, uid: str) -> int:
-        """Remove all of a user's files; how many there were."""
-        return len(await self._off_loop(_unlink_of, self.folder, _owner(uid)))
 
     # Keeping within bounds
 
@@ -164,10 +159,6 @@ def place_of(file: str) -> tuple[str, int] | None:
     return parts[2], int(parts[3])
 
 
-def _owner(uid: str) -> str:
-    return hashlib.sha256(uid.encode()).hexdigest()[:OWNER_CHARACTERS]
-
-
 def _append(folder: Path, file: str, pieces: Sequence[bytes]) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / file).open("ab") as target:
@@ -178,12 +169,6 @@ def _append(folder: Path, file: str, pieces: Sequence[bytes]) -> None:
 def _unlink(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
-
-
-def _unlink_of(folder: Path, owner: str) -> list[str]:
-    names = [name for name in _listed(folder) if name.split("-")[1] == owner]
-    _unlink(folder, names)
-    return names
 
 
 def _listed(folder: Path) -> dict[str, int]:

@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.conversation.recording_spool import Spool, Track
-from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded
+from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded, webhook_spool
 from engine.store._half_vector import HalfVector
 from engine.store._search_words import SearchWords
 from engine.store.apply import insert_conversations
@@ -144,6 +144,20 @@ async def test_nothing_of_an_erased_user_is_found_anywhere(
     assert places_with(database_url, tmp_path, MARK) == []
     assert await store.user_data.counts("another") == {table.name: 1 for table in OWNED}
     assert await store.leases.holder("user:another") is not None
+
+
+async def test_audio_that_waits_for_webhooks_goes_with_its_user_and_no_other(
+    store: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / webhook_spool.FOLDER
+    files = {
+        uid: folder / f"00000000000000000001-{webhook_spool.owner_of(uid)}-s-0-x.pcm" for uid in ("u1", "u2")
+    }
+    for file in files.values():
+        await trio.Path(file.parent).mkdir(exist_ok=True)
+        await trio.Path(file).write_bytes(b"audio")
+    await store.user_data.erase("u1", serving=False)
+    assert [await trio.Path(file).exists() for file in files.values()] == [False, True]
 
 
 async def test_erasing_again_finds_nothing_and_the_user_may_come_back(store: Store) -> None:
