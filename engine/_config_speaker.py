@@ -7,7 +7,7 @@ from msgspec import Meta
 
 
 class Speaker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is speaking: speakers told apart by voice, and voices that are kept."""
+    """Who is speaking: speakers told apart by voice, and known voices given their names."""
 
     diarize: Annotated[
         bool,
@@ -15,17 +15,30 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
             description="Tell speakers apart where the speech-to-text service does not; nothing of it is kept."
         ),
     ] = True
+    identify: Annotated[
+        bool,
+        Meta(description="Recognise users who have enrolled their voice, and the people they have named."),
+    ] = True
     core_share: Annotated[
         float,
         Meta(gt=0, le=64, description="Cores that voices may use, on average over ten seconds."),
     ] = 0.25
     threads: Annotated[int, Meta(ge=1, le=64, description="Voices computed at once.")] = 1
+    threshold: Annotated[
+        float, Meta(gt=0, le=1, description="Similarity from which a voice is somebody's.")
+    ] = 0.84
+    margin: Annotated[
+        float, Meta(ge=0, le=1, description="By how much the most similar person must be ahead of the next.")
+    ] = 0.03
+    least_speech: Annotated[
+        float, Meta(ge=1.6, le=30, description="Speech that a decision needs at least.")
+    ] = 2.5
     known_age: Annotated[
         float,
         Meta(
             ge=0,
             le=3600,
-            description="Voices that are known are read anew after this, for other workers may add some; 0: always.",
+            description="Known voices are read anew after this, for other workers may add some.",
         ),
     ] = 5.0
     profile_days: Annotated[

@@ -38,4 +38,6 @@ async def edit_live(
     conversation.amend(changed)
     times = conversation.row.finished_at, conversation.row.last_speech_at
     await keeping.record((SegmentsChanged(row.uid, row.id, changed, *times),))
+    for participant in list(conversation.participants.values()):
+        participant.show(conversation, changed)
     return []

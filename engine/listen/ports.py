@@ -102,6 +102,10 @@ class Participant(Protocol):
         """Queue an event for the client."""
         ...
 
+    def show(self, conversation: "OpenConversation", segments: Sequence[Segment]) -> None:
+        """Segments of its conversation that somebody else changed, once they are kept."""
+        ...
+
     def move_to(self, conversation: "OpenConversation") -> None:
         """The old conversation ended; what is said from now on belongs to this one."""
         ...

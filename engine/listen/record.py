@@ -120,6 +120,12 @@ class Record:
         self._breaks.clear()
         self._begin_at(conversation, self._audio.received)
 
+    def show(self, conversation: OpenConversation, segments: Sequence[Segment]) -> None:
+        """Tell the client, and whoever follows, what somebody else changed of the session's conversation."""
+        if conversation is self.conversation:
+            self._outbox.segments(segments)
+            self._followings.changed(conversation, segments, (), self._offset_seconds())
+
     def leave(self) -> None:
         """The session is over."""
         if self.conversation is not None:

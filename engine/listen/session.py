@@ -61,6 +61,7 @@ from engine.wire.messages import (
     ErrorEvent,
     Event,
     LastMemory,
+    Segment,
     ServiceStatus,
 )
 from engine.wire.parameters import ListenParameters
@@ -410,6 +411,10 @@ class Session:
     def notify(self, event: Event) -> None:
         """See `Participant`."""
         self._outbox.event(event)
+
+    def show(self, conversation: OpenConversation, segments: Sequence[Segment]) -> None:
+        """See `Participant`."""
+        self._record.show(conversation, segments)
 
     def move_to(self, conversation: OpenConversation) -> None:
         """See `Participant`."""

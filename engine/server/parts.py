@@ -111,7 +111,7 @@ class Parts:
         self.summarising = Summarising(
             config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
         )
-        self.speaking = Speaking(config, store, vendors, self.metrics, off_loop)
+        self.speaking = Speaking(config, store, self.conversing.lifecycle, vendors, self.metrics, off_loop)
         self.recording = Recording(config, store, self.writer, self.conversing, self.metrics)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
@@ -126,7 +126,7 @@ class Parts:
             photos=self.conversing.album,
             translator=self.conversing.translator,
             speakers=self.speaking.speakers,
-            followers=(*self.telling.followers, *self.recording.followers),
+            followers=(*self.telling.followers, *self.speaking.followers, *self.recording.followers),
         )
         self.readiness.watch_load(lambda: self.sessions.load)
         if self.member is not None:
@@ -258,7 +258,6 @@ class Parts:
             serving.start_soon(give_back_when_quiet, self.sessions, self.off_loop)
             serving.start_soon(forget_answers, self.store, self.config.web.idempotency_hours)
             serving.start_soon(self.conversing.translator.run)
-            serving.start_soon(self.speaking.voices.run)
             await self._warm_up(serving)
             if late:
                 bound = await self._listen(serving, bind)
@@ -284,6 +283,7 @@ class Parts:
             await serving.start(self.conversing.models.run)
             nursery.start_soon(self.conversing.translator.prepare)
             nursery.start_soon(self.speaking.prepare)
+            await serving.start(self.speaking.run)
             await self._take_up(serving)
             await serving.start(self.delivering.run)
             await serving.start(self.telling.run)

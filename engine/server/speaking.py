@@ -1,18 +1,24 @@
-"""What a server process does with voices: tells the speakers of its sessions apart, and keeps those who enrol."""
+"""What a server process does with voices: tells speakers apart, and recognises those who enrolled."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from engine.config import Config
+from engine.conversation import Lifecycle
+from engine.conversation.identifying import Identifier
 from engine.conversation.voices import Voices
+from engine.listen.ports import Follower
 from engine.listen.speakers import Speakers
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.speaker.encoding import Encoding
 from engine.store import Store
 from engine.store.database import wall_clock
+from engine.store.edits import SegmentEdit
 from engine.stt import Vendor
 
 __all__ = ["Speaking"]
@@ -22,7 +28,13 @@ class Speaking:
     """The parts of one process that have to do with voices, put together."""
 
     def __init__(
-        self, config: Config, store: Store, vendors: Sequence[Vendor], metrics: Metrics, off_loop: OffLoop
+        self,
+        config: Config,
+        store: Store,
+        lifecycle: Lifecycle,
+        vendors: Sequence[Vendor],
+        metrics: Metrics,
+        off_loop: OffLoop,
     ) -> None:
         settings = config.speaker
         self._wanted = settings.diarize
@@ -37,19 +49,52 @@ class Speaking:
             now=wall_clock,
             vendors=[vendor.name for vendor in vendors],
         )
-        metrics.registry.register(_Voices(self.encoding))
+        self.identifier: Identifier | None = None
+        if settings.identify:
+            self.identifier = Identifier(
+                voices=self.voices,
+                people=store.people,
+                decisions=store.voices,
+                encoding=self.encoding,
+                edit=partial(_edit, lifecycle, store),
+                settings=settings,
+                now=wall_clock,
+            )
+        metrics.registry.register(_Voices(self.encoding, self.identifier))
 
     async def prepare(self) -> None:
         """Load what is needed."""
         if self._wanted:
             await self.encoding.prepare()
 
+    @property
+    def followers(self) -> Sequence[Follower]:
+        """Who is to be told of sessions."""
+        return () if self.identifier is None else (self.identifier,)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Recognise, and forget what is too old, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.voices.run)
+            if self.identifier is not None:
+                await nursery.start(self.identifier.run)
+            task_status.started()
+
+
+async def _edit(
+    lifecycle: Lifecycle, store: Store, uid: str, conversation_id: str, edit: SegmentEdit
+) -> Sequence[str]:
+    """Change segments where they are: in the conversation while it goes on, then in the database."""
+    gone = await lifecycle.edit_live(uid, conversation_id, edit)
+    return await store.edits.edit_segments(uid, conversation_id, edit) if gone is None else gone
+
 
 class _Voices(Collector):
     """Read when somebody scrapes."""
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, identifier: Identifier | None) -> None:
         self._encoding = encoding
+        self._identifier = identifier
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """See `Collector`."""
@@ -62,3 +107,9 @@ class _Voices(Collector):
         yield CounterMetricFamily("listen_voices_speech_seconds", text, value=statistics.speech_seconds)
         text = "CPU seconds used to hear voices."
         yield CounterMetricFamily("listen_voices_cpu_seconds", text, value=statistics.cpu_seconds)
+        if self._identifier is not None:
+            text = "Turns of speakers of users who have enrolled, by what became of them."
+            outcomes = CounterMetricFamily("listen_voices_looked_at", text, labels=("outcome",))
+            for outcome, count in self._identifier.statistics().outcomes.items():
+                outcomes.add_metric((outcome,), count)
+            yield outcomes

@@ -39,7 +39,8 @@ class Speaker(msgspec.Struct, frozen=True):
 class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What changes of the segments with these ids; None stays. `label`: whose of the conversation's speakers they are.
 
-    `processed`: they have been compared with the voices that are known.
+    `processed`: they have been compared with the voices that are known. `unnamed_only`: a speaker whom somebody has
+    named stays who they are.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +48,7 @@ class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     speaker: Speaker | None = None
     label: str | None = None
     processed: bool | None = None
+    unnamed_only: bool = False
 
 
 def edited(segment: Segment, edit: SegmentEdit) -> Segment:
@@ -54,7 +56,8 @@ def edited(segment: Segment, edit: SegmentEdit) -> Segment:
     changes: dict[str, Any] = {"revision": segment.revision + 1}
     if edit.text is not None and edit.text != segment.text:
         changes |= {"text": edit.text, "translations": ()}
-    if edit.speaker is not None:
+    named = segment.is_user or segment.person_id is not None
+    if edit.speaker is not None and not (edit.unnamed_only and named):
         changes |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
     if edit.label is not None:
         changes["speaker"] = edit.label
@@ -222,6 +225,8 @@ def _edit_segments(connection: Connection, uid: str, id: str, edit: SegmentEdit)
     values: dict[str, Any] = {"revision": segments.c.revision + 1}
     if edit.text is not None:
         values |= {"text": edit.text, "translations": []}
+    if edit.unnamed_only:
+        of_it = and_(of_it, segments.c.is_user == false(), segments.c.person_id.is_(None))
     if edit.speaker is not None:
         values |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
     if edit.label is not None:

@@ -153,6 +153,12 @@ class Recordings(Protocol):
     async def drop(self, uid: str, conversation_id: str) -> bool: ...
 
 
+class Decisions(Protocol):
+    """Why segments have the speakers they have."""
+
+    async def decision(self, uid: str, conversation_id: str, segment_id: str) -> dict[str, Any] | None: ...
+
+
 class Records(Protocol):
     """All of them, as the store has them."""
 
@@ -162,6 +168,8 @@ class Records(Protocol):
     def action_items(self) -> ActionItems: ...
     @property
     def people(self) -> People: ...
+    @property
+    def voices(self) -> Decisions: ...
     @property
     def users(self) -> Users: ...
     @property

@@ -11,14 +11,14 @@ from quart import request
 from engine.audio.wav import WavError
 from engine.conversation.document import instant
 from engine.conversation.voices import PROFILE
-from engine.speaker.matching import OWNER
+from engine.speaker.matching import OWNER, Decision
 from engine.speaker.profile import LONGEST, SHORTEST, BadProfile
 from engine.store.errors import BlobsUnavailable
 from engine.store.user_records import VoiceRow
 from engine.web.answers import Done, existing, missing
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
-from engine.web.record_ports import People
+from engine.web.record_ports import Decisions, People
 
 __all__ = ["Voices", "speech_profile"]
 
@@ -81,11 +81,12 @@ class OneSample(msgspec.Struct, frozen=True):
     person_id: Annotated[str, Meta(max_length=128)] | None = None
 
 
-def speech_profile(voices: Voices, people: People, identify: Identify) -> Api:
+def speech_profile(voices: Voices, people: People, decisions: Decisions, identify: Identify) -> Api:
     """The routes. A recording comes as `multipart/form-data`, a WAV file named `file`."""
     api = Api("speech_profile", identify, tag="Voices")
     _profile(api, voices)
     _samples(api, voices, people)
+    _decisions(api, decisions)
     return api
 
 
@@ -172,6 +173,18 @@ def _samples(api: Api, voices: Voices, people: People) -> None:
             raise missing("Sample")
         await _forget(voices, rows[sample_index])
         return Done()
+
+
+def _decisions(api: Api, decisions: Decisions) -> None:
+    @api.get(
+        "/v1/conversations/<conversation_id>/segments/<segment_id>/speaker",
+        "Why a segment has the speaker it has: whose voice was nearest, how near, and who came next",
+        answer=Decision,
+        errors=(404,),
+    )
+    async def speaker_of(uid: str, conversation_id: str, segment_id: str) -> Decision:
+        found = await decisions.decision(uid, conversation_id, segment_id)
+        return msgspec.convert(existing(found, "Decision"), Decision)
 
 
 def _person(given: str | None) -> str:

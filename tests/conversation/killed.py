@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from engine.store import ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import Database, wall_clock
 from engine.store.tables import conversations, metadata
 from engine.store.texts import TextHit, words_of
-from engine.wire.messages import Event
+from engine.wire.messages import Event, Segment
 from tests.conversation.processing import SEGMENTS, Letters, TestModels
 from tests.databases import migrated
 from tests.postgres import empty
@@ -60,6 +60,9 @@ class Listener:
     def notify(self, event: Event) -> None:
         with self._file.open("a") as file:
             file.write(f"{type(event).__name__}\n")
+
+    def show(self, conversation: OpenConversation, segments: Sequence[Segment]) -> None:
+        """Nobody looks."""
 
     def move_to(self, conversation: OpenConversation) -> None:
         """It goes on in another one."""
