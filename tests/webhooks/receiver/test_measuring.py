@@ -65,7 +65,8 @@ class Silent:
 
 async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str]]:
     """What is said of two pieces with a gap between, and who failed."""
-    events, failed, feed = Events(), [], Feed(10**9, lossless=False)
+    events, feed = Events(), Feed(10**9, lossless=False)
+    failed: list[str] = []
     for piece in (
         Audio(position=0, pcm=tone(8000)),
         Silence(position=8000, samples=8000),
