@@ -52,6 +52,8 @@ def test_all_commands_are_there() -> None:
         ("app", "key", "revoke"),
         ("app", "enable"),
         ("app", "disable"),
+        ("app", "list"),
+        ("app", "remove"),
         ("profile", "enroll"),
         ("profile", "show"),
         ("profile", "delete"),
