@@ -255,6 +255,7 @@ class Recording:
             log.warning("recording.not_kept_yet", session=track.session_id, error=str(error))
             return False
         await recorder.off_loop(spool.drop, piece)
+        log.info("recording.kept", session=track.session_id, start=piece.start, end=piece.end)
         return True
 
 

@@ -70,6 +70,5 @@ class Recording:
             except DatabaseUnavailable as error:
                 log.warning("recording.sweep_failed", error=str(error))  # the next one will do
             else:
-                if kept or removed:
-                    log.info("recording.swept", kept_samples=kept, removed_pieces=removed)
+                log.info("recording.swept", kept_samples=kept, removed_pieces=removed)
             await trio.sleep(interval)
