@@ -108,7 +108,8 @@ def _seen(api: Api, services: AppServices) -> None:
     @api.get("/<app_id>/image", "An app's picture, for whoever has its id", public=True, media="image/*")
     async def app_image(app_id: str) -> Response:
         image = existing(await registry.image(app_id), "Picture")
-        response = current_app.response_class(image, content_type=media_type(image))
+        kind = media_type(image) or "application/octet-stream"  # without one it would be sent as a page
+        response = current_app.response_class(image, content_type=kind)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -32,6 +32,9 @@ from engine.webhooks.submission import Action
 
 __all__ = ["AT", "UNFILLED", "fill", "identifiers", "kept"]
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""What a picture begins with: nothing else is shown as one."""
+
 AT = 1_700_000_000_000_000
 """µs: when everything happened."""
 
@@ -171,7 +174,7 @@ def _of_type(table: Table, column: Column[Any], marker: str) -> Any:
         case Boolean():
             return False
         case LargeBinary():
-            return marker.encode()
+            return PNG + marker.encode()
         case JSON() if column.name == "summary":
             return _day(marker)
         case JSON():

@@ -30,6 +30,8 @@ CHECKS = (
     "unsupported_method",
 )
 KNOWN = "FUZZING_KNOWN"
+REQUEST_TIMEOUT = 60
+"""Seconds; some routes wait for news as long as they are asked to."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -51,6 +53,7 @@ async def fuzz(
     command += ["--max-examples", str(examples), "--seed", "1", "--generation-database", "none"]
     command += ["--no-color", "--no-shrink", "--continue-on-failure", "--warnings", "off"]
     command += ["--suppress-health-check", "all", *options]  # a slow machine is no finding
+    command += ["--request-timeout", str(REQUEST_TIMEOUT)]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": __name__, KNOWN: json.dumps(known), "COLUMNS": "200"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = await trio.run_process(
