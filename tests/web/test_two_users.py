@@ -239,6 +239,9 @@ REFUSED = {
     "apps_post_register": 422,
     "folders_post_reorder": 422,
     "receiver_post_receive_audio": 422,
+    "speech_profile_delete_forget_sample": 422,
+    "speech_profile_post_extend": 422,
+    "speech_profile_post_upload": 422,
     "voice_post_transcribe_voice": 422,
     "voice_post_send_voice": 422,
 }
@@ -267,5 +270,10 @@ WITHOUT_TEXT = {
     "settings_get_cloud_sync",
     "settings_get_language",
     "settings_get_recording",
+    "speech_profile_get_has_profile",
+    "speech_profile_get_link",
+    "speech_profile_get_samples",
+    "speech_profile_get_speaker_of",
+    "speech_profile_get_status",
 }
 """Operations whose answer says nothing that the user said."""
