@@ -1,5 +1,7 @@
 """The receiving side fed by this project's own webhook: what the second server hears is what the first one heard."""
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import trio
 
 from engine.audio.wav import decode_wav, read_wav
 from engine.stt.vendor import SAMPLE_RATE
+from tests import buckets
 from tests.e2e.process import Process, started
 from tests.e2e.running import PATIENCE, segments_of, send_all, talking
+from tests.store.test_blob_places import ACCOUNT
 
 RECORDING = Path(__file__).parents[1] / "audio" / "austen-0870.wav"
 SECONDS = 12.7
@@ -106,3 +110,22 @@ async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
         await until_received(server, 1)
         assert await heard(server) == b"".join(pieces)
         assert len(await words(server)) == 10
+
+
+async def test_with_two_variables_received_audio_goes_to_googles_bucket(tmp_path: Path) -> None:
+    pcm = speech()[:32_000]
+    account = base64.b64encode(json.dumps(ACCOUNT).encode()).decode()
+    with buckets.google() as bucket:
+        variables = {
+            "GCS_BUCKET_NAME": buckets.BUCKET,
+            "GOOGLE_APPLICATION_CREDENTIALS_JSON": account,
+            "LISTEN_BLOBS_ENDPOINT": bucket.endpoint,  # instead of Google's own
+            "LISTEN_BLOBS_LINKS": "proxied",
+        }
+        async with started(tmp_path, **variables) as server:
+            answer = await server._http.post("/audio", params={"uid": "ann"}, content=pcm)
+            assert answer.status_code == 200, answer.text
+            assert (await server.terminate()) == 0  # what was taken is kept before it ends
+        async with started(tmp_path, **variables) as server:
+            assert await heard(server) == pcm
+        assert not await trio.Path(tmp_path / "blobs").exists()
