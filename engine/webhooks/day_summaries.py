@@ -154,6 +154,9 @@ class Schedule:
             log.warning("day_summary.hours_missed", since=instant(since).isoformat(), hours=hours)
             since = earliest
         if since == hour:
+            log.info(
+                "day_summary.hour", hour=instant(hour).isoformat(), begun=0
+            )  # another process came first
             return
         begun = 0
         for name in await self._calendar.zones():
