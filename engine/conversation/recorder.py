@@ -236,7 +236,7 @@ class Recording:
 
     def _settled(self, pieces: Sequence[Piece], over: bool) -> Sequence[Piece]:
         """Those of which it is known to which conversation they belong, and that something was said in it, or not."""
-        if not over and self.session.speech_waiting:
+        if not self._ended and self.session.speech_waiting:  # one that has ended waits for no words
             pieces = [piece for piece in pieces if piece.end <= self._heard]
         if over or not self._parts or self._parts[-1].base_at is not None:
             return pieces

@@ -92,6 +92,7 @@ async def test_the_transcript_of_the_second_server_is_that_of_the_first(
         assert second_words == first_words
 
 
+@pytest.mark.campaign
 async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
     pieces = [speech()[at : at + 16_000] for at in range(0, 160_000, 16_000)]
     async with started(tmp_path, LISTEN_WORKERS=2, **RECEIVING) as server:

@@ -16,6 +16,7 @@ from engine.config import Recordings
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words, script_of
 from engine.transcript.words import Word
+from engine.wire import ConversationSession
 from tests.e2e.process import started
 from tests.e2e.running import PATIENCE, Api, Running, config, hear_all, running, send_all, talking
 
@@ -195,13 +196,15 @@ async def test_a_recording_whose_server_was_killed_keeps_what_was_heard(tmp_path
         await allow(server)
         async with talking(server.url, "ada", conversation_timeout=600) as (client, shown):
             await hear_all(client, shown, packets(said))
-            (conversation,) = await server.conversations("ada")
-            assert not (await recording_of(server, conversation["id"]))["has_recording"]
+            (conversation_id,) = {
+                event.conversation_id for event in shown.events if isinstance(event, ConversationSession)
+            }
+            assert await server.get("/v1/recordings", uid="ada") == []
             await server.kill()
     async with started(tmp_path, **environ) as server:
         with trio.fail_after(PATIENCE):
             await server.log.until("recording.swept")
-        found = await heard(server, conversation["id"])
+        found = await heard(server, conversation_id)
         assert len(found) >= RUN
         assert len(found) % RUN == 0
         np.testing.assert_array_equal(found, said[: len(found)])

@@ -10,7 +10,8 @@ Invariants: the steps of one session are `Began`, then audio and silence that fo
 chunks, the samples that come out are the same.
 Bounded: by the chunk taken, and `REMEMBERED` delivery ids.
 Known doubts: without positions a pause shorter than `jitter` is not seen, and a chunk that overtakes another stays
-where it arrived.
+where it arrived. With positions the one that was overtaken finds silence in its place and is dropped, and counted: it
+is not waited for.
 """
 
 from collections import OrderedDict
