@@ -74,7 +74,7 @@ def test_two_voices_are_two_speakers_and_keep_their_numbers() -> None:
 
 def test_one_voice_is_one_speaker_however_long_it_speaks() -> None:
     diarizer = Diarizer(Roster(), RULES)
-    for noise in range(150):
+    for noise in range(60):
         assert labelled(diarizer, [2, 4], [voice(0, noise), voice(0, noise + 1)]) == [0, 0]
 
 
