@@ -309,7 +309,8 @@ int lane_run(lane *l)
     if (l->listed != LANE_NONE)
         look_at_listed(l, until);
     l->now = lane_nanoseconds();
-    for (int i = 0; i < ready && !enough(l) && l->now < until; i++) {
+    /* The first is looked at however late it is: a thread that was made to wait here still gets on. */
+    for (int i = 0; i < ready && !enough(l) && (i == 0 || l->now < until); i++) {
         if (events[i].data.u64 != BELL)
             look_at(l, &events[i]);
         l->now = lane_nanoseconds();
