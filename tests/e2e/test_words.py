@@ -26,6 +26,9 @@ MOST_WRONG = 0.10
 """Share of words that may be wrong in any codec."""
 MOST_ADDED = 3
 """Words over all recordings that may be wrong beyond what the model gets wrong by itself."""
+SHIFTS = {16_000: (0,), 8_000: (0, 1, 2, 3)}
+"""Samples of silence put before a recording when the model is heard alone. At 8 kHz one sample more or less,
+or a rounding, moves its errors between 0 and 4 words: the worst of four is what the model does by itself."""
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -78,11 +81,16 @@ async def heard_without_server(vendor: LocalWhisper, pcm: Pcm) -> str:
 
 
 async def errors_without_server(vendor: LocalWhisper, rate: int) -> int:
-    """Wrong words over all recordings, each having been sampled at `rate`: what is above that is not there."""
+    """Most wrong words over all recordings, each having been sampled at `rate`: what is above that is not there."""
+    return max([await errors_alone(vendor, rate, shift) for shift in SHIFTS[rate]])
+
+
+async def errors_alone(vendor: LocalWhisper, rate: int, shift: int) -> int:
+    """Wrong words over all recordings that begin `shift` samples late."""
     heard: dict[str, str] = {}
 
     async def listen(name: str) -> None:
-        pcm = load(name)
+        pcm = np.concatenate([np.zeros(shift, np.int16), load(name)])
         if rate < 16_000:
             pcm = soxr.resample(soxr.resample(pcm, 16_000, rate), rate, 16_000)
         heard[name] = await heard_without_server(vendor, pcm)
@@ -135,7 +143,7 @@ async def test_every_codec_is_transcribed_as_well_as_the_model_can(
 ) -> None:
     vendor = LocalWhisper(Local(), data_dir=tmp_path)
     async with running(config(tmp_path), vendor) as server:
-        alone = {rate: await errors_without_server(vendor, rate) for rate in (16_000, 8_000)}
+        alone = {rate: await errors_without_server(vendor, rate) for rate in SHIFTS}
         heard = await heard_in_all_formats(server)
         await server.all_ended(len(FORMATS) * len(TEXTS))
     wrong = {sent: errors(texts) for sent, texts in heard.items()}
