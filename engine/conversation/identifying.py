@@ -1,6 +1,6 @@
 """Who speaks in live sessions, by voice, among those a user has enrolled or named; and by the names people say.
 
-Operations: `Identifier` follows all sessions of a process while it `run`s; `statistics`.
+Operations: `Identifier` follows all sessions of a process while its `tasks` run; `statistics`.
 Invariants: a session never waits for it. Nobody is looked for but in sessions of users who have enrolled or named
 somebody, and who let them be (`include_speech_profile`). A segment whose speaker somebody has named is left as it is.
 What was decided is kept with what it was decided by, so that it can be asked for.
@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from engine._config_speaker import Speaker as Settings
+from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.ports import Followed, OpenConversation
 from engine.listen.tap import Run
 from engine.log import get_logger
@@ -135,39 +136,21 @@ class Identifier:
             threshold=settings.threshold, margin=settings.margin, least_seconds=settings.least_speech
         )
         self.outcomes: Counter[str] = Counter()
-        self._sessions = 0
-        self._nursery: trio.Nursery | None = None
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Follow sessions until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        self.tasks = FollowerTasks("identifying.failed")
 
     def began(self, session: Followed) -> "_Session | None":
         """See `Follower`."""
         parameters = session.parameters
         wanted = parameters.include_speech_profile and not parameters.multi_channel
-        if self._nursery is None or not wanted or parameters.custom_stt:
+        if not self.tasks.running or not wanted or parameters.custom_stt:
             return None
         following = _Session(self, session)
-        self._nursery.start_soon(self._follow, following)
+        self.tasks.start(session.id, following.run)
         return following
-
-    async def _follow(self, following: "_Session") -> None:
-        self._sessions += 1
-        try:
-            await following.run()
-        except DatabaseUnavailable as error:
-            log.warning("identifying.stopped", error=str(error))
-        finally:
-            following.over.set()
-            self._sessions -= 1
 
     def statistics(self) -> IdentifierStatistics:
         """How many are followed, and what became of what was said."""
-        return IdentifierStatistics(self._sessions, {one: self.outcomes[one] for one in OUTCOMES})
+        return IdentifierStatistics(self.tasks.count, {one: self.outcomes[one] for one in OUTCOMES})
 
 
 class _Session:
@@ -227,13 +210,21 @@ class _Session:
 
     async def run(self) -> None:
         """Until the session is over and all that was said in it was looked at."""
-        with self._tap:
-            if not (await self._parent.voices.known(self._session.uid) or await self._people()):
-                return
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._hear)
-                await self._look()
-                nursery.cancel_scope.cancel()
+        try:
+            with self._tap:
+                await self._identify()
+        except DatabaseUnavailable as error:
+            log.warning("identifying.stopped", error=str(error))
+        finally:
+            self.over.set()
+
+    async def _identify(self) -> None:
+        if not (await self._parent.voices.known(self._session.uid) or await self._people()):
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hear)
+            await self._look()
+            nursery.cancel_scope.cancel()
 
     async def _people(self) -> Mapping[str, str]:
         """The names of whom the user knows, a few seconds old."""

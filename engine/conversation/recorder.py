@@ -1,8 +1,8 @@
 """Records conversations while they are spoken: what each session hears goes to the local disk, and from there, piece by
 piece, to be kept.
 
-Operations: `Recorder` is told of sessions and follows those whose users allow it; `run` holds the tasks, `idle` waits
-until all that was heard is kept.
+Operations: `Recorder` is told of sessions and follows those whose users allow it, in its `tasks`: when they are idle,
+all that was heard is kept, or left for later.
 Invariants: the live path never waits: audio is copied out of the ring by a tap. A piece is kept once it is known whose
 it is: when it has been transcribed, for a long silence in it may have ended a conversation. Of a conversation in which
 nothing was said nothing is kept, but the `UNSAID` pieces before its first words. Whether the user allows it is asked
@@ -14,6 +14,7 @@ conversation ended by request and nothing has been said in the next waits for wo
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,19 +25,20 @@ from msgspec.structs import replace
 from engine._config_blobs import Recordings as Settings
 from engine.conversation.recording_keeper import Keeper
 from engine.conversation.recording_spool import Part, Piece, Spool, Track
+from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.ports import Followed, OpenConversation
 from engine.listen.tap import Run, Tap
 from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.user_records import UserRow
+from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import Segment
 
 __all__ = ["Recorder", "RecorderStatistics"]
 
 log = get_logger(__name__)
 
-RATE = 16_000
 RUN_SECONDS = 5
 """Audio that is written at once."""
 TAP_SECONDS = 30
@@ -71,44 +73,29 @@ class Recorder:
         self.keeper = keeper
         self.kept = 0
         self.lost = 0
-        self.piece_samples = int(settings.piece_seconds * RATE)
+        self.piece_samples = int(settings.piece_seconds * SAMPLE_RATE)
         self.root = root
         self.off_loop = off_loop
         self._users = users
-        self._tracks = 0
-        self._changed = trio.Event()
-        self._nursery: trio.Nursery | None = None
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Record until cancelled; what is not kept then is left on the disk."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
+        self.tasks = FollowerTasks("recording.failed")
 
     def began(self, session: Followed) -> "Recording | None":
         """See `Follower`."""
-        if self._nursery is None:
+        if not self.tasks.running:
             return None
         recording = Recording(self, session)
         for channel in range(session.parameters.channels if session.parameters.multi_channel else 1):
-            tap = session.tap("recording", channel=channel, keep=TAP_SECONDS * RATE)
-            self._tracks += 1
-            self._nursery.start_soon(self._record, recording, tap, channel)
+            tap = session.tap("recording", channel=channel, keep=TAP_SECONDS * SAMPLE_RATE)
+            self.tasks.start(session.id, partial(self._record, recording, tap, channel))
         return recording
 
     async def allowed(self, uid: str) -> bool:
         """Whether the user lets recordings be kept. Raises `DatabaseUnavailable`."""
         return (await self._users.get(uid)).store_recording_permission
 
-    async def idle(self) -> None:
-        """Wait until nothing is recorded, and all that was is kept or left for later."""
-        while self._tracks:
-            await self._changed.wait()
-
     def statistics(self) -> RecorderStatistics:
         """What it has done."""
-        return RecorderStatistics(self._tracks, self.kept, self.lost)
+        return RecorderStatistics(self.tasks.count, self.kept, self.lost)
 
     async def _may_be_allowed(self, uid: str) -> bool:
         """Also while nobody knows: it is asked again before anything is kept."""
@@ -118,17 +105,9 @@ class Recorder:
             return True
 
     async def _record(self, recording: "Recording", tap: Tap, channel: int) -> None:
-        """One track; nothing that goes wrong with it is anybody else's concern."""
-        try:
-            with tap:
-                if await self._may_be_allowed(recording.session.uid):
-                    await recording.record(tap, channel)
-        except Exception as error:
-            log.error("recording.failed", session=recording.session.id, exc_info=error)
-        finally:
-            self._tracks -= 1
-            self._changed.set()
-            self._changed = trio.Event()
+        with tap:
+            if await self._may_be_allowed(recording.session.uid):
+                await recording.record(tap, channel)
 
 
 class Recording:
@@ -165,7 +144,7 @@ class Recording:
             self._parts = (*before, replace(part, base_at=base_at))
             self._ring()
         ends = max(segment.end for segment in segments) - offset
-        self._heard = max(self._heard, int(ends * RATE))
+        self._heard = max(self._heard, int(ends * SAMPLE_RATE))
 
     def ended(self) -> None:
         """See `Following`."""
@@ -202,7 +181,7 @@ class Recording:
         whole, off_loop = self._recorder.piece_samples, self._recorder.off_loop
         while True:
             room = whole if spool.open is None else whole - (spool.open.end - spool.open.start)
-            run: Run = await tap.read(min(RUN_SECONDS * RATE, room))
+            run: Run = await tap.read(min(RUN_SECONDS * SAMPLE_RATE, room))
             if not run.samples:
                 break
             try:

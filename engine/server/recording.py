@@ -53,13 +53,13 @@ class Recording:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Record, keep what others have left, and remove what is too old, until cancelled."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.recorder.run)
+            await nursery.start(self.recorder.tasks.run)
             nursery.start_soon(self._sweep, self._settings.sweep_interval)
             task_status.started()
 
     async def drain(self) -> None:
         """Wait until all that was heard is kept. Once sessions have ended."""
-        await self.recorder.idle()
+        await self.recorder.tasks.idle()
 
     async def _sweep(self, interval: float) -> None:
         """Also where none are made any more: those there are grow old."""

@@ -77,7 +77,7 @@ class Speaking:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.voices.run)
             if self.identifier is not None:
-                await nursery.start(self.identifier.run)
+                await nursery.start(self.identifier.tasks.run)
             task_status.started()
 
 
