@@ -59,9 +59,7 @@ def list_(
     """
     rows = with_store(config, data_dir, lambda store: store.apps.list_keys(app_id))
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        options.print_json(rows)
         return
     table = Table("id", "app", "owner", "label", "created", "last used", "state", box=None, pad_edge=False)
     for row in rows:
@@ -115,7 +113,7 @@ def list_apps(
             {name: value for name, value in msgspec.structs.asdict(row).items() if "secret" not in name}
             for row in rows
         ]
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
+        options.print_json(shown)
         return
     table = Table("id", "name", "owner", "seen by", "can", "registered", box=None, pad_edge=False)
     for row in rows:

@@ -43,9 +43,7 @@ def doctor(
         _measure(config, data_dir)
     checks = examine(config, overrides={"data_dir": data_dir})
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(checks)).decode())
+        options.print_json(checks)
     else:
         table = Table(box=None, show_header=False, pad_edge=False)
         for check in checks:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import Console
+
+from engine.cli.status import USAGE, Failure
+from engine.moments import micros
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -30,6 +35,22 @@ def wide() -> Console:
     """A console for tables: as wide as the terminal, and where there is none, wide enough not to cut."""
     console = Console()
     return console if console.is_terminal else Console(width=240)
+
+
+def print_json(value: object) -> None:
+    """What `--json` prints: indented, on stdout."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def given_time(option: str, text: str | None) -> int | None:
+    """Microseconds since 1970 of what an option says; a time without an offset is UTC. Raises `Failure`."""
+    if text is None:
+        return None
+    try:
+        return micros(datetime.fromisoformat(text))
+    except ValueError:
+        wanted = "a date or time as 2026-11-01 or 2026-11-01T09:00"
+        raise Failure(f"{option} {text!r} is not a time: give {wanted}", status=USAGE) from None
 
 
 def load(config: Path | None, **overrides: object) -> Config:

@@ -96,10 +96,8 @@ def show(
     """
     rows = _with_voices(config, data_dir, lambda voices: voices.recordings(uid))
     if as_json:
-        import msgspec
-
         shown = [{"id": row.id, "seconds": row.seconds, "created_at": row.created_at} for row in rows]
-        typer.echo(msgspec.json.format(msgspec.json.encode(shown)).decode())
+        options.print_json(shown)
         return
     if not rows:
         typer.echo(f"{uid} has not enrolled.")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engine.cli import options
 from engine.cli.status import Failure
+from engine.moments import instant, micros
 
 if TYPE_CHECKING:
     from engine.store import Store, TokenRow
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke keys.", rich_markup_mode="rich")
-
-MICROSECONDS = 1_000_000
 
 
 def with_store(config: Path | None, data_dir: Path | None, use: Callable[[Store], Awaitable[T]]) -> T:
@@ -74,7 +73,7 @@ def create(
     """
     expires_at = None
     if expires_days is not None:
-        expires_at = int((datetime.now(UTC) + timedelta(days=expires_days)).timestamp() * MICROSECONDS)
+        expires_at = micros(datetime.now(UTC) + timedelta(days=expires_days))
     if not uid.strip():
         raise Failure("--uid is empty: give the user's id", status=2)
     try:
@@ -102,9 +101,7 @@ def list_(
     """
     rows = with_store(config, data_dir, lambda store: store.tokens.list(uid))
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        options.print_json(rows)
         return
     table = Table("id", "user", "label", "scopes", "created", "last used", "state", box=None, pad_edge=False)
     for row in rows:
@@ -136,7 +133,7 @@ def _state(row: TokenRow) -> str:
         return "revoked"
     if row.expires_at is None:
         return "valid"
-    expired = row.expires_at <= datetime.now(UTC).timestamp() * MICROSECONDS
+    expired = row.expires_at <= micros(datetime.now(UTC))
     return f"{'expired' if expired else 'valid until'} {shown_date(row.expires_at)}"
 
 
@@ -144,4 +141,4 @@ def shown_date(time: int | None) -> str:
     """A time (µs since the epoch) as tables show it."""
     if time is None:
         return "never"
-    return datetime.fromtimestamp(time / MICROSECONDS, UTC).strftime("%Y-%m-%d %H:%M")
+    return instant(time).strftime("%Y-%m-%d %H:%M")

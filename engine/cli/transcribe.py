@@ -54,9 +54,7 @@ def transcribe(
         raise Failure(str(error), status=USAGE) from None
     transcript = trio.run(_transcribe, loaded, recording, encoder, codec, language)
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(transcript.segments)).decode())
+        options.print_json(transcript.segments)
         return
     for line in plain(transcript.segments, timestamps=timestamps):
         typer.echo(line)

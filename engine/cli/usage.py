@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from engine.cli import options
-from engine.cli.status import USAGE, Failure
-from engine.cli.token import MICROSECONDS, with_store
+from engine.cli.token import with_store
+from engine.moments import instant
 
 if TYPE_CHECKING:
     from engine.store import UsageRow
@@ -39,29 +38,15 @@ def usage(
       listen usage --uid ada --since 2026-11-01
       listen usage --since 2026-11-01 --until 2026-12-01 --json
     """
-    start, end = _time("--since", since), _time("--until", until)
+    start, end = options.given_time("--since", since), options.given_time("--until", until)
     rows = with_store(config, data_dir, lambda store: store.usage.read(uid, start, end))
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        options.print_json(rows)
         return
     if not rows:
         typer.echo("Nothing was used in that time.")
         return
     options.wide().print(_table(rows))
-
-
-def _time(option: str, text: str | None) -> int | None:
-    """Microseconds since the epoch; a time without an offset is UTC."""
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        wanted = "a date or time as 2026-11-01 or 2026-11-01T09:00"
-        raise Failure(f"{option} {text!r} is not a time: give {wanted}", status=USAGE) from None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * MICROSECONDS)
 
 
 def _table(rows: list[UsageRow]) -> Table:
@@ -78,7 +63,7 @@ def _table(rows: list[UsageRow]) -> Table:
     for vendor in vendors:
         table.add_column(f"{vendor} s", justify="right", footer=_number(total[vendor]))
     for row in rows:
-        hour = datetime.fromtimestamp(row.hour / MICROSECONDS, UTC).strftime("%Y-%m-%d %H:00")
+        hour = instant(row.hour).strftime("%Y-%m-%d %H:00")
         cells = [_number(getattr(row, name)) for name in _SUMS]
         table.add_row(hour, row.uid, *cells, *(_number(row.vendor_seconds.get(v, 0.0)) for v in vendors))
     return table

@@ -41,9 +41,7 @@ def show(
     """
     counts = with_store(config, data_dir, lambda store: store.user_data.counts(uid))
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(counts)).decode())
+        options.print_json(counts)
         return
     if not counts:
         typer.echo(f"Nothing is kept of {uid!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +21,6 @@ Uid = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 
 REPLAY_LIMIT = 100_000
 PAGE = 1000
-MICROSECONDS = 1_000_000
 
 app = typer.Typer(
     no_args_is_help=True, help="Webhooks of users: state, log, sending again.", rich_markup_mode="rich"
@@ -44,7 +42,7 @@ def list_(
     """
     rows = with_store(config, data_dir, lambda store: store.webhooks.list(uid))
     if as_json:
-        _print_json([_without_query(row.url) | _plain(row) for row in rows])
+        options.print_json([_without_query(row.url) | _plain(row) for row in rows])
         return
     table = Table("endpoint", "trigger", "to", "state", "delivered", "dead", "dropped", "lost", box=None)
     for row in rows:
@@ -81,7 +79,7 @@ def deliveries(
     chosen = DeliveryFilter(states=() if state is None else (_state(state),))
     rows = with_store(config, data_dir, lambda store: store.deliveries.list(uid, chosen, limit=limit))
     if as_json:
-        _print_json([_plain(row) for row in rows])
+        options.print_json([_plain(row) for row in rows])
         return
     table = Table("id", "trigger", "made", "state", "attempts", "answer", "reason", "next", box=None)
     for row in rows:
@@ -106,15 +104,15 @@ def replay(
       listen webhook replay ada --id msg_4f0c…
       listen webhook replay ada --since 2026-11-01
     """
-    if (id is None) == (since is None):
-        raise Failure("give either --id or --since", status=USAGE)
-    if id is not None:
+    start = options.given_time("--since", since)
+    if id is not None and start is None:
         if not with_store(config, data_dir, lambda store: store.deliveries.replay(uid, id)):
             raise Failure(f"there is no delivery {id!r} of {uid!r} that has ended and whose body is kept")
         count = 1
-    else:
-        start = _time(since or "")
+    elif start is not None and id is None:
         count = with_store(config, data_dir, lambda store: _replay_since(store, uid, start))
+    else:
+        raise Failure("give either --id or --since", status=USAGE)
     typer.echo(f"{count} to be sent again.")
 
 
@@ -179,17 +177,6 @@ def _state(text: str) -> str:
     return text
 
 
-def _time(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Failure(
-            f"--since {text!r} is not accepted: use a date or a time as 2026-11-01", status=USAGE
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * MICROSECONDS)
-
-
 def _without_query(url: str) -> dict[str, str]:
     """Queries hold tokens."""
     return {"url": url.partition("?")[0]}
@@ -202,9 +189,3 @@ def _plain(row: object) -> dict[str, object]:
     for name in ("uid", "url", "body", "owner", "claimed_until", "sequence"):
         found.pop(name, None)
     return found
-
-
-def _print_json(value: object) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())

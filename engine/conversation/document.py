@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.moments import instant
 from engine.store.records import ConversationRow
 from engine.store.user_records import ActionItemRow, PhotoRow
 from engine.store.whole import Whole
@@ -23,20 +23,12 @@ from engine.wire.messages import Segment
 
 __all__ = [
     "conversation_document",
-    "instant",
     "iso_time",
     "photo_document",
     "shared_document",
     "teaser_document",
     "whole_document",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def instant(microseconds: int) -> datetime:
-    """Microseconds since the epoch as an aware datetime in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def iso_time(microseconds: int) -> str:

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from engine.conversation.document import instant
 from engine.conversation.given import segments_of_text
 from engine.conversation.llm.port import LlmError
 from engine.conversation.ports import Clock
 from engine.conversation.structured import Extractor, Memory, Transcript
 from engine.log import get_logger
+from engine.moments import instant
 
 __all__ = ["Facts"]
 

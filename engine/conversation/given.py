@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from engine.conversation.live import MICROSECONDS
+from engine.moments import SECOND
 from engine.store.records import PROCESSING, ConversationRow
 from engine.wire.messages import Segment, speaker_label
 
@@ -48,7 +48,7 @@ def text_row(now: int, uid: str, external: dict[str, Any], given: Given) -> Conv
 
 def transcript_row(now: int, uid: str, segments: Sequence[Segment], given: Given) -> ConversationRow:
     """Of a transcript: it is as long as its segments say, and ended now unless times are given."""
-    length = round(max((segment.end for segment in segments), default=0.0) * MICROSECONDS)
+    length = round(max((segment.end for segment in segments), default=0.0) * SECOND)
     begun = given.started_at
     if begun is None:
         begun = (now if given.finished_at is None else given.finished_at) - length

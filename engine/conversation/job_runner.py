@@ -20,6 +20,7 @@ from engine._config_conversation import Conversation as Settings
 from engine.conversation.llm.port import LlmError, LlmRefused, LlmUnavailable
 from engine.conversation.ports import Clock, Jobs
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.store.errors import ClaimLost, DatabaseUnavailable
 from engine.store.jobs import Job
 from engine.stt.backoff import Backoff
@@ -144,7 +145,7 @@ class JobRunner:
             return self._pause()
         due, now = await self._jobs.next_due(kinds), self._wall_clock()
         if due is None or due > now:
-            return self._pause() if due is None else min((due - now) / 1e6, self._pause())
+            return self._pause() if due is None else min((due - now) / SECOND, self._pause())
         claimed = await self._jobs.claim(self._owner, kinds, self._settings.claim_time, room)
         for job in claimed:
             self._running.add((job.uid, job.kind, job.key))

@@ -26,8 +26,6 @@ from engine.store.records import (
 from engine.transcript import Merged
 from engine.wire.messages import Segment, Translation
 
-MICROSECONDS = 1_000_000
-
 ROUNDING = 0.001
 """Seconds by which a deadline that was reckoned twice may differ."""
 

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from engine.conversation.document import conversation_document
 from engine.conversation.keeping import Keeping
-from engine.conversation.live import MICROSECONDS, LiveConversation
+from engine.conversation.live import LiveConversation
 from engine.conversation.ports import Conversations, Ownership, Wholes, Work
 from engine.listen.ports import OpenConversation, Participant, WallClock
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.store.records import PROCESSING, ConversationClosed, ConversationOpened, ConversationRow
 from engine.wire.documents import MemoryProcessingStarted
 
@@ -57,7 +58,7 @@ class Ongoing:
     async def reopen(self, row: ConversationRow) -> None:
         """Take up again what an earlier process, or another, left in progress."""
         whole = await self._keeping.patiently(self._wholes.get, row.uid, row.id)
-        silent_for = (self._wall_clock() - row.last_speech_at) / MICROSECONDS
+        silent_for = (self._wall_clock() - row.last_speech_at) / SECOND
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
         if whole is not None:
             conversation.recover(whole.segments, len(whole.photos))

@@ -5,7 +5,7 @@ conversation, the number of its processing and the place, so that doing it twice
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.conversation.document import instant
 from engine.conversation.embedding.port import Embedder, conversation_text
 from engine.conversation.given import segments_of_text
 from engine.conversation.ports import Memories
@@ -27,6 +26,7 @@ from engine.conversation.structured import (
 )
 from engine.conversation.vector_search import MEMORY_LIKENESS, Vectors, already_kept
 from engine.conversation.zones import zone_of
+from engine.moments import SECOND, instant, micros
 from engine.store.processing import Processed
 from engine.store.records import ConversationRow
 from engine.store.user_records import ActionItemRow, MemoryRow, PhotoRow, UserRow
@@ -39,11 +39,10 @@ __all__ = ["KEPT_WORDS", "Material", "extract", "joined", "made_id", "processed"
 KEPT_WORDS = 100
 """A conversation of more words is never discarded."""
 
-PLACE_AGE = 30 * 60 * 1_000_000
+PLACE_AGE = 30 * 60 * SECOND
 """Microseconds between a conversation's end and when its owner said where they were, at most."""
 
 _MADE = UUID("5f0c1d5e-3f0e-4f6e-9d0e-6f1a3c1b7a52")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +244,7 @@ def _item(row: ConversationRow, version: int, place: int, item: ActionItem, now:
         completed=item.completed,
         created_at=now,
         updated_at=now,
-        due_at=None if item.due_at is None else (item.due_at - _EPOCH) // timedelta(microseconds=1),
+        due_at=None if item.due_at is None else micros(item.due_at),
         completed_at=now if item.completed else None,
         speaker=item.speaker,
         is_user=item.is_user,

@@ -5,12 +5,11 @@ somebody unlocks it (`listen user unlock`). Off by default.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from engine._config_web import Quota as Settings
-from engine.conversation.document import instant
-from engine.store.database import MICROSECONDS
+from engine.moments import instant, micros
 from engine.store.records import UsageRow
 
 __all__ = ["Quota", "month_of"]
@@ -53,5 +52,4 @@ class Quota:
 def month_of(now: int) -> int:
     """When the month (UTC) began that `now` (µs) lies in."""
     moment = instant(now)
-    first = datetime(moment.year, moment.month, 1, tzinfo=UTC)
-    return int(first.timestamp()) * MICROSECONDS
+    return micros(datetime(moment.year, moment.month, 1))

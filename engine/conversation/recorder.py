@@ -29,6 +29,7 @@ from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.ports import Followed, OpenConversation
 from engine.listen.tap import Run, Tap
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.off_loop import OffLoop
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.user_records import UserRow
@@ -140,7 +141,7 @@ class Recording:
             return
         *before, part = self._parts
         if part.base_at is None:
-            base_at = conversation.started_at + round(offset * 1_000_000)
+            base_at = conversation.started_at + round(offset * SECOND)
             self._parts = (*before, replace(part, base_at=base_at))
             self._ring()
         ends = max(segment.end for segment in segments) - offset

@@ -28,17 +28,17 @@ from engine.conversation.recording_spool import (
 )
 from engine.listen.ports import WallClock
 from engine.log import get_logger
+from engine.moments import DAY
 from engine.off_loop import OffLoop
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.recordings import blob_of
 from engine.store.user_records import RecordingRow
+from engine.transcript.timeline import SAMPLE_RATE
 
 __all__ = ["Keeper"]
 
 log = get_logger(__name__)
 
-RATE = 16_000
-DAY = 86_400_000_000
 MIB = 2**20
 
 
@@ -101,7 +101,7 @@ class Keeper:
 
     async def _keep_one(self, track: Track, part: Part, start: int, samples: Samples) -> bool:
         assert part.base_at is not None, "something was said in it"
-        data = await self._off_loop(encode_flac, samples, RATE)
+        data = await self._off_loop(encode_flac, samples, SAMPLE_RATE)
         id = f"{track.session_id}-{track.channel}-{start:012}"
         row = RecordingRow(
             uid=track.uid,

@@ -12,16 +12,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.moments import SECOND
 from engine.store.user_records import RecordingRow
+from engine.transcript.timeline import SAMPLE_RATE
 
 __all__ = ["Placed", "lay_out", "length", "sound"]
 
 Samples = NDArray[np.int16]
 
-RATE = 16_000
-WINDOW = 10 * RATE
+WINDOW = 10 * SAMPLE_RATE
 """Samples that are made at once."""
-LONGEST = 37 * 3600 * RATE
+LONGEST = 37 * 3600 * SAMPLE_RATE
 """Samples of which anything is heard: a WAV file ends at 4 GiB, and a clock that was set may put pieces anywhere."""
 
 
@@ -50,7 +51,7 @@ def length(pieces: Sequence[Placed]) -> int:
 
 def _samples(microseconds: int) -> int:
     """The nearest number of samples."""
-    return (microseconds * 2 * RATE + 1_000_000) // 2_000_000
+    return (microseconds * 2 * SAMPLE_RATE + SECOND) // (2 * SECOND)
 
 
 async def sound(

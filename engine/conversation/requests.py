@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine.conversation.given import Given, row_of, segments_of_text, text_row, transcript_row
 from engine.conversation.ports import Clock, Conversations, Jobs, Processing, Wholes, Work
 from engine.conversation.states import Trigger, statuses_before
+from engine.moments import SECOND
 from engine.store.jobs import PROCESS, Job
 from engine.store.records import ConversationRow
 from engine.store.whole import Whole
@@ -24,7 +25,6 @@ from engine.wire.messages import Segment
 __all__ = ["MERGE_LIMIT", "NotPossible", "Requests"]
 
 MERGE_LIMIT = 50
-SECOND = 1_000_000
 UNKNOWN = Given()
 
 

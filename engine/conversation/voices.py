@@ -24,6 +24,7 @@ from engine._config_speaker import Speaker
 from engine.audio.resample import Resampler
 from engine.audio.wav import decode_wav, encode_wav
 from engine.log import get_logger
+from engine.moments import DAY
 from engine.off_loop import OffLoop
 from engine.speaker.embedding import ENCODER, Floats, mean_direction
 from engine.speaker.encoding import Encoding, Urgency
@@ -47,7 +48,6 @@ LOWEST_RATE, HIGHEST_RATE = 8000, 48000
 REMEMBERED = 1000
 """Users whose known voices are held in memory."""
 SWEEP_SECONDS = 3600.0
-DAY = 86_400_000_000
 
 Samples = NDArray[np.int16]
 

@@ -9,7 +9,6 @@ Cancellation of a read loses nothing.
 """
 
 from collections.abc import Sequence
-from types import TracebackType
 
 import numpy as np
 import trio
@@ -49,12 +48,7 @@ class Mixed:
     def __enter__(self) -> "Mixed":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

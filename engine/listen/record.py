@@ -24,14 +24,13 @@ from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OpenConversation, Participant, Translator, WallClock
 from engine.listen.stages import Passage, no_audio
 from engine.metrics import Metrics
+from engine.moments import SECOND
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
 from engine.wire.client_messages import SuggestedTranscript
 from engine.wire.messages import ConversationSession, InterimSegments, Segment
 from engine.wire.parameters import ListenParameters
-
-MICROSECONDS = 1_000_000
 
 INTERIM_SPACING = 0.2
 """Seconds between two interim results; those in between are not worth sending."""
@@ -155,7 +154,7 @@ class Record:
         if not conversation.revisions:
             conversation.start_at(self._participant, began)
         # Audio may come before its conversation was made: then its first sample is the conversation's time 0.
-        return max(began - conversation.started_at, 0) / MICROSECONDS
+        return max(began - conversation.started_at, 0) / SECOND
 
     # What is said
 
@@ -230,7 +229,7 @@ class Record:
         self.segments += sum(segment.id not in revisions for segment in merged.changed) - len(merged.deleted)
         if self._before_keeping is not None:
             self._before_keeping()
-        speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * MICROSECONDS)
+        speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * SECOND)
         conversation.publish(self._participant, merged, speech_at)
         kept_at = monotonic_ns()
         self._merge.observe((kept_at - passage.told_at) / 1e9)

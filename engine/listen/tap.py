@@ -12,7 +12,6 @@ wake-up of the reader for each run; native code that writes to the ring tells wh
 """
 
 import math
-from types import TracebackType
 
 import msgspec
 import trio
@@ -139,12 +138,7 @@ class Tap:
     def __enter__(self) -> "Tap":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def statistics(self) -> TapStatistics:

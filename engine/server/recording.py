@@ -14,6 +14,7 @@ from engine.store import DatabaseWriter, Store
 from engine.store.blob_names import RECORDING_SPOOL
 from engine.store.database import wall_clock
 from engine.store.errors import DatabaseUnavailable
+from engine.transcript.timeline import SAMPLE_RATE
 
 __all__ = ["Recording"]
 
@@ -46,8 +47,8 @@ class Recording:
         watched = self.recorder.statistics
         metrics.watch(
             recording_tracks=lambda: float(watched().tracks),
-            recording_kept_seconds=lambda: watched().kept / 16_000,
-            recording_lost_seconds=lambda: watched().lost / 16_000,
+            recording_kept_seconds=lambda: watched().kept / SAMPLE_RATE,
+            recording_lost_seconds=lambda: watched().lost / SAMPLE_RATE,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -9,11 +9,11 @@ from engine.conversation.processor import Processor
 from engine.listen import ListenService
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.moments import HOUR
 from engine.off_loop import OffLoop
 from engine.server.lane import Lane, LaneStatistics
 from engine.server.machine import give_back_memory
 from engine.store import DatabaseUnavailable, DatabaseWriter, Store
-from engine.store.usage import HOUR
 from engine.web import Readiness
 
 __all__ = ["check_database", "forget_answers", "give_back_when_quiet", "watch_lane", "watch_process"]

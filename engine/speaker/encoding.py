@@ -207,7 +207,7 @@ class Encoding:
         for request, result in zip(batch, results, strict=True):
             self._utterances += 1
             self._windows += len(result)
-            self._speech += len(request.pcm) / 16_000
+            self._speech += len(request.pcm) / RATE
             self._settle(request, result)
 
     def _take(self) -> list[_Request]:

@@ -21,6 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import GCSStore, S3Store
 
 from engine._config_blobs import Blobs as Settings
+from engine.moments import micros
 from engine.store.blob_names import media_type
 from engine.store.blobs import Blob
 from engine.store.errors import BlobMissing, BlobsUnavailable, StoreError
@@ -165,7 +166,7 @@ def _service_account(text: str) -> dict[str, Any]:
 
 
 def _blob(meta: Any) -> Blob:
-    return Blob(meta["path"], meta["size"], int(meta["last_modified"].timestamp() * 1_000_000))
+    return Blob(meta["path"], meta["size"], micros(meta["last_modified"]))
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,8 @@ from hashlib import sha256
 
 import msgspec
 
-from engine.store.database import MICROSECONDS, WallClock
+from engine.moments import SECOND
+from engine.store.database import WallClock
 from engine.store.signing_keys import SigningKeys
 
 __all__ = ["PATH", "BlobLinks", "LinkedBlob"]
@@ -40,7 +41,7 @@ class BlobLinks:
 
     async def make(self, place: str, uid: str, name: str, seconds: float) -> str:
         """A path on this server that is good for `seconds`."""
-        expires_at = self._now() + round(seconds * MICROSECONDS)
+        expires_at = self._now() + round(seconds * SECOND)
         said = _text(msgspec.msgpack.encode(LinkedBlob(place, uid, name, expires_at)))
         return f"{PATH}{said}.{_sign(await self._keys.get(KEY), said)}"
 

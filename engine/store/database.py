@@ -43,8 +43,6 @@ FAULTS_OF_OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-MICROSECONDS = 1_000_000
-"""In a second."""
 
 WallClock = Callable[[], int]
 """Microseconds since the epoch (UTC)."""

@@ -18,7 +18,8 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, func, select, true
 
-from engine.store.database import MICROSECONDS, Database, WallClock, upsert
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock, upsert
 from engine.store.errors import ClaimLost
 from engine.store.jobs import Job, add, is_claimed
 from engine.store.owned import Owned
@@ -85,7 +86,7 @@ class DaySummaries(Owned[DaySummaryRow]):
         Those for whom it is not locked already, nor made.
         """
         now = self._now()
-        return await self._database.write(_begin, uids, date, now, now + round(seconds * MICROSECONDS))
+        return await self._database.write(_begin, uids, date, now, now + round(seconds * SECOND))
 
 
 def _dated(connection: Connection, uid: str, limit: int, offset: int) -> list[DaySummaryRow]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 
-from engine.store.database import MICROSECONDS
+from engine.moments import SECOND
 from engine.store.indexed import forget_rows
 from engine.store.jobs import ERASE, PROCESS, Job, add, discard
 from engine.store.owned import delete_rows
@@ -53,7 +53,7 @@ def hide(connection: Connection, uid: str, id: str, *, now: int, cascade: bool, 
     if cascade:
         _forget_of(connection, uid, id, memories, "memory")
     if delay > 0:
-        due = now + round(delay * MICROSECONDS)
+        due = now + round(delay * SECOND)
         add(connection, Job(uid=uid, kind=ERASE, key=id, created_at=now, due_at=due))
     else:
         erase(connection, uid, id, now)

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, select, true, update
 
-from engine.store.database import MICROSECONDS, Database, upsert
+from engine.moments import DAY
+from engine.store.database import Database, upsert
 from engine.store.owned import Owned, delete_rows, put_rows
 from engine.store.tables import goal_progress, goals
 from engine.store.user_records import GoalRow
 
 __all__ = ["ACTIVE_LIMIT", "DAY", "GoalDay", "Goals"]
 
-DAY = 86_400 * MICROSECONDS
 ACTIVE_LIMIT = 3
 """Goals of one user that are active at once, as with the Omi backend."""
 

@@ -10,7 +10,8 @@ Cancellation: after a cancelled `begin` the key may be taken until its lifetime 
 import msgspec
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from engine.store.database import MICROSECONDS, Database, WallClock
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock
 from engine.store.tables import idempotency
 
 __all__ = ["Answered", "Begun", "Idempotency", "InProgress", "Mismatch", "Outcome"]
@@ -48,7 +49,7 @@ class Idempotency:
     async def begin(self, uid: str, key: str, digest: str, lifetime: float) -> Outcome:
         """Take `key` for the request that `digest` is of. `lifetime`: seconds that answering may take."""
         now = self._now()
-        dead = now - round(lifetime * MICROSECONDS)
+        dead = now - round(lifetime * SECOND)
         return await self._database.write(_begin, uid, key, digest, now, dead)
 
     async def finish(self, uid: str, key: str, status: int, body: bytes) -> None:

@@ -22,7 +22,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, select, update
 
-from engine.store.database import MICROSECONDS, Database, WallClock, upsert
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import jobs
 
 __all__ = ["ERASE", "PROCESS", "TELL", "Job", "Jobs", "add", "discard", "fail", "finish", "is_claimed"]
@@ -133,7 +134,7 @@ class Jobs:
 
 
 def _after(now: int, seconds: float) -> int:
-    return now + round(seconds * MICROSECONDS)
+    return now + round(seconds * SECOND)
 
 
 def _failure(job: Job, error: str) -> dict[str, Any]:

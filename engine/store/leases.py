@@ -16,7 +16,8 @@ from collections.abc import Collection
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, or_, select, update
 
-from engine.store.database import MICROSECONDS, Database, WallClock, upsert
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import leases
 
 __all__ = ["Lease", "Leases"]
@@ -72,7 +73,7 @@ class Leases:
 
     def _times(self, seconds: float) -> tuple[int, int]:
         now = self._now()
-        return now, now + int(seconds * MICROSECONDS)
+        return now, now + int(seconds * SECOND)
 
 
 def _claim(connection: Connection, name: str, owner: str, now: int, until: int) -> Lease:

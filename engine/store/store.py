@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine._config_blobs import Blobs as BlobSettings
+from engine.moments import HOUR
 from engine.off_loop import OffLoop
 from engine.store.action_items import ActionItems
 from engine.store.app_registry import AppRegistry
@@ -41,7 +42,7 @@ from engine.store.tables import probes
 from engine.store.texts import Texts
 from engine.store.tokens import Tokens
 from engine.store.translations import Translations
-from engine.store.usage import HOUR, Usage, forget_entries
+from engine.store.usage import Usage, forget_entries
 from engine.store.user_data import UserData
 from engine.store.users import CACHE_SECONDS, Users
 from engine.store.vectors import CACHE_LIMIT, Vectors

@@ -10,12 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from engine.moments import HOUR
 from engine.store.database import Database, upsert
 from engine.store.records import UsageAdded, UsageRow
 from engine.store.tables import usage, usage_entries, vendor_usage
-
-HOUR = 3_600_000_000
-"""Microseconds."""
 
 SUMS = ("audio_seconds", "speech_seconds", "words", "segments", "conversations", "sessions")
 

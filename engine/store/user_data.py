@@ -13,13 +13,13 @@ write-ahead log and its backups as long as those are kept.
 
 import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Column, Connection, Table, and_, delete, func, select, tuple_
 
+from engine.moments import instant
 from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
@@ -54,8 +54,6 @@ BOOKKEEPING = frozenset(
 
 LEASE = "user:"
 """Before a uid: the name of the lease on a user's sessions."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -92,7 +90,7 @@ class UserData:
         Segments stand inside their conversations, bytes are base64; of blobs there are names and sizes. What changes
         meanwhile may be there or not. Raises `BlobsUnavailable`.
         """
-        head = {"user": uid, "exported_at": _moment(self._now()), "left_out": sorted(BOOKKEEPING)}
+        head = {"user": uid, "exported_at": instant(self._now()), "left_out": sorted(BOOKKEEPING)}
         yield msgspec.json.encode(head)[:-1]
         for table in _owned():
             if table.name in BOOKKEEPING or table is segments:
@@ -118,7 +116,7 @@ class UserData:
             while page := await blobs.list(uid, after=after):
                 for blob in page:
                     shown = {"place": place, "name": blob.name, "size": blob.size}
-                    yield before + msgspec.json.encode(shown | {"modified_at": _moment(blob.modified_at)})
+                    yield before + msgspec.json.encode(shown | {"modified_at": instant(blob.modified_at)})
                     before = b",\n"
                 after = page[-1].name
         if before == b",\n":
@@ -203,7 +201,7 @@ def _segments(connection: Connection, uid: str, ids: Sequence[str]) -> dict[str,
 
 def _shown(row: Any, inside: dict[str, list[dict[str, Any]]] | None) -> dict[str, Any]:
     shown = {
-        name: _moment(value) if value is not None and _is_time(name) else value
+        name: instant(value) if value is not None and _is_time(name) else value
         for name, value in row.items()
         if name not in ("uid", "hash")
     }
@@ -212,10 +210,6 @@ def _shown(row: Any, inside: dict[str, list[dict[str, Any]]] | None) -> dict[str
 
 def _is_time(name: str) -> bool:
     return name.endswith("_at") or name in ("hour", "export_date")
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _refuse_unfinished(connection: Connection, uid: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from engine.store.database import MICROSECONDS, Database, WallClock, upsert
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import users
 from engine.store.user_records import UserRow
 
@@ -29,7 +30,7 @@ class Users:
     def __init__(self, database: Database, now: WallClock, cache_seconds: float = CACHE_SECONDS) -> None:
         self._database = database
         self._now = now
-        self._age = round(cache_seconds * MICROSECONDS)
+        self._age = round(cache_seconds * SECOND)
         self._cache: OrderedDict[str, tuple[int, UserRow]] = OrderedDict()
         self._changes = 0
 

@@ -15,7 +15,8 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
-from engine.store.database import MICROSECONDS, Database, WallClock, upsert
+from engine.moments import SECOND
+from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import webhook_secrets, webhooks
 from engine.store.webhook_records import SecretRow, WebhookRow
 
@@ -67,7 +68,7 @@ class Webhooks:
 
     async def rotate(self, uid: str, fresh: str, overlap: float) -> Rows[SecretRow]:
         """Have `fresh` take the place of the others, which go on signing for `overlap` seconds; all of them then."""
-        until = self._now() + round(overlap * MICROSECONDS)
+        until = self._now() + round(overlap * SECOND)
         return await self._database.write(_rotate, uid, fresh, until, self._now())
 
 

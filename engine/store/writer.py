@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from engine.log import get_logger
+from engine.moments import HOUR
 from engine.off_loop import OffLoop
 from engine.store.applier import Applier
 from engine.store.batch import Batch
@@ -31,7 +32,7 @@ from engine.store.store import Store
 
 FORGET_INTERVAL = 600.0
 """Seconds between two removals of marks that no journal needs any more."""
-CLOCK_MARGIN = 3_600_000_000
+CLOCK_MARGIN = HOUR
 """Microseconds by which the wall clock may have been set back since a journal was opened."""
 
 log = get_logger(__name__)

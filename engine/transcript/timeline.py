@@ -18,6 +18,8 @@ from bisect import bisect_left, bisect_right
 
 import msgspec
 
+from engine.moments import SECOND
+
 SAMPLE_RATE = 16_000
 """Samples per second of every position."""
 
@@ -36,7 +38,7 @@ def seconds_to_samples(seconds: float) -> int:
 
 def resumed_offset(session_started: int, conversation_started: int) -> float:
     """Seconds from a conversation's start to a session's (both µs since the epoch), never negative."""
-    return max(0.0, (session_started - conversation_started) / 1_000_000)
+    return max(0.0, (session_started - conversation_started) / SECOND)
 
 
 class OffsetStatistics(msgspec.Struct, frozen=True):

@@ -7,13 +7,12 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.conversation.document import instant
+from engine.moments import instant, micros
 from engine.store.action_items import ItemFilter
 from engine.store.user_records import ActionItemRow
 from engine.web.answers import existing, teaser, unlocked
 from engine.web.api import Api, Identify
 from engine.web.ports import Conversations
-from engine.web.reading import micros
 from engine.web.record_ports import ActionItems, Now
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
+from engine.moments import HOUR, instant
 from engine.store.apps import AppKeyRow
 from engine.web.answers import Done, missing
 from engine.web.api import Api, Identify
@@ -25,7 +25,6 @@ MOST_KEYS = 100
 """Valid keys of one app."""
 NOT_COMPLETED = "App setup is not completed"
 """What clients that exist compare the answer with, before they open the page on which it is done."""
-HOUR = 3_600_000_000
 
 
 class AppChoice(msgspec.Struct, frozen=True):

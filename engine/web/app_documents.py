@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.app_registry import AppFound, AppRow
 from engine.store.app_reviews import AppReviewRow
 from engine.webhooks.app_setup import integration_of

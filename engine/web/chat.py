@@ -16,8 +16,8 @@ from quart import Response, current_app
 from engine.conversation.chat.answering import AppNotEnabled, Chat
 from engine.conversation.chat.ports import Persona
 from engine.conversation.chat.reply import ChatAsked, ChatDone, ChatEvent, ChatText, ChatThought, Kept
-from engine.conversation.document import instant
 from engine.conversation.structured import DEFAULT_EMOJI
+from engine.moments import instant
 from engine.store.records import ConversationRow
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError

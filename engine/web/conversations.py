@@ -14,6 +14,7 @@ from engine.conversation.document import (
     shared_document,
     whole_document,
 )
+from engine.moments import micros
 from engine.off_loop import OffLoop
 from engine.store.conversations import Chosen
 from engine.store.records import ConversationRow
@@ -24,7 +25,6 @@ from engine.web.app_documents import AppDocument, app_document
 from engine.web.conversation_ports import Wholes
 from engine.web.errors import ApiError
 from engine.web.ports import Services
-from engine.web.reading import micros
 from engine.wire import ConversationDocument, Segment
 from engine.wire.documents import PhotoDocument
 

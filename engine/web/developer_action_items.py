@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.moments import micros
 from engine.store.action_items import ItemFilter
 from engine.web.action_items import (
     ItemChanges,
@@ -19,7 +20,6 @@ from engine.web.action_items import (
 from engine.web.answers import Deleted, existing, unlocked
 from engine.web.api import DEVELOPER, Api, Identify
 from engine.web.errors import ApiError
-from engine.web.reading import micros
 from engine.web.record_ports import ActionItems, Now
 
 __all__ = ["developer_action_items"]

@@ -10,6 +10,7 @@ from quart import Response, current_app
 
 from engine.conversation.document import whole_document
 from engine.conversation.structured import Category
+from engine.moments import micros
 from engine.store.conversations import Chosen
 from engine.store.records import COMPLETED
 from engine.store.whole import Whole
@@ -19,7 +20,6 @@ from engine.web.conversations import unlocked
 from engine.web.errors import ApiError
 from engine.web.given import GivenSegments, GivenText, give_segments, give_text
 from engine.web.ports import Services
-from engine.web.reading import micros
 from engine.wire import Segment
 from engine.wire.documents import Geolocation, StructuredDocument
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.records import TokenRow
 from engine.store.tokens import PREFIX, SCOPES, Scope
 from engine.web.api import Api, Identify

@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.user_records import FolderRow
 from engine.web.answers import Done, locked, missing
 from engine.web.api import Api, Identify

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from engine.conversation.given import Given
+from engine.moments import micros
 from engine.store.records import ConversationRow
 from engine.web.errors import ApiError
 from engine.web.ports import Requests
-from engine.web.reading import micros
 from engine.wire import Segment
 from engine.wire.messages import speaker_label
 from engine.wire.parameters import SOURCES, UNKNOWN_SOURCE

@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.goals import DAY, GoalDay
 from engine.store.user_records import GoalRow
 from engine.web.answers import existing, missing

@@ -10,6 +10,7 @@ from msgspec import Meta
 from quart import Request, Response, current_app
 
 from engine.conversation.document import whole_document
+from engine.moments import micros
 from engine.store.conversations import Chosen
 from engine.store.user_records import MemoryRow
 from engine.store.whole import Whole
@@ -23,7 +24,6 @@ from engine.web.given import GivenText, give_text
 from engine.web.memories import MemoryDocument, Tag, memory_document
 from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit
-from engine.web.reading import micros
 from engine.webhooks.app_setup import integration_of
 from engine.webhooks.notices import LONGEST
 from engine.webhooks.submission import Action

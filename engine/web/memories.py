@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.owned import PAGE_LIMIT
 from engine.store.user_records import MemoryRow
 from engine.web.answers import Done, existing, teaser, unlocked

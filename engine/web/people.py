@@ -8,8 +8,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
 from engine.log import get_logger
+from engine.moments import instant
 from engine.store.errors import BlobsUnavailable
 from engine.store.user_records import PersonRow, VoiceRow
 from engine.web.answers import Done, missing

@@ -8,7 +8,7 @@ more than 64 bits, a number that is none. JSON is nested at most `DEPTH` deep.
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -20,24 +20,17 @@ from werkzeug.datastructures import MultiDict
 from engine.web.errors import ApiError
 from engine.wire.refusal import printable
 
-__all__ = ["check_part", "micros", "query_fields", "read_body", "read_json", "read_query"]
+__all__ = ["check_part", "query_fields", "read_body", "read_json", "read_query"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 DEPTH = 32
 INTEGERS = range(-(2**63), 2**63)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(
     ("false", "0", "no", "off"), False
 )
 _PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since the epoch; a time without a zone is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
 @cache

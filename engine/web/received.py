@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.received_records import (
     AUDIO,
     RESULTS,

@@ -16,6 +16,7 @@ from quart import Request
 
 from engine._config_receiver import Receiver as Settings
 from engine._config_receiver import read_secrets
+from engine.moments import SECOND
 from engine.web.auth import UID_CHARACTERS, Authenticator, bearer
 from engine.web.errors import ApiError
 from engine.webhooks.receiver.signatures import is_signed
@@ -24,8 +25,6 @@ __all__ = ["SCOPE", "posting"]
 
 SCOPE = "audio:write"
 """Of keys that may post and do nothing else."""
-
-MICROSECONDS = 1_000_000
 
 
 def posting(
@@ -45,7 +44,7 @@ def posting(
             return await authenticator.identify_scoped(key, uid, SCOPE)
         if "webhook-signature" in request.headers:
             headers = {name.lower(): value for name, value in request.headers.items()}
-            seconds = now() / MICROSECONDS
+            seconds = now() / SECOND
             keys = secrets.get(uid or "", ())
             body = await request.get_data()
             assert isinstance(body, bytes)

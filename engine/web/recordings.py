@@ -10,15 +10,16 @@ from quart import Response, current_app
 
 from engine.audio.flac import FlacError, decode_flac
 from engine.audio.wav import wav_header
-from engine.conversation.document import instant
-from engine.conversation.recording_timeline import RATE, Placed, Samples, lay_out, length, sound
+from engine.conversation.recording_timeline import Placed, Samples, lay_out, length, sound
 from engine.log import get_logger
+from engine.moments import instant
 from engine.off_loop import OffLoop
 from engine.store.blobs import Blobs
 from engine.store.errors import BlobMissing
 from engine.store.recordings import RecordingSum, blob_of
 from engine.store.records import ConversationRow
 from engine.store.user_records import RecordingRow
+from engine.transcript.timeline import SAMPLE_RATE
 from engine.web.answers import Done, missing, unlocked
 from engine.web.api import Api, Identify
 from engine.web.ports import Services
@@ -99,8 +100,8 @@ def _lists(api: Api, services: Services) -> None:
         seconds = services.config.blobs.link_time
         return [
             RecordingPiece(
-                start=piece.position / RATE,
-                seconds=piece.row.samples / RATE,
+                start=piece.position / SAMPLE_RATE,
+                seconds=piece.row.samples / SAMPLE_RATE,
                 bytes=piece.row.bytes,
                 url=await blobs.link(uid, blob_of(piece.row.id), seconds),
             )
@@ -116,7 +117,7 @@ def _one(api: Api, services: Services) -> None:
         placed = await _placed(services, uid, conversation_id)
         return Recording(
             has_recording=bool(placed),
-            seconds=length(placed) / RATE,
+            seconds=length(placed) / SAMPLE_RATE,
             bytes=sum(piece.row.bytes for piece in placed),
             pieces=len(placed),
         )
@@ -144,7 +145,7 @@ async def _placed(services: Services, uid: str, conversation_id: str) -> list[Pl
 def _recorded(found: RecordingSum) -> Recorded:
     return Recorded(
         conversation_id=found.conversation_id,
-        seconds=found.samples / RATE,
+        seconds=found.samples / SAMPLE_RATE,
         bytes=found.bytes,
         pieces=found.pieces,
         recorded_at=instant(found.created_at),
@@ -166,7 +167,7 @@ def _wav(placed: Sequence[Placed], blobs: Blobs, off_loop: OffLoop, name: str) -
             yield samples.astype("<i2").tobytes()
 
     samples = length(placed)
-    header = wav_header(samples, RATE)
+    header = wav_header(samples, SAMPLE_RATE)
     response: Response = current_app.response_class(body(), content_type="audio/wav")
     response.timeout = None  # it may be hours
     response.headers["Content-Length"] = str(len(header) + 2 * samples)

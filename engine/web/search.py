@@ -9,6 +9,7 @@ from msgspec import Meta
 from quart import Response, current_app
 
 from engine.conversation.document import whole_document
+from engine.moments import micros
 from engine.store.conversations import Chosen
 from engine.store.records import COMPLETED, PROCESSING
 from engine.store.vector_records import VectorFilter
@@ -16,7 +17,6 @@ from engine.store.whole import Whole
 from engine.web.api import Api, Identify
 from engine.web.conversations import JSON, encoded
 from engine.web.ports import Services
-from engine.web.reading import micros
 from engine.wire import ConversationDocument
 
 __all__ = ["search"]

@@ -9,8 +9,8 @@ from msgspec import Meta
 from quart import request
 
 from engine.audio.wav import WavError
-from engine.conversation.document import instant
 from engine.conversation.voices import PROFILE
+from engine.moments import instant
 from engine.speaker.matching import OWNER, Decision
 from engine.speaker.profile import LONGEST, SHORTEST, BadProfile
 from engine.store.errors import BlobsUnavailable

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from engine.conversation.document import iso_time
+from engine.moments import micros
 from engine.store.records import UsageRow
 from engine.web.api import Api, Identify
 from engine.web.ports import Usage
-from engine.web.reading import micros
 
 __all__ = ["usage"]
 

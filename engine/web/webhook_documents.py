@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from engine.conversation.document import instant
+from engine.moments import instant
 from engine.store.webhook_records import DeliveryRow, SecretRow, WebhookRow
 from engine.webhooks.ports import Trigger
 from engine.webhooks.urls import DEFAULT_SECONDS

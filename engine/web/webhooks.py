@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
+from engine.moments import micros
 from engine.store.deliveries import DeliveryFilter
 from engine.web.answers import Done, existing, missing
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
-from engine.web.reading import micros
 from engine.web.webhook_documents import (
     DeliveryDetails,
     DeliveryList,

@@ -17,6 +17,7 @@ import msgspec
 from engine._config_apps import Apps as Settings
 from engine.conversation.chat.ports import AppTool, AppToolFailed, Persona
 from engine.listen.ports import WallClock
+from engine.moments import SECOND
 from engine.store.app_registry import AppRow
 from engine.store.user_records import UserRow
 from engine.webhooks.app_setup import Http
@@ -30,7 +31,6 @@ __all__ = ["ChatApps"]
 
 SAID = 500
 """Characters of an app's own words about what went wrong."""
-MICROSECONDS = 1_000_000
 
 
 class Users(Protocol):
@@ -100,7 +100,7 @@ class ChatApps:
             headers["Content-Type"] = "application/json"
         if tool.auth_required:
             now = self._now()
-            headers |= signed_headers(f"msg_{uuid4().hex}", body, secrets_of(row, now), now // MICROSECONDS)
+            headers |= signed_headers(f"msg_{uuid4().hex}", body, secrets_of(row, now), now // SECOND)
         try:
             return await self._http.send(
                 tool.method, url, body=body or None, headers=headers, timeout=self._settings.tool_timeout

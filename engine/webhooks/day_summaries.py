@@ -25,10 +25,10 @@ import trio
 
 from engine._config_day_summary import DaySummary as Settings
 from engine.conversation.day_summary import Day, Occasion, day_bounds, occasions, summary_id
-from engine.conversation.document import instant
 from engine.conversation.llm.port import LlmError, LlmRefused
 from engine.conversation.zones import zone_of
 from engine.log import get_logger
+from engine.moments import SECOND, instant
 from engine.off_loop import OffLoop
 from engine.store.errors import ClaimLost, DatabaseUnavailable
 from engine.store.jobs import Job
@@ -38,7 +38,6 @@ __all__ = ["Schedule", "SummaryMaker", "webhook_body"]
 
 log = get_logger(__name__)
 
-SECOND = 1_000_000
 HOUR = 3600 * SECOND
 LOOK = 60.0
 """Longest pause (s) between two looks at the wall clock: it may be set, and a machine that slept finds it moved."""

@@ -22,6 +22,7 @@ import trio
 
 from engine._config_webhooks import Webhook
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.store.deliveries import Claiming, Result, Step
 from engine.store.errors import DatabaseUnavailable
 from engine.store.webhook_records import DEAD, DROPPED, PENDING, DeliveryRow, WebhookRow
@@ -42,7 +43,6 @@ GATHER = 0.02
 """Seconds between two looks for endpoints that are due, in which others become due that are taken with them."""
 SHORTEST_PAUSE = 0.05
 """Seconds between two looks at endpoints that are due and that somebody else is just taking."""
-SECOND = 1_000_000
 
 Key = tuple[str, str, str]
 """An endpoint: user, name, trigger."""

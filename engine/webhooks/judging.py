@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from engine._config_webhooks import Webhook
+from engine.moments import SECOND
 from engine.store.deliveries import Result
 from engine.store.webhook_records import DEAD, DELIVERED, DROPPED, PENDING, DeliveryRow, WebhookRow
 from engine.webhooks.ports import AUDIO_BYTES, REALTIME_TRANSCRIPT
@@ -36,7 +37,6 @@ OURS = frozenset(("off", "spool", "disk", "error"))
 """Why there was no request; its endpoint has no part in that."""
 HOPELESS = frozenset(("address", "off", "spool"))
 HISTORY = 20
-SECOND = 1_000_000
 HOUR = 3600 * SECOND
 
 

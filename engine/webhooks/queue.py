@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.moments import SECOND
 from engine.store.webhook_records import LOST, DeliveryRow
 from engine.webhooks.ports import Directory, Endpoint, Spool, Trigger
 
@@ -22,7 +23,6 @@ __all__ = ["DeliveryQueue", "delivery_id"]
 
 OCTETS = "application/octet-stream"
 JSON = "application/json"
-SECOND = 1_000_000
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 

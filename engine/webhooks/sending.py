@@ -13,6 +13,7 @@ import trio
 
 from engine._config_webhooks import Webhook
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.store.errors import DatabaseUnavailable
 from engine.store.webhook_records import DeliveryRow
 from engine.webhooks.client import Answer, NoAnswer, WebhookClient
@@ -27,8 +28,6 @@ from engine.webhooks.urls import with_query
 __all__ = ["Sender"]
 
 log = get_logger(__name__)
-
-SECOND = 1_000_000
 
 
 class Directory(Protocol):

@@ -12,6 +12,7 @@ import trio
 
 from engine._config_webhooks import Webhook
 from engine.log import get_logger
+from engine.moments import DAY
 from engine.store.errors import DatabaseUnavailable
 
 __all__ = ["Log", "Upkeep"]
@@ -20,7 +21,6 @@ log = get_logger(__name__)
 
 PRUNE_INTERVAL = 600.0
 COUNT_INTERVAL = 5.0
-DAY = 86_400_000_000
 
 
 class Log(Protocol):

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from engine.conversation.document import conversation_document, instant, iso_time, shared_document
+from engine.conversation.document import conversation_document, iso_time, shared_document
+from engine.moments import instant
 from engine.store import ConversationRow
 from engine.store.user_records import ActionItemRow, PhotoRow
 from engine.wire import Segment

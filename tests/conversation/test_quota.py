@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Quota as Settings
-from engine.conversation.document import instant
 from engine.conversation.quota import Quota, month_of
+from engine.moments import instant
 from engine.store.records import UsageRow
 
 JUNE_15 = 1_750_000_000_000_000

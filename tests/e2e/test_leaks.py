@@ -56,7 +56,8 @@ class Counted:
 
     def __init__(self) -> None:
         gc.collect()
-        self._earlier = {kind: alive(kind) for kind in (Ring, Cursor, Session, Journal)}
+        kinds: list[type[object]] = [Ring, Cursor, Session, Journal]
+        self._earlier = {kind: alive(kind) for kind in kinds}
 
     def __call__(self, kind: type[object]) -> int:
         return len(alive(kind)) - len(self._earlier[kind])

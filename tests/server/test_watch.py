@@ -10,12 +10,12 @@ import trio
 from trio.testing import MockClock
 
 from engine.metrics import Metrics
+from engine.moments import HOUR
 from engine.server.lane import Lane
 from engine.server.machine import give_back_memory
 from engine.server.watch import QUIET, check_database, forget_answers, give_back_when_quiet, watch_lane
 from engine.store import Store
 from engine.store.database import DATABASE_FILE, wall_clock
-from engine.store.usage import HOUR
 from engine.testing import ScriptedVendor, script_of
 from engine.web import Readiness
 from tests.listen.harness import server

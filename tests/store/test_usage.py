@@ -1,5 +1,5 @@
+from engine.moments import HOUR as AN_HOUR
 from engine.store import Store, UsageAdded, UsageRow, hour_of
-from engine.store.usage import HOUR as AN_HOUR
 
 from .making import HOUR, NOW, usage_row
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
+from engine.moments import micros
 from engine.web.errors import ApiError
-from engine.web.reading import DEPTH, check_part, micros, query_fields, read_json, read_query
+from engine.web.reading import DEPTH, check_part, query_fields, read_json, read_query
 
 T = TypeVar("T")
 

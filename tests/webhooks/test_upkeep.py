@@ -4,8 +4,9 @@ import trio
 import trio.testing
 
 from engine._config_webhooks import Webhook
+from engine.moments import DAY
 from engine.store.errors import DatabaseUnavailable
-from engine.webhooks.upkeep import COUNT_INTERVAL, DAY, PRUNE_INTERVAL, Upkeep
+from engine.webhooks.upkeep import COUNT_INTERVAL, PRUNE_INTERVAL, Upkeep
 
 NOW = 1_750_000_000_000_000
 

@@ -11,7 +11,6 @@ Cancellation: ends the model's work; nothing is kept.
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import uuid4
 
 import trio
@@ -30,12 +29,12 @@ from engine.conversation.chat.reply import (
     without_zeros,
 )
 from engine.conversation.chat.retrieved import answer_with_passages
-from engine.conversation.live import MICROSECONDS
 from engine.conversation.llm.metrics import LlmMeter, NoMeter
 from engine.conversation.llm.port import Llm, LlmError
 from engine.conversation.zones import zone_of
 from engine.listen.ports import WallClock
 from engine.log import get_logger
+from engine.moments import instant
 from engine.store.user_records import MessageRow, UserRow
 
 __all__ = ["AppNotEnabled", "Chat"]
@@ -142,7 +141,7 @@ class Chat:
             persona=persona,
             earlier=earlier[::-1],
             zone=zone,
-            now=datetime.fromtimestamp(at / MICROSECONDS, zone),
+            now=instant(at).astimezone(zone),
         )
         human = self._row(uid, persona, "human", text, at)
         await say(ChatAsked(Kept(human)))

@@ -10,6 +10,7 @@ from engine.conversation.chat.citations import Sources
 from engine.conversation.chat.ports import Persona
 from engine.conversation.llm.port import Message
 from engine.conversation.llm.windows import estimate_tokens
+from engine.moments import instant
 from engine.store.records import ConversationRow
 from engine.store.user_records import MemoryRow, MessageRow, UserRow
 
@@ -146,7 +147,7 @@ def quoted(text: str, mark: str = "shown") -> str:
 
 def local_time(microseconds: int, zone: ZoneInfo) -> str:
     """A moment as the user's clock shows it."""
-    return f"{datetime.fromtimestamp(microseconds / 1e6, zone):%Y-%m-%d %H:%M}"
+    return f"{instant(microseconds).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def fitted(messages: Sequence[Message], budget: int) -> list[Message]:

@@ -23,6 +23,7 @@ from engine.conversation.llm.answer_json import NotJson, find_json
 from engine.conversation.llm.port import Tool, ToolCall
 from engine.conversation.llm.schema import strict_schema
 from engine.conversation.llm.sift import Sift
+from engine.moments import micros
 
 __all__ = ["ChatTools", "Unanswerable", "moment_of"]
 
@@ -234,7 +235,7 @@ def moment_of(value: object, now: datetime, doubts: Counter[str], *, last: bool 
         said = said if said.tzinfo else said.replace(tzinfo=now.tzinfo)
         if not (said.year > 1970 and said <= now + AHEAD):
             raise ValueError("a year nobody speaks of")
-        return int(said.timestamp() * 1_000_000)
+        return micros(said)
     except (ValueError, OverflowError):
         doubts["absurd_date"] += 1
         return None

@@ -11,14 +11,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from engine.conversation.document import instant
+from engine.moments import instant, micros
 
 __all__ = ["NOON", "Occasion", "day_at", "day_bounds", "occasions"]
 
 NOON = 12
 """A summary made at an earlier hour is of the day before."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _HOURS = 24
 
@@ -56,5 +55,4 @@ def day_at(moment: int, zone: ZoneInfo) -> date:
 
 def _reached(day: date, hour: int, zone: ZoneInfo) -> int:
     # Of an hour that is skipped this is where the clock goes on; of one that comes twice the first.
-    local = datetime.combine(day, time(hour), zone)
-    return (local.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    return micros(datetime.combine(day, time(hour), zone).astimezone(UTC))

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.conversation.day_summary.document import DayActionItem, Place, Stats
-from engine.conversation.document import instant
 from engine.conversation.given import segments_of_text
 from engine.conversation.structured import Structured
+from engine.moments import instant
 from engine.store.whole import Whole
 from engine.wire.messages import Segment
 

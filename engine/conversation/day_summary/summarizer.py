@@ -22,7 +22,6 @@ from engine.conversation.day_summary.document import DEFAULT_EMOJI, DaySummary
 from engine.conversation.day_summary.material import Day
 from engine.conversation.day_summary.notes import DayNotes, day_messages, findings_of
 from engine.conversation.day_summary.rules import Findings, by_rules
-from engine.conversation.document import instant
 from engine.conversation.llm.ask import ask
 from engine.conversation.llm.metrics import LlmMeter
 from engine.conversation.llm.port import Llm, LlmAnswerError, LlmContextExceeded, LlmError
@@ -32,6 +31,7 @@ from engine.conversation.llm.windows import estimate_tokens
 from engine.conversation.ports import Clock, Owners, People
 from engine.conversation.zones import zone_of
 from engine.log import get_logger
+from engine.moments import instant
 from engine.off_loop import OffLoop
 from engine.store.conversations import PAGE_LIMIT as MOST_CONVERSATIONS
 from engine.store.conversations import Chosen

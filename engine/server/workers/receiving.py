@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import trio
 
+from engine.moments import SECOND
 from engine.server.workers.calls import CallFailed, Frames, answering, call
 from engine.server.workers.messages import Assignment, socket_of
 from engine.store.leases import Leases
@@ -25,7 +26,6 @@ from engine.webhooks.receiver.intake import Bring, NotTaken
 __all__ = ["ReceivingHome"]
 
 PREFIX = "receiving:"
-MICROSECONDS = 1_000_000
 
 _chunks: msgspec.msgpack.Decoder[Chunk] = msgspec.msgpack.Decoder(Chunk)
 
@@ -69,7 +69,7 @@ class ReceivingHome:
 
         async def answer(data: bytes, frames: Frames) -> None:
             chunk = _chunks.decode(data)
-            ago = (self._now() - chunk.received_at) / MICROSECONDS  # clocks of processes begin anywhere
+            ago = (self._now() - chunk.received_at) / SECOND  # clocks of processes begin anywhere
             arrived = trio.current_time() - max(0.0, ago)
             await frames.answer(take(msgspec.structs.replace(chunk, arrived=arrived)))
 

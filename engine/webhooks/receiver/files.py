@@ -7,9 +7,9 @@ Bounded: a piece in memory beside the feed; files by `file_minutes`, or by `requ
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from engine._config_receiver import Receiver as Settings
+from engine.moments import SECOND, instant
 from engine.store.received_records import AUDIO, RESULTS, ReceivedFileRow, results_id
 from engine.store.received_spool import Part
 from engine.webhooks.receiver.archive import Archive
@@ -20,7 +20,6 @@ from engine.webhooks.receiver.ports import Clock
 
 __all__ = ["Layout", "SavedAudio"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SILENT_SECONDS = 1
 """Silence is written in pieces of this length."""
 
@@ -50,8 +49,8 @@ class Layout:
     ) -> ReceivedFileRow:
         """Of the file that begins at `position`."""
         id = f"{session.id}-{position:012d}"
-        heard = session.began_at + round(position / session.sample_rate * 1_000_000)
-        stamp = (_EPOCH + timedelta(microseconds=heard)).strftime("%Y%m%dT%H%M%S.%fZ")
+        heard = session.began_at + round(position / session.sample_rate * SECOND)
+        stamp = instant(heard).strftime("%Y%m%dT%H%M%S.%fZ")
         ending = "wav" if kind == AUDIO else "jsonl"
         return ReceivedFileRow(
             uid=session.uid,

@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from engine.moments import SECOND
 from engine.webhooks.receiver.chunk import BYTES_PER_SAMPLE, Chunk
 
 __all__ = ["Audio", "Began", "Dropped", "Ended", "Joiner", "Silence", "Step"]
@@ -76,8 +77,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Step: TypeAlias = Began | Audio | Silence | Dropped | Ended
-
-MICROSECONDS = 1_000_000
 
 
 class Joiner:
@@ -152,7 +151,7 @@ class Joiner:
         return "sender's session" if chunk.session != self._theirs else None
 
     def _begin(self, chunk: Chunk) -> Began:
-        heard_at = chunk.received_at - round(chunk.seconds * MICROSECONDS)
+        heard_at = chunk.received_at - round(chunk.seconds * SECOND)
         began = Began(
             id=self._new_id(),
             uid=chunk.uid,

@@ -13,6 +13,7 @@ import trio
 
 from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
+from engine.moments import DAY
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.received import Aged, Received
 from engine.store.received_records import ReceivedTotals
@@ -25,7 +26,6 @@ log = get_logger(__name__)
 
 BATCH = 100
 MIB = 2**20
-DAY = 86_400 * 1_000_000
 
 
 class Keeper:

@@ -19,6 +19,7 @@ import trio
 
 from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.stt.backoff import Backoff
 from engine.stt.transport import ConnectFailed, Connection, ConnectionLost, Refused, Request, Transport
 from engine.stt.websocket import WebSocketTransport
@@ -99,7 +100,7 @@ class PostedAudio:
         backoff = Backoff(self._settings.retry_initial, self._settings.retry_limit)
         for left in range(TRIES - 1, -1, -1):
             id = f"{session.id}-{piece.position}"
-            headers = signed_headers(id, piece.pcm, (), self._now() // 1_000_000)
+            headers = signed_headers(id, piece.pcm, (), self._now() // SECOND)
             headers |= {
                 "Content-Type": "application/octet-stream",
                 SESSION: session.id,

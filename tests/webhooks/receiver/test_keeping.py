@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from engine._config_receiver import Receiver
+from engine.moments import DAY
 from engine.store import Store
 from engine.store.errors import BlobMissing, BlobsUnavailable
 from engine.store.received_records import AUDIO, ReceivedFileRow, ReceivedMessageRow
@@ -15,7 +16,7 @@ from engine.webhooks.receiver.archive import Archive
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.files import Layout, SavedAudio
 from engine.webhooks.receiver.joining import Audio, Began
-from engine.webhooks.receiver.keeping import DAY, MIB, Keeper
+from engine.webhooks.receiver.keeping import MIB, Keeper
 from tests.webhooks.receiver.chunks import RATE, tone
 
 NOW = 1_800_000_000_000_000
