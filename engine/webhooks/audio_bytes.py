@@ -14,8 +14,9 @@ Cost: for each second of a session one wake-up and one copy; for each chunk a fi
 Cancellation: what was not cut the next process counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ import trio
 
 from engine._config_webhooks import Webhook
 from engine.listen.mixing import Mixed
-from engine.listen.ports import Followed
+from engine.listen.ports import Followed, OpenConversation
 from engine.listen.tap import Run, Tap
 from engine.log import get_logger
 from engine.off_loop import OffLoop
@@ -34,6 +35,7 @@ from engine.webhooks.chunks import Chunk
 from engine.webhooks.cutting import Cutting
 from engine.webhooks.marks import Left, Mark, Marks
 from engine.webhooks.ports import AUDIO_BYTES, Directory, Endpoint
+from engine.wire.messages import Segment
 
 __all__ = ["AudioBytes", "AudioBytesStatistics"]
 
@@ -75,14 +77,22 @@ class AudioBytes:
         self._off_loop = off_loop
         self._backoff = backoff
         self._running: _Running | None = None
+        self._live: set[str] = set()
         self._heard: set[str] = set()
         self._idle: dict[str, Followed] = {}
         self._changed = trio.Event()
 
-    def began(self, session: Followed) -> None:
+    def began(self, session: Followed) -> "_Following | None":
         """See `Follower`. What is heard first is kept until it is known whether anybody wants it."""
-        if self._running is not None:
-            self._hear_from_now(self._running, session)
+        if self._running is None:
+            return None
+        self._live.add(session.id)
+        self._hear_from_now(self._running, session)
+        return _Following(partial(self._ended, session.id))
+
+    def _ended(self, session_id: str) -> None:
+        self._live.discard(session_id)
+        self._idle.pop(session_id, None)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow sessions until cancelled, and count what processes that died had not cut. Raises `OSError`."""
@@ -123,7 +133,7 @@ class AudioBytes:
             log.error("webhook.audio_failed", of_session=session.id, exc_info=error)
         finally:
             self._heard.discard(session.id)
-            if not session.over:
+            if session.id in self._live and not session.over:
                 self._idle[session.id] = session
             self._changed.set()
             self._changed = trio.Event()
@@ -153,10 +163,7 @@ class AudioBytes:
     async def _ask_about_idle(self, running: "_Running") -> None:
         """Sessions that nobody wanted may be wanted by now."""
         for session in tuple(self._idle.values()):
-            if not session.over and not await self._endpoints(session.uid):
-                continue
-            del self._idle[session.id]
-            if not session.over:
+            if await self._endpoints(session.uid) and self._idle.pop(session.id, None) is not None:
                 self._hear_from_now(running, session)
 
     async def _count_dead(self, marks: Marks) -> None:
@@ -170,6 +177,29 @@ class AudioBytes:
                 await self._off_loop(Marks.settle, path)
         except (DatabaseUnavailable, OSError) as error:
             log.warning("webhook.marks_not_read", error=str(error))
+
+
+class _Following:
+    """Nothing of a session is kept beyond its end. Implements `Following`."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended = ended
+
+    def entered(self, conversation: OpenConversation, position: int) -> None:
+        """See `Following`."""
+
+    def changed(
+        self,
+        conversation: OpenConversation,
+        segments: Sequence[Segment],
+        deleted: Sequence[str],
+        offset: float,
+    ) -> None:
+        """See `Following`."""
+
+    def ended(self) -> None:
+        """See `Following`."""
+        self._ended()
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,19 @@ async def test_a_webhook_that_is_turned_on_meanwhile_hears_what_follows(
         assert b"".join(await told.audio_of()) == rest
 
 
+async def test_a_session_nobody_wanted_is_forgotten_at_its_end(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with telling(tmp_path, vendor(), audio_look=3600.0) as told:
+        socket = await told.it.connect()
+        await say(socket, tone(3))
+        await wait_all_tasks_blocked()
+        assert told.audio.statistics().idle == 1
+        await socket.leave()
+        await told.it.idle()
+        assert told.audio.statistics().idle == 0
+
+
 async def test_a_webhook_that_is_turned_off_hears_no_more(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with telling(tmp_path, vendor()) as told:
         await told.wants()
