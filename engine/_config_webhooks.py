@@ -134,7 +134,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     settings_age: Annotated[
         float,
         Meta(ge=0, le=300, description="How old settings may be that another process has changed."),
-    ] = 5.0
+    ] = 15.0
     claim_time: Annotated[
         float,
         Meta(

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Update, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from engine.store.database import upsert
 from engine.store.tables import deliveries, webhooks
@@ -19,6 +31,7 @@ __all__ = [
     "HOLD",
     "LET_GO",
     "NUMBER",
+    "NUMBER_BEHIND",
     "OLDEST",
     "SOONEST",
     "TAKE",
@@ -80,17 +93,23 @@ SOONEST = (
 OLDEST = select(func.min(deliveries.c.expires_at)).where(_WAITING)
 """When the first of what waits becomes too old."""
 
-_DUE = case((webhooks.c.paused_until > _NOW, webhooks.c.paused_until), else_=_NOW)
-NUMBER = (
-    update(webhooks)
-    .where(_HERE)
-    .values(
-        sequence=webhooks.c.sequence + 1,
-        due_at=case((webhooks.c.due_at < _DUE, webhooks.c.due_at), else_=_DUE),
-    )
-    .returning(webhooks.c.sequence)
-)
-"""The next number of an endpoint, which is due `now`, or when its pause is over."""
+_EXPIRES: BindParameter[int] = bindparam("expires", type_=BigInteger)
+_FREE = case((webhooks.c.paused_until > _NOW, webhooks.c.paused_until), else_=_NOW)
+# A comparison with NULL, for what never becomes too old, leaves the rest as it is.
+_DUE = case((_FREE > _EXPIRES, _EXPIRES), else_=_FREE)
+_STAYS = case((webhooks.c.due_at > _EXPIRES, _EXPIRES), else_=webhooks.c.due_at)
+
+
+def _numbering(due_at: ColumnElement[Any]) -> Any:
+    new = {"sequence": webhooks.c.sequence + 1, "due_at": due_at}
+    return update(webhooks).where(_HERE).values(new).returning(webhooks.c.sequence, webhooks.c.due_at)
+
+
+NUMBER = _numbering(case((webhooks.c.due_at < _DUE, webhooks.c.due_at), else_=_DUE))
+"""The next number of an endpoint, which is due `now`, or when its pause is over, or when this `expires`."""
+
+NUMBER_BEHIND = _numbering(case((webhooks.c.due_at.is_not(None), _STAYS), else_=_DUE))
+"""The same for one that is told in order: behind what waits already there is nothing to do before that."""
 
 
 def named(endpoint: WebhookRow) -> dict[str, Any]:

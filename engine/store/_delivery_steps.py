@@ -41,6 +41,10 @@ __all__ = [
 
 Rows = list
 
+LINGER = 15_000_000
+"""Microseconds that something too old may wait to be dropped with others: of an endpoint that is dead one comes every
+few seconds, and nothing that is too old is ever sent."""
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one attempt: the columns that change, of the delivery and of its endpoint.
@@ -157,7 +161,7 @@ def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy
     due = tuple(row for row in rows if row.due_at is not None and row.due_at <= now)[:room]
     following = [max(row.due_at or 0, endpoint.paused_until or 0) for row in rows[len(due) :][:1]]
     if following and oldest is not None:
-        following.append(oldest)
+        following.append(oldest + LINGER)
     return Step(endpoint, due, min(following, default=None), dropped=dropped)
 
 

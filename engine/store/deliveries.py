@@ -19,12 +19,13 @@ Known doubts: machines that share a database need clocks that agree to within a 
 that all of them can read.
 """
 
+import math
 from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
-from engine.store._delivery_statements import NUMBER, insert_delivery, named_by
+from engine.store._delivery_statements import NUMBER, NUMBER_BEHIND, insert_delivery, named_by
 from engine.store._delivery_steps import (
     Claiming,
     Result,
@@ -41,10 +42,18 @@ from engine.store._delivery_steps import (
 from engine.store._together import Together
 from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import deliveries, webhooks
-from engine.store.webhook_records import DEAD, DELIVERED, DROPPED, PENDING, DeliveryRow, WebhookRow
+from engine.store.webhook_records import (
+    DEAD,
+    DELIVERED,
+    DROPPED,
+    ORDERED,
+    PENDING,
+    DeliveryRow,
+    WebhookRow,
+)
 from engine.store.webhooks import endpoint_is, ensure_endpoint
 
-__all__ = ["Claiming", "Deliveries", "DeliveryFilter", "Result", "Step", "offer"]
+__all__ = ["Claiming", "Deliveries", "DeliveryFilter", "Offered", "Result", "Step", "offer"]
 
 PAGE_LIMIT = 1000
 PRUNED_AT_ONCE = 500
@@ -62,6 +71,13 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """How many deliveries were `new`, and whether there is something to do for one of their endpoints `now`."""
+
+    new: int
+    now: bool
+
+
 class Deliveries:
     """All deliveries."""
 
@@ -71,11 +87,11 @@ class Deliveries:
         self._offers = Together(database, self._offer)
         self._steps = Together(database, steps)
 
-    async def offer(self, *rows: DeliveryRow) -> int:
-        """Keep what is new among `rows`, numbered in this order; how many were."""
+    async def offer(self, *rows: DeliveryRow) -> Offered:
+        """Keep what is new among `rows`, numbered in this order."""
         return await self._offers(rows)
 
-    def _offer(self, connection: Connection, asked: Sequence[Sequence[DeliveryRow]]) -> list[int]:
+    def _offer(self, connection: Connection, asked: Sequence[Sequence[DeliveryRow]]) -> list[Offered]:
         now = self._now()
         return [offer(connection, rows, now) for rows in asked]
 
@@ -151,23 +167,26 @@ class Deliveries:
         return len(found)
 
 
-def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> int:
+def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offered:
     """As `Deliveries.offer`. For use in another's transaction."""
-    made = 0
+    made, soonest = 0, math.inf
     for row in rows:
-        values = msgspec.structs.asdict(row) | {"sequence": _number(connection, row, now)}
+        number, due_at = _number(connection, row, now)
+        values = msgspec.structs.asdict(row) | {"sequence": number}
         made += len(connection.execute(insert_delivery(connection.dialect.name), values).all())
-    return made
+        soonest = min(soonest, due_at)
+    return Offered(made, soonest <= now)
 
 
-def _number(connection: Connection, row: DeliveryRow, now: int) -> int:
-    """The next number of the endpoint, of which there may be no row so far, as of an app's."""
-    here = named_by(row) | {"now": now}
-    number = connection.execute(NUMBER, here).scalar()
-    if number is None:
+def _number(connection: Connection, row: DeliveryRow, now: int) -> tuple[int, int]:
+    """The next number of the endpoint, of which there may be no row so far, as of an app's; when it is due then."""
+    here = named_by(row) | {"now": now, "expires": row.expires_at}
+    statement = NUMBER_BEHIND if row.trigger in ORDERED else NUMBER
+    found = connection.execute(statement, here).first()
+    if found is None:
         ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
-        number = connection.execute(NUMBER, here).scalar_one()
-    return int(number)
+        found = connection.execute(statement, here).one()
+    return found.sequence, found.due_at
 
 
 def _waiting(connection: Connection) -> int:
@@ -215,7 +234,8 @@ def _replay(connection: Connection, uid: str, which: ColumnElement[bool], limit:
     rows = rows_of(connection, query)
     for row in rows:
         fresh = {"state": PENDING, "due_at": now, "expires_at": None, "ended_at": None, "attempts": 0}
-        fresh |= {"sequence": _number(connection, row, now)}
+        again = msgspec.structs.replace(row, expires_at=None)
+        fresh |= {"sequence": _number(connection, again, now)[0]}
         one = and_(deliveries.c.uid == uid, deliveries.c.id == row.id)
         connection.execute(update(deliveries).where(one).values(fresh))
     return len(rows)

@@ -10,6 +10,7 @@ __all__ = [
     "DROPPED",
     "ENDED",
     "LOST",
+    "ORDERED",
     "PENDING",
     "DeliveryRow",
     "DeliveryState",
@@ -28,6 +29,9 @@ LOST: Final = "lost"
 
 DeliveryState = Literal["pending", "delivered", "dead", "dropped", "lost"]
 ENDED = (DELIVERED, DEAD, DROPPED, LOST)
+
+ORDERED: Final = frozenset(("audio_bytes", "realtime_transcript"))
+"""Triggers whose deliveries go to an endpoint in order, one at a time."""
 
 
 class WebhookRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Endpoints: what their owners have set, and what their deliveries are signed with.
 
-Operations: `get`, `list`, `set_url`, `enable`, `disable` for one endpoint; `secrets`, `rotate` for a user's secrets.
+Operations: `get`, `list`, `set_url`, `enable`, `disable` for one endpoint; `secrets`, `rotate` for a user's secrets;
+`told` gives both.
 What deliveries make of an endpoint's state is `engine.store.deliveries`' business.
 Invariants: an endpoint is known by user, name and trigger. Setting or enabling one forgets its failures. Of a
 user's secrets exactly one has no end.
@@ -43,6 +44,10 @@ class Webhooks:
     async def list(self, uid: str) -> Rows[WebhookRow]:
         """All of a user's, also those that are off."""
         return await self._database.read(_select, webhooks.c.uid == uid)
+
+    async def told(self, uid: str) -> tuple[Rows[WebhookRow], Rows[SecretRow]]:
+        """As `list`, and the user's valid secrets, the newest first; there may be none."""
+        return await self._database.read(_told, uid, self._now())
 
     async def set_url(self, uid: str, name: str, trigger: str, url: str, seconds: int | None) -> WebhookRow:
         """Set where it is, and turn it on; an empty `url` turns it off and is kept."""
@@ -87,6 +92,10 @@ def ensure_endpoint(connection: Connection, uid: str, name: str, trigger: str, n
 def _select(connection: Connection, where: ColumnElement[bool]) -> Rows[WebhookRow]:
     query = select(webhooks).where(where).order_by(webhooks.c.name, webhooks.c.trigger)
     return [WebhookRow(**row) for row in connection.execute(query).mappings()]
+
+
+def _told(connection: Connection, uid: str, now: int) -> tuple[Rows[WebhookRow], Rows[SecretRow]]:
+    return _select(connection, webhooks.c.uid == uid), _secrets(connection, uid, now)
 
 
 def _set(

@@ -23,12 +23,19 @@ import msgspec
 from engine._config_webhooks import Webhook
 from engine.moments import SECOND
 from engine.store.deliveries import Result
-from engine.store.webhook_records import DEAD, DELIVERED, DROPPED, PENDING, DeliveryRow, WebhookRow
-from engine.webhooks.ports import AUDIO_BYTES, REALTIME_TRANSCRIPT
+from engine.store.webhook_records import (
+    DEAD,
+    DELIVERED,
+    DROPPED,
+    ORDERED,
+    PENDING,
+    DeliveryRow,
+    WebhookRow,
+)
 
 __all__ = ["LIVE", "Attempt", "judge", "retry_after"]
 
-LIVE = frozenset((AUDIO_BYTES, REALTIME_TRANSCRIPT))
+LIVE = ORDERED
 """Triggers of a live session: in order, one at a time, bounded in age."""
 
 GONE, TOO_MANY = 410, 429
@@ -88,7 +95,7 @@ def judge(
         id=delivery.id,
         delivery=changed,
         counts=counts,
-        values={} if ours else _endpoint(attempt, endpoint, settings, now),
+        values={} if ours else _endpoint(attempt, endpoint, settings, now, rng),
         settings_at=endpoint.settings_at,
     )
 
@@ -125,7 +132,9 @@ def _asked(attempt: Attempt, settings: Webhook) -> float:
     return min(attempt.retry_after or 0.0, settings.pause_limit)
 
 
-def _endpoint(attempt: Attempt, endpoint: WebhookRow, settings: Webhook, now: int) -> dict[str, Any]:
+def _endpoint(
+    attempt: Attempt, endpoint: WebhookRow, settings: Webhook, now: int, rng: random.Random
+) -> dict[str, Any]:
     values: dict[str, Any] = {
         "last_status": attempt.status,
         "last_reason": attempt.said,
@@ -137,7 +146,8 @@ def _endpoint(attempt: Attempt, endpoint: WebhookRow, settings: Webhook, now: in
     values |= {"failures": failures, "failing_since": since}
     pause = _asked(attempt, settings) if attempt.status in THROTTLED else 0.0
     if failures >= settings.breaker_failures or (attempt.status == TOO_MANY and not pause):
-        pause = max(pause, settings.breaker_pause)
+        # Endpoints that failed together, as when a network does, must not all be tried in the same moment.
+        pause = max(pause, settings.breaker_pause * (1 + settings.jitter * rng.random()))
     if pause:
         values["paused_until"] = max(now + round(pause * SECOND), endpoint.paused_until or 0)
     # It may be off by now, because of a request that was open beside this one.

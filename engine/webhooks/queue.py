@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from engine.moments import SECOND
+from engine.store.deliveries import Offered
 from engine.store.webhook_records import LOST, DeliveryRow
 from engine.webhooks.ports import Directory, Endpoint, Spool, Trigger
 
@@ -29,7 +30,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Kept(Protocol):
     """What this needs of the store; `engine.store.deliveries` says what each does."""
 
-    async def offer(self, *rows: DeliveryRow) -> int: ...
+    async def offer(self, *rows: DeliveryRow) -> Offered: ...
 
     async def drop(self, uid: str, id: str, reason: str) -> DeliveryRow | None: ...
 
@@ -37,7 +38,7 @@ class Kept(Protocol):
 
 
 class DeliveryQueue:
-    """Implements `ports.Deliveries`. `wake` is called with the endpoints that are to be told something."""
+    """Implements `ports.Deliveries`. `wake` is called with the endpoints that are to be told something now."""
 
     def __init__(
         self,
@@ -120,9 +121,10 @@ class DeliveryQueue:
     async def _keep(self, rows: Sequence[DeliveryRow]) -> int:
         if not rows:
             return 0
-        made = await self._kept.offer(*rows)
-        self._wake(*((row.uid, row.endpoint, row.trigger) for row in rows))
-        return made
+        offered = await self._kept.offer(*rows)
+        if offered.now:
+            self._wake(*((row.uid, row.endpoint, row.trigger) for row in rows))
+        return offered.new
 
     def _told(
         self, endpoint: Endpoint, body: bytes, key: str, query: Mapping[str, str], seconds: float | None

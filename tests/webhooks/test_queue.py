@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.store.deliveries import Offered
 from engine.store.webhook_records import DeliveryRow
 from engine.webhooks.ports import Endpoint, Trigger
 from engine.webhooks.queue import DeliveryQueue, _with_id, delivery_id
@@ -20,17 +21,19 @@ class Kept:
     def __init__(self) -> None:
         self.rows: dict[str, DeliveryRow] = {}
 
-    async def offer(self, *rows: DeliveryRow) -> int:
+        self.due = True
+
+    async def offer(self, *rows: DeliveryRow) -> Offered:
         new = [row for row in rows if row.id not in self.rows]
         self.rows |= {row.id: row for row in new}
-        return len(new)
+        return Offered(len(new), self.due)
 
     async def drop(self, uid: str, id: str, reason: str) -> DeliveryRow | None:
         row = self.rows.pop(id, None)
         return row if row is not None and row.uid == uid else None
 
     async def add_lost(self, row: DeliveryRow) -> bool:
-        return await self.offer(row) > 0
+        return (await self.offer(row)).new > 0
 
 
 class Two:
@@ -137,3 +140,10 @@ def test_ids_differ_when_anything_does(
     one: tuple[str, str, str, str], other: tuple[str, str, str, str]
 ) -> None:
     assert (delivery_id(*one) == delivery_id(*other)) == (one == other)
+
+
+async def test_nobody_is_woken_for_what_waits_behind_others() -> None:
+    desk = Desk()
+    desk.kept.due = False
+    assert await desk.queue.offer("ada", "memory_created", b"{}", key="c1") == 2
+    assert desk.woken == []
