@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, null, select, update
 
+from engine.moments import SECOND
 from engine.store._delivery_statements import (
     CLAIMABLE,
     FIRST,
@@ -41,7 +42,7 @@ __all__ = [
 
 Rows = list
 
-LINGER = 15_000_000
+LINGER = 15 * SECOND
 """Microseconds that something too old may wait to be dropped with others: of an endpoint that is dead one comes every
 few seconds, and nothing that is too old is ever sent."""
 
