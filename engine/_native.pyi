@@ -90,6 +90,8 @@ class _Lib:
     LANE_SOCKET_NANOSECONDS: int
     LANE_CHUNK: int
     LANE_TIMED: int
+    LANE_GATHERED: int
+    LANE_PATIENCE_NANOSECONDS: int
     LANE_AUDIO: int
     LANE_ROOM: int
     LANE_TEXT: int

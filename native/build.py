@@ -15,7 +15,7 @@ from cffi import FFI
 HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_vendor.h", "lane_slot.h")
 SOURCES = (
     *("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "resampled.c", "gate.c"),
-    *("frame.c", "lane.c", "lane_input.c", "lane_output.c", "lane_vendor.c"),
+    *("frame.c", "lane.c", "lane_input.c", "lane_output.c", "lane_vendor.c", "lane_gather.c"),
 )
 FOLDER = os.path.join("native", "src")  # relative to the root: setuptools refuses absolute source paths
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

@@ -9,7 +9,8 @@ Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one recei
 read; one message waits to be sent, `send` waits with it.
 Vendors' connections are in it, too (`vendor_lane.py`).
 Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`). When the
-server is idle it comes with each packet; with the load a pause before the next call grows, up to `pause`.
+server is idle it comes with each packet; with the load a pause before the next call grows, up to `pause`, and packets
+gather in the kernel until there are as many as somebody waits for.
 Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
 may take the interpreter's switch interval (5 ms) while they compute. AAC and calls of several channels are received
 here but decoded by the session: AAC in a thread, with what other sessions have of it.
@@ -53,6 +54,8 @@ class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
     receives: int
     sends: int
     controls: int
+    settings: int
+    overdue: int
     bytes_in: int
     bytes_copied: int
     messages: int

@@ -14,7 +14,6 @@
 
 #define FIRST_ROOM 512
 #define KEPT_ROOM (64 * 1024)
-#define BELL UINT64_MAX
 
 int buffer_grow(buffer *b, size_t more)
 {
@@ -63,7 +62,7 @@ uint64_t lane_nanoseconds(void)
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
-static uint32_t index_of(const lane *l, const lane_slot *s)
+uint32_t lane_index(const lane *l, const lane_slot *s)
 {
     return (uint32_t)(s - l->slot);
 }
@@ -72,7 +71,7 @@ void lane_report_add(lane *l, const lane_slot *s, int kind, int code, const uint
 {
     lane_report *report = &l->reports[l->reported++];
     *report = (lane_report){
-        .slot = index_of(l, s), .generation = s->generation, .kind = kind, .code = code, .bytes = bytes};
+        .slot = lane_index(l, s), .generation = s->generation, .kind = kind, .code = code, .bytes = bytes};
     if (data != NULL) {
         report->data = l->copies + l->copied;
         memcpy(l->copies + l->copied, data, bytes);
@@ -87,7 +86,7 @@ void lane_watch(lane *l, lane_slot *s)
     const uint32_t wanted = (input_wanted(s) ? (uint32_t)EPOLLIN : 0) | (writes ? (uint32_t)EPOLLOUT : 0);
     if (wanted == s->interest)
         return;
-    struct epoll_event event = {.events = wanted, .data.u64 = (uint64_t)s->generation << 32 | index_of(l, s)};
+    struct epoll_event event = {.events = wanted, .data.u64 = (uint64_t)s->generation << 32 | lane_index(l, s)};
     const int how = wanted == 0 ? EPOLL_CTL_DEL : s->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     l->counts.controls++;
     epoll_ctl(l->epoll, how, s->fd, &event);
@@ -103,12 +102,12 @@ void lane_list(lane *l, lane_slot *s)
         return; /* cannot be: the counter is far from full */
     s->listed = 1;
     s->next = l->listed;
-    l->listed = index_of(l, s);
+    l->listed = lane_index(l, s);
 }
 
 static int set_up(lane *l, uint32_t slots)
 {
-    struct epoll_event bell = {.events = EPOLLIN, .data.u64 = BELL};
+    struct epoll_event bell = {.events = EPOLLIN, .data.u64 = LANE_BELL};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
@@ -116,6 +115,8 @@ static int set_up(lane *l, uint32_t slots)
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
     if (l->epoll < 0 || l->bell < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
+        return errno;
+    if (gather_set_up(l) < 0)
         return errno;
     return l->reports && l->copies && l->chunk && l->slot ? 0 : ENOMEM;
 }
@@ -129,6 +130,7 @@ lane *lane_open(uint32_t slots, uint64_t message_limit, int *error)
     }
     l->message_limit = message_limit;
     l->listed = LANE_NONE;
+    l->timer = -1;
     l->key_at = sizeof(l->keys);
     *error = set_up(l, slots);
     if (*error != 0) {
@@ -150,6 +152,8 @@ void lane_close(lane *l)
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->slot[i].fd >= 0)
             lane_remove(l, i);
+    if (l->timer >= 0)
+        close(l->timer);
     if (l->bell >= 0)
         close(l->bell);
     if (l->epoll >= 0)
@@ -185,7 +189,7 @@ int64_t lane_add(lane *l, int fd)
     lane_slot *s = &l->slot[index];
     const uint32_t generation = s->generation + 1;
     l->free = s->next;
-    *s = (lane_slot){.fd = fd, .generation = generation};
+    *s = (lane_slot){.fd = fd, .generation = generation, .may_gather = (uint8_t)gather_can(fd)};
     frame_reader_init(&s->reader, l->message_limit);
     return index;
 }
@@ -198,7 +202,7 @@ uint32_t lane_generation(const lane *l, uint32_t slot)
 static void unlist(lane *l, const lane_slot *s)
 {
     uint32_t *link = &l->listed;
-    while (*link != index_of(l, s))
+    while (*link != lane_index(l, s))
         link = &l->slot[*link].next;
     *link = s->next;
 }
@@ -208,6 +212,7 @@ void lane_remove(lane *l, uint32_t slot)
     lane_slot *s = &l->slot[slot];
     if (s->listed)
         unlist(l, s);
+    gather_forget(l, s);
     s->how = LANE_HOLD;
     buffer_free(&s->out);
     lane_watch(l, s);
@@ -223,6 +228,7 @@ void lane_read(lane *l, uint32_t slot, int how)
     if (s->ended)
         return;
     s->how = (uint8_t)how;
+    gather_stop(l, s);
     if (how != LANE_HOLD && input_left(s))
         lane_list(l, s);
     lane_watch(l, s);
@@ -232,6 +238,8 @@ void lane_decode(lane *l, uint32_t slot, lane_intake *intake)
 {
     lane_slot *s = &l->slot[slot];
     s->intake = intake;
+    s->packet_samples = 0;
+    gather_stop(l, s);
     s->no_room = 0;
     s->granted = 0;
     if (intake == NULL) {
@@ -250,7 +258,7 @@ void lane_granted(lane *l, uint32_t slot)
     lane_watch(l, s);
 }
 
-static int enough(const lane *l)
+int lane_enough(const lane *l)
 {
     return l->reported > LANE_ENOUGH_REPORTS || l->copied > LANE_ENOUGH_BYTES;
 }
@@ -267,7 +275,7 @@ static void look_at_listed(lane *l, uint64_t until)
         next = s->next;
         s->listed = 0;
         l->now = lane_nanoseconds();
-        if (enough(l) || l->now > until)
+        if (lane_enough(l) || l->now > until)
             lane_list(l, s);
         else
             input_go_on(l, s);
@@ -310,10 +318,12 @@ int lane_run(lane *l)
         look_at_listed(l, until);
     l->now = lane_nanoseconds();
     /* The first is looked at however late it is: a thread that was made to wait here still gets on. */
-    for (int i = 0; i < ready && !enough(l) && (i == 0 || l->now < until); i++) {
-        if (events[i].data.u64 != BELL)
+    for (int i = 0; i < ready && !lane_enough(l) && (i == 0 || l->now < until); i++) {
+        if (events[i].data.u64 != LANE_BELL)
             look_at(l, &events[i]);
         l->now = lane_nanoseconds();
     }
+    gather_look(l, until);
+    gather_set_timer(l);
     return l->reported;
 }

@@ -12,6 +12,12 @@
  * A socket's bytes are received into one buffer shared by all, unmasked there, and decoded from there into the
  * session's ring: one copy from the kernel to the samples. Other messages are handed up as copies.
  *
+ * Under load packets gather: where a ring's readers wait for several, the socket is reported only when so many should
+ * be there (SO_RCVLOWAT), and they are received and decoded together. That costs no time, for nobody reads a part of
+ * them. How many bytes that is follows from the packets before, so it may be wrong: LANE_PATIENCE_NANOSECONDS after the
+ * last of them should have come the socket is looked at in any case. While it gathers, a ping is answered and a short
+ * text heard up to LANE_GATHERED samples' time later than they could be.
+ *
  * Invariants
  *   level-triggered; a socket is in the set only while something is wanted of it, and never after its end
  *   events carry slot and generation: what was fetched for a connection that has been removed is dropped
@@ -41,6 +47,8 @@
 #define LANE_SOCKET_NANOSECONDS 200000
 #define LANE_CHUNK 65536
 #define LANE_TIMED 16
+#define LANE_GATHERED 1600
+#define LANE_PATIENCE_NANOSECONDS 1000000
 
 /* What a report says. */
 #define LANE_AUDIO 1   /* the ring has what was wanted, or `alarm` packets in a row were bad */
@@ -101,6 +109,8 @@ typedef struct {
     uint64_t receives; /* recv */
     uint64_t sends;    /* sendmsg */
     uint64_t controls; /* epoll_ctl */
+    uint64_t settings; /* setsockopt and timerfd_settime */
+    uint64_t overdue;  /* times that a packet was waited for in vain, see LANE_PATIENCE_NANOSECONDS */
     uint64_t bytes_in;
     uint64_t bytes_copied; /* in user space, but for the samples that decoders write */
     uint64_t messages;

@@ -127,7 +127,9 @@ static void deliver(lane *l, lane_slot *s, int opcode, const uint8_t *data, size
         return;
     }
     l->counts.decoded++;
+    const uint64_t before = s->intake->ring->written;
     const size_t done = decode(l, s, data, bytes);
+    gather_heard(s, bytes, s->intake->ring->written - before);
     if (done == bytes)
         buffer_clear(&s->message);
     else if (s->message.end > 0)
@@ -220,8 +222,10 @@ void input_receive(lane *l, lane_slot *s)
 {
     l->counts.receives++;
     const ssize_t got = recv(s->fd, l->chunk, LANE_CHUNK, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        gather_stop(l, s);
         return;
+    }
     if (got <= 0) {
         end(l, s);
         return;
@@ -235,6 +239,7 @@ void input_receive(lane *l, lane_slot *s)
     }
     go_on_later(l, s);
     tell_of_audio(l, s);
+    gather_on(l, s);
 }
 
 /* What was left: the rest of a message that had no room, then bytes that were not read. */
@@ -256,4 +261,5 @@ void input_go_on(lane *l, lane_slot *s)
     }
     go_on_later(l, s);
     tell_of_audio(l, s);
+    gather_on(l, s);
 }

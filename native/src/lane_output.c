@@ -152,6 +152,7 @@ int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t by
     s->intake = NULL;
     s->no_room = 0;
     s->how = LANE_ALL;
+    gather_stop(l, s);
     if (!s->ended) {
         lane_list(l, s);
         lane_watch(l, s);

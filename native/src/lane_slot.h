@@ -1,6 +1,6 @@
 /*
- * Inside the lane: one connection, and what its input (lane_input.c), output (lane_output.c)
- * and vendors (lane_vendor.c) need of the set.
+ * Inside the lane: one connection, and what its input (lane_input.c), output (lane_output.c),
+ * vendors (lane_vendor.c) and what gathers in the kernel (lane_gather.c) need of the set.
  */
 
 #ifndef LISTEN_LANE_SLOT_H
@@ -9,6 +9,9 @@
 #include "frame.h"
 #include "lane.h"
 #include "lane_vendor.h"
+
+#define LANE_TICK_BITS 20 /* of nanoseconds: a tick is 1.05 ms */
+#define LANE_TICKS 256
 
 /* Bytes [at, end) of memory that grows. */
 typedef struct {
@@ -37,6 +40,14 @@ typedef struct {
     uint8_t pong_waits;
     uint8_t pong_bytes;
     uint8_t pong[FRAME_CONTROL];
+    uint8_t may_gather;  /* a TCP socket: epoll heeds SO_RCVLOWAT */
+    uint8_t gathers;     /* it is in `gathering`, under `tick` */
+    uint32_t before;     /* its neighbours there */
+    uint32_t after;
+    uint64_t tick;
+    uint32_t lowat;      /* bytes below which the socket is not reported; 0 and 1: at once */
+    uint32_t packet_bytes;   /* of its messages of audio on the wire, about */
+    uint32_t packet_samples; /* of the last one */
     frame_reader reader;
     lane_intake *intake;
     buffer held;         /* received, not read: there was no room, or one message was asked for */
@@ -63,10 +74,16 @@ struct lane {
     size_t copied;       /* bytes used of `copies` */
     uint8_t *copies;     /* what reports point to */
     uint8_t *chunk;      /* what recv fills */
+    int timer;           /* timerfd in the set, for `gathering` */
+    uint64_t rings_at;   /* when it expires, CLOCK_MONOTONIC, ns; 0: never */
+    uint64_t ticked;     /* ticks before this one are over: nothing gathers under them */
+    uint32_t gathering[LANE_TICKS]; /* by tick: first of the slots to be looked at then, LANE_NONE without */
+    uint32_t gatherers;
     lane_slot *slot;
 };
 
 #define LANE_NONE UINT32_MAX
+#define LANE_BELL UINT64_MAX /* in events: not a slot, but something else that wakes */
 
 /* One event of one socket makes at most this many reports: a frame has 6 bytes at least. */
 #define LANE_BURST (LANE_CHUNK / 6 + 8)
@@ -85,6 +102,9 @@ void lane_report_add(lane *l, const lane_slot *s, int kind, int code, const uint
 void lane_watch(lane *l, lane_slot *s);
 /* Look at the slot in the next lane_run, whatever epoll says. */
 void lane_list(lane *l, lane_slot *s);
+uint32_t lane_index(const lane *l, const lane_slot *s);
+/* Whether a call has made so many reports that no other socket is looked at. */
+int lane_enough(const lane *l);
 /* CLOCK_MONOTONIC */
 uint64_t lane_nanoseconds(void);
 
@@ -100,7 +120,19 @@ void output_flush(lane *l, lane_slot *s);
 void output_pong(lane *l, lane_slot *s, const uint8_t *data, size_t bytes);
 int output_close(lane *l, lane_slot *s, int code, const uint8_t *reason, size_t bytes);
 
+/* lane_gather.c */
+int gather_set_up(lane *l);
+int gather_can(int fd);
+void gather_heard(lane_slot *s, size_t bytes, uint64_t samples);
+void gather_on(lane *l, lane_slot *s);
+void gather_stop(lane *l, lane_slot *s);
+void gather_forget(lane *l, lane_slot *s);
+void gather_look(lane *l, uint64_t until);
+void gather_set_timer(lane *l);
+
 /* lane_vendor.c */
+/* Where the pump will send its next message; UINT64_MAX: nowhere for now. */
+uint64_t vendor_target(const lane *l, const lane_pump *p);
 uint64_t vendor_message_limit(const lane *l);
 void vendor_pump(lane *l, lane_pump *p);
 const uint8_t *vendor_key(lane *l);

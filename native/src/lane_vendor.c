@@ -46,6 +46,11 @@ uint64_t lane_pump_chunk(const lane_pump *p, uint64_t load)
     return p->least + (p->most - p->least) * above / (LANE_BUSY - LANE_IDLE);
 }
 
+uint64_t vendor_target(const lane *l, const lane_pump *p)
+{
+    return p->held || p->stopped != PUMP_RUNS ? UINT64_MAX : p->position + lane_pump_chunk(p, l->counts.load);
+}
+
 /* So many samples go now: when the next may, at the vendor's pace. */
 static void keep_pace(lane_pump *p, uint64_t samples, uint64_t now)
 {
