@@ -37,6 +37,7 @@ async def test_every_answer_is_one_that_the_document_tells_of(
     known = {name: [id] for name, id in identifiers(UID).items()}
     async with site(tmp_path, filled=filled, database_url=url, web=UNLIMITED) as served:
         key = await served.store.apps.create_key(known["app_id"][0], UID)
+        faults = []
         for token, *chosen in (
             (f"dev:{UID}", "--exclude-path", FAREWELL),
             (key, "--include-path-regex", "^/v2/integrations/"),
@@ -46,4 +47,6 @@ async def test_every_answer_is_one_that_the_document_tells_of(
             status, said = await fuzz(
                 served.port, tmp_path, *options, known=known, examples=EXAMPLES, token=token
             )
-            assert status == 0, said
+            if status:
+                faults.append(said)
+        assert not faults, "\n".join(faults)
