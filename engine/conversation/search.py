@@ -3,17 +3,19 @@
 Two rankings of the same conversations, by words (bm25, or PostgreSQL's) and by meaning (cosine), have no scale in
 common: what they share is an order. So their ranks are added, as 1 / (60 + rank) each: reciprocal rank fusion (Cormack,
 Clarke and Büttcher 2009, with their 60), which needs nothing tuned to a model. What is first in both comes first; what
-is first in one comes before what is in the middle of both.
+is first in one comes before what is in the middle of both. Those that words do not tell apart share their rank, so that
+meaning decides among them.
 
 Words must all be there, for what has some of them meaning finds better; only where there is no model to ask for
 meaning, or it does not answer, is any of them enough. Of what meaning finds, which is always something, only that is
 taken which comes near to the best.
 
-Bounded: `NEAREST` by meaning and `engine.store.texts.RANKED` by words go into a ranking.
+Bounded: `NEAREST` by meaning and `engine.store.texts.GIVEN` by words go into a ranking.
 Known doubts: a question in another language than the conversation is found as far as the embedding model knows both.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -124,14 +126,16 @@ class Search:
         said, meaning = await self._both(uid, text, words, scope)
         if meaning is None and not said:
             said = await self._store.texts.search(uid, words, scope, every=False)
-        by_words = [hit.id for hit in said]
+        by_words = _ranks(said)
         if filter.labels:
-            by_words = await self._with_labels(uid, by_words, filter)
+            labelled = await self._with_labels(uid, list(by_words), filter)
+            by_words = {id: by_words[id] for id in labelled}
         ranked: dict[str, float] = {}
 
         def choose(hits: Sequence[VectorHit]) -> Sequence[str]:
             nonlocal ranked
-            ranked = _fused(by_words, _meant(hits, by_words))
+            meant = _meant(hits, by_words)
+            ranked = _fused(by_words, {id: rank for rank, id in enumerate(meant, start=1)})
             return list(ranked)[page]
 
         if meaning is None:
@@ -216,7 +220,18 @@ def _labels(row: ConversationRow) -> set[tuple[str, str]]:
     return {(what, label.casefold()) for what, labels in row.labels.items() for label in labels}
 
 
-def _meant(hits: Sequence[VectorHit], by_words: Sequence[str]) -> list[str]:
+def _ranks(hits: Sequence[TextHit]) -> dict[str, int]:
+    """From 1 on; those that are as good as another have its rank."""
+    ranks: dict[str, int] = {}
+    score, rank = math.inf, 0
+    for place, hit in enumerate(hits, start=1):
+        if hit.score < score:
+            score, rank = hit.score, place
+        ranks[hit.id] = rank
+    return ranks
+
+
+def _meant(hits: Sequence[VectorHit], by_words: Collection[str]) -> list[str]:
     """Of the hits, in their order, those that come near to the best, and those that have the words anyway."""
     best = sorted(hits, key=lambda hit: (-hit.matches, -hit.score))[:NEAREST]
     known = set(_near(best)).union(by_words)
@@ -225,15 +240,16 @@ def _meant(hits: Sequence[VectorHit], by_words: Sequence[str]) -> list[str]:
 
 def _near(hits: Sequence[VectorHit]) -> list[str]:
     """Ids of the hits that come near to the best."""
-    least = NEAR_ENOUGH * max((hit.score for hit in hits), default=0.0)
+    best = max((hit.score for hit in hits), default=0.0)
+    least = best - (1 - NEAR_ENOUGH) * abs(best)
     return [hit.id for hit in hits if hit.score >= least]
 
 
-def _fused(*rankings: Sequence[str]) -> dict[str, float]:
+def _fused(*rankings: Mapping[str, int]) -> dict[str, float]:
     """Ids by their scores in all `rankings`, best first."""
     scores: dict[str, float] = {}
     for ranking in rankings:
-        for rank, id in enumerate(ranking, start=1):
+        for id, rank in ranking.items():
             scores[id] = scores.get(id, 0.0) + 1 / (RANK_OFFSET + rank)
     return dict(sorted(scores.items(), key=lambda item: -item[1]))
 

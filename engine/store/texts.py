@@ -4,11 +4,12 @@ Operations: `search`; in another's transaction, so that what is found is what is
 is kept of a conversation, `drop_texts` forgets.
 Invariants: every statement names the owner. What a user types is split into words before it is a query: no character
 of it is syntax. A conversation that is hidden, locked or deleted is not found.
-Bounded: `TEXT_LIMIT` bytes of a conversation are indexed, `WORD_LIMIT` words of a query are looked for, and of more
-than `limit` conversations with them the newest are ranked.
+Bounded: `TEXT_LIMIT` bytes of a conversation are indexed, `WORD_LIMIT` words of a query are looked for; of more than
+`limit` conversations with them the newest are given.
 Cost: SQLite keeps the words twice, in `texts` and in the index FTS5 has of it (`texts_index`, which triggers bring up
 to date); the owner is a word of the index, so that a search walks through one user's conversations only. PostgreSQL
-keeps a tsvector and a GIN index of it.
+keeps a tsvector and a GIN index of it. Ranking counts in how many conversations each word is, of all users: as much
+as the words are common, and then it tells least. So those are ranked of which there are no more than `RANKED`.
 Known doubts: words are stemmed as English ones are, whatever the language (others are found as they are written);
 Chinese, Japanese and Thai are not cut into words, and found by the beginnings of what stands between two marks.
 """
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Boolean,
     Connection,
     Dialect,
+    TextClause,
     and_,
     bindparam,
     cast,
@@ -56,8 +58,9 @@ TEXT_LIMIT = 500_000
 """Bytes: what PostgreSQL makes of it must stay below 1 MiB, marks of places included."""
 WORD_LIMIT = 32
 WORD_CHARACTERS = 64
-RANKED = 250
-"""Conversations that are ranked unless more are asked for: each costs some 20 µs."""
+GIVEN = 250
+"""Conversations that are given unless more are asked for: each costs some 10 µs (`tests/campaign/scale.md`)."""
+RANKED = 100
 SEARCH_LIMIT = 1000
 
 _WORD = re.compile(r"[^\W_]+")
@@ -75,7 +78,10 @@ ANY = TextFilter()
 
 
 class TextHit(msgspec.Struct, frozen=True):
-    """One found. Higher scores are better; scores of two searches cannot be compared."""
+    """One found. Higher scores are better; scores of two searches cannot be compared.
+
+    All scores are 0 where the words are so common that they do not tell one from another.
+    """
 
     id: str
     score: float
@@ -100,9 +106,9 @@ class Texts:
         filter: TextFilter = ANY,
         *,
         every: bool = True,
-        limit: int = RANKED,
+        limit: int = GIVEN,
     ) -> list[TextHit]:
-        """A user's conversations that have all of `words` (any, if not `every`), best first.
+        """A user's conversations that have all of `words` (any, if not `every`), best first, as good ones newest first.
 
         `words` are those of `words_of`; without any, nothing is found. Raises `ValueError` for a limit outside 1 to
         `SEARCH_LIMIT`.
@@ -179,22 +185,33 @@ _VISIBLE = """
     AND (NOT c.discarded OR :include_discarded)
 """
 
-# CROSS JOIN: SQLite keeps the order, and must not look the words up for each conversation.
-_SQLITE = text(f"""
-    SELECT c.id AS id, -bm25(texts_index, 0.0, 1.0) AS score
-    FROM texts_index CROSS JOIN texts t ON t.number = texts_index.rowid
-    CROSS JOIN conversations c ON c.uid = t.uid AND c.id = t.id
-    WHERE texts_index MATCH :words AND {_VISIBLE}
-    ORDER BY texts_index.rowid DESC LIMIT :limit
-""")
 
-_POSTGRESQL = text(f"""
-    SELECT c.id AS id, ts_rank(t.words, q.words, 1) AS score
-    FROM websearch_to_tsquery('english', :words) AS q(words), texts t
-    JOIN conversations c ON c.uid = t.uid AND c.id = t.id
-    WHERE t.uid = :uid AND t.words @@ q.words AND {_VISIBLE}
-    ORDER BY c.created_at DESC, c.id DESC LIMIT :limit
-""")
+def _sqlite(score: str) -> TextClause:
+    # CROSS JOIN: SQLite keeps the order, and must not look the words up for each conversation.
+    return text(f"""
+        SELECT c.id AS id, {score} AS score
+        FROM texts_index CROSS JOIN texts t ON t.number = texts_index.rowid
+        CROSS JOIN conversations c ON c.uid = t.uid AND c.id = t.id
+        WHERE texts_index MATCH :words AND {_VISIBLE}
+        ORDER BY texts_index.rowid DESC LIMIT :limit
+    """)
+
+
+def _postgresql(score: str) -> TextClause:
+    return text(f"""
+        SELECT c.id AS id, {score} AS score
+        FROM websearch_to_tsquery('english', :words) AS q(words), texts t
+        JOIN conversations c ON c.uid = t.uid AND c.id = t.id
+        WHERE t.uid = :uid AND t.words @@ q.words AND {_VISIBLE}
+        ORDER BY c.created_at DESC, c.id DESC LIMIT :limit
+    """)
+
+
+_NEWEST = {"sqlite": _sqlite("0.0"), "postgresql": _postgresql("0.0")}
+_SCORED = {
+    "sqlite": _sqlite("-bm25(texts_index, 0.0, 1.0)"),
+    "postgresql": _postgresql("ts_rank(t.words, q.words, 1)"),
+}
 
 
 @lru_cache(maxsize=8)
@@ -222,12 +239,15 @@ def visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFi
 def _search(
     connection: Connection, uid: str, words: Sequence[str], filter: TextFilter, every: bool, limit: int
 ) -> list[TextHit]:
+    dialect = connection.dialect.name
     values = msgspec.structs.asdict(filter) | {"uid": uid, "limit": limit}
-    if connection.dialect.name == "postgresql":
-        found = connection.execute(_POSTGRESQL, values | {"words": (" " if every else " or ").join(words)})
+    if dialect == "postgresql":
+        values["words"] = (" " if every else " or ").join(words)
     else:
         quoted = (" AND " if every else " OR ").join(f'words:"{word}"' for word in words)
-        owner = uid.encode().hex()
-        found = connection.execute(_SQLITE, values | {"words": f'owner:"{owner}" AND ({quoted})'})
+        values["words"] = f'owner:"{uid.encode().hex()}" AND ({quoted})'
+    found = connection.execute(_NEWEST[dialect], values).all() if every else []
+    if not every or 0 < len(found) <= RANKED:
+        found = connection.execute(_SCORED[dialect], values).all()
     hits = [TextHit(id, float(score)) for id, score in found]
     return sorted(hits, key=lambda hit: -hit.score)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from engine.conversation.embedding.minilm import MiniLm
 from engine.conversation.llm.port import LlmUnavailable
-from engine.conversation.search import Search
+from engine.conversation.search import Search, _near
+from engine.conversation.vector_search import search_by_meaning
 from engine.off_loop import worker_threads
-from engine.store import ConversationRow, SegmentsChanged, Store, VectorFilter, VectorKind, VectorRow
+from engine.store import ConversationRow, SegmentsChanged, Store, VectorFilter, VectorKind, VectorRow, texts
 from engine.store.user_records import ActionItemRow, MemoryRow
+from engine.store.vector_records import VectorHit
 from engine.wire import Segment
 from tests.databases import migrated
 
@@ -125,6 +127,23 @@ async def test_what_is_first_by_words_and_by_meaning_is_first(store: Store, embe
     found = await Search(store, lambda: embedder).search_conversations("u1", "apple pie")
     assert found[0].row.id == "pie"
     assert found[0].score == pytest.approx(2 / 61)
+
+
+async def test_meaning_decides_among_those_that_all_have_the_words(
+    store: Store, embedder: MiniLm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "RANKED", 1)
+    assert await ids(Search(store, lambda: None), "marta") == ["pie", "boat"]  # newest first
+    hits = await search_by_meaning(store.vectors, embedder, "u1", "marta")
+    near = [hit.id for hit in hits if hit.id != "tax"]
+    assert (await ids(Search(store, lambda: embedder), "marta"))[:2] == near
+
+
+def test_of_what_is_found_by_meaning_the_best_is_near_even_where_it_is_far() -> None:
+    hits = [VectorHit("a", -0.1, 0, 0), VectorHit("b", -0.14, 0, 0), VectorHit("c", -0.2, 0, 0)]
+    assert _near(hits) == ["a", "b"]
+    assert _near([VectorHit("a", 0.8, 0, 0), VectorHit("b", 0.39, 0, 0)]) == ["a"]
+    assert _near([]) == []
 
 
 async def test_without_a_model_words_find_all_of_them_first_and_then_any(store: Store) -> None:

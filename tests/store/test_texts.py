@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
+import engine.store.texts as texts_module
 from engine.store import Store
 from engine.store.database import DATABASE_FILE
 from engine.store.owned import put_rows
@@ -48,6 +49,19 @@ async def test_what_speaks_more_of_it_comes_first(store: Store) -> None:
     await keep(store, "c1", "We went to the zoo, then home, then to bed, and there was a lion somewhere.")
     await keep(store, "c2", "A lion and a lion.")
     assert await found(store, "lion") == ["c2", "c1"]
+
+
+async def test_words_that_are_in_very_many_tell_nothing_and_the_newest_come_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts_module, "RANKED", 2)
+    for number, said in enumerate(
+        ("A lion and a lion.", "A lion at last.", "A lion, and then a lion, a lion.")
+    ):
+        await keep(store, f"c{number}", said, created_at=NOW + number)
+        hits = await store.texts.search("u1", ["lion"])
+        assert all(hit.score > 0 for hit in hits) == (number < 2)
+    assert [hit.id for hit in hits] == ["c2", "c1", "c0"]
 
 
 async def test_title_overview_events_and_action_items_are_found(store: Store) -> None:
