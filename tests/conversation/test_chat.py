@@ -40,6 +40,18 @@ async def test_an_answer_is_streamed_cited_and_kept_with_its_question(tmp_path: 
         assert await talk.chat.history("bob", None, 10) == []
 
 
+async def test_what_an_answer_rests_on_is_cited_where_the_model_cites_nothing(tmp_path: Path) -> None:
+    for said, shown, cited in (
+        ("Your boat leaves at nine on Saturday.", "Your boat leaves at nine on Saturday. [1]", ["trip"]),
+        ("I know nothing about the boat trip.", "I know nothing about the boat trip.", []),
+    ):
+        async with chatting(tmp_path / said[:4].strip(), OpenAiStandIn(Model(Reply(said)))) as talk:
+            await talk.keep("trip", "Boat trip", overview="The boat leaves on Saturday at nine.")
+            answer = await talk.ask("When is the boat trip?")
+            assert answer.row.text == shown
+            assert [row.id for row in answer.cited] == cited
+
+
 async def test_the_model_is_shown_what_was_found_known_and_felt_and_nothing_of_others(tmp_path: Path) -> None:
     model = Model(Reply(TRIP))
     async with chatting(tmp_path, OpenAiStandIn(model)) as talk:

@@ -1,18 +1,22 @@
 """Citations in an answer that is still being written: `[3]` of what the model was shown becomes `[n]` of what it cites.
 
-Operations: `Sources.number` gives a conversation its number; `Citations.feed` takes pieces of an answer and gives what
-may be shown of them, `end` the rest; `cited` are the conversations in the order they were first cited.
+Operations: `Sources.show` gives a conversation its number and notes what is shown of it; `Citations.feed` takes pieces
+of an answer and gives what may be shown of them, `end` the rest; `cited` are the conversations in the order they were
+first cited.
 Invariants: the n-th of `cited` is `[n]` in the text given out; a number that stands for nothing is left out and
 counted in `invented`; how an answer is cut into pieces makes no difference. Brackets with anything else in them pass.
-Bounded: of the text only what may still become a citation is held back, some more than `LONGEST` characters.
+Bounded: of the text only what may still become a citation is held back, some more than `LONGEST` characters; of what
+was shown of a conversation `NOTED` characters are kept.
 """
 
 import re
+from collections.abc import Mapping
 
 __all__ = ["Citations", "Sources"]
 
 LONGEST = 24
 """Characters within a bracket with numbers in it; a longer one is no citation."""
+NOTED = 20_000
 
 _CITATION = re.compile(rf"(\s{{0,4}})\[(?=[\d,\s]{{0,{LONGEST}}}\])(\d{{1,4}}(?:\s*,\s*\d{{1,4}})*)\]")
 _BEGUN = re.compile(rf"\s{{0,4}}(?:\[[\d,\s]{{0,{LONGEST}}})?\Z")
@@ -23,6 +27,17 @@ class Sources:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._shown: dict[str, str] = {}
+
+    @property
+    def shown(self) -> Mapping[str, str]:
+        """What was shown of each conversation, by its id."""
+        return self._shown
+
+    def show(self, conversation_id: str, text: str) -> int:
+        """Its number, the same each time; the model is shown `text` of it."""
+        self._shown[conversation_id] = f"{self._shown.get(conversation_id, '')}\n{text}"[:NOTED]
+        return self._numbers.setdefault(conversation_id, len(self._numbers) + 1)
 
     def number(self, conversation_id: str) -> int:
         """Its number, the same each time."""

@@ -81,7 +81,7 @@ async def answer_with_model(
     if wanted is not None:
         offered = await apps.tools(asked.uid)
         tools = ChatTools(asked, search, apps, offered, reply.sources, doubts)
-    await _Talk(llm, reply, tools, tool_calls).run(messages)
+    await _Talk(llm, reply, tools, tool_calls).run(messages, asked.text)
 
 
 async def _wanted(asked: Asked, llm: Llm, asks: int, doubts: Counter[str]) -> Wanted | None:
@@ -125,7 +125,7 @@ class _Talk:
         self._tools = tools
         self._left = calls if tools is not None else 0
 
-    async def run(self, messages: list[Message]) -> None:
+    async def run(self, messages: list[Message], question: str) -> None:
         """Until the model calls no more tools, or may not."""
         while True:
             tools = self._tools
@@ -140,6 +140,7 @@ class _Talk:
                 messages.append(Message("tool", await tools.call(call), tool_call_id=call.id))
         if not self._reply.text.strip():
             raise LlmAnswerError("the model said nothing", "unusable")
+        await self._reply.cite(question)
         if whole.finish == "length" or self._reply.is_full:
             await self._reply.paragraph(CUT)
 

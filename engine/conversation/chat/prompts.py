@@ -132,11 +132,13 @@ def history_messages(history: Sequence[MessageRow]) -> list[Message]:
 
 def shown(rows: Sequence[ConversationRow], sources: Sources, zone: ZoneInfo) -> str:
     """Conversations as the model reads them, each with its number."""
-    return "\n".join(
-        f"[{sources.number(row.id)}] {_flat(str(row.structured.get('title', '')))}"
-        f" ({local_time(row.started_at, zone)}): {_flat(str(row.structured.get('overview', '')))[:OVERVIEW]}"
-        for row in rows
-    )
+    lines = []
+    for row in rows:
+        title = _flat(str(row.structured.get("title", "")))
+        overview = _flat(str(row.structured.get("overview", "")))[:OVERVIEW]
+        number = sources.show(row.id, f"{title} {overview}")
+        lines.append(f"[{number}] {title} ({local_time(row.started_at, zone)}): {overview}")
+    return "\n".join(lines)
 
 
 def quoted(text: str, mark: str = "shown") -> str:

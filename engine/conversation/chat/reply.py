@@ -9,6 +9,7 @@ import msgspec
 
 from engine.conversation.chat.citations import Citations, Sources
 from engine.conversation.chat.ports import Persona
+from engine.conversation.chat.resting import rests_on
 from engine.store.records import ConversationRow
 from engine.store.user_records import MessageRow, UserRow
 
@@ -107,6 +108,13 @@ class Reply:
     async def finish(self) -> None:
         """The answer is over."""
         await self._tell(self.citations.end().rstrip())
+
+    async def cite(self, question: str) -> None:
+        """Where the answer to `question` cites nothing, cite what it rests on, if that is something."""
+        await self._tell(self.citations.end().rstrip())
+        id = None if self.citations.cited else rests_on(self.text, question, self.sources.shown)
+        if id is not None:
+            await self.write(f" [{self.sources.number(id)}]")
 
     async def paragraph(self, text: str) -> None:
         """Write `text` as a paragraph of its own."""

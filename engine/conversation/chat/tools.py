@@ -170,12 +170,13 @@ class ChatTools:
             f"{segment.speaker}{' (the user)' if segment.is_user else ''}: {segment.text}"
             for segment in await self._search.transcript(self._uid, rows[0].id)
         ]
+        self._sources.show(rows[0].id, "\n".join(lines))
         return f"[{number}] {local_time(rows[0].started_at, self._zone)}\n" + "\n".join(lines)
 
     async def _search_memories(self, arguments: dict[str, Any]) -> str:
         rows = await self._search.search_memories(self._uid, self._query(arguments), FOUND)
         return (
-            "\n".join(f"- {self._cited(row.conversation_id)}{row.content}" for row in rows)
+            "\n".join(f"- {self._cited(row.conversation_id, row.content)}{row.content}" for row in rows)
             or "None was found."
         )
 
@@ -183,7 +184,8 @@ class ChatTools:
         rows = await self._search.search_action_items(self._uid, self._query(arguments), FOUND)
         return (
             "\n".join(
-                f"- {self._cited(row.conversation_id)}{row.description} ({'done' if row.completed else 'open'}"
+                f"- {self._cited(row.conversation_id, row.description)}{row.description}"
+                f" ({'done' if row.completed else 'open'}"
                 + (f", due {local_time(row.due_at, self._zone)})" if row.due_at is not None else ")")
                 for row in rows
             )
@@ -196,8 +198,8 @@ class ChatTools:
             raise Unanswerable("missing", "query: give a text to look for.")
         return query
 
-    def _cited(self, conversation_id: str | None) -> str:
-        return "" if conversation_id is None else f"[{self._sources.number(conversation_id)}] "
+    def _cited(self, conversation_id: str | None, text: str) -> str:
+        return "" if conversation_id is None else f"[{self._sources.show(conversation_id, text)}] "
 
 
 def _named(tools: Sequence[AppTool]) -> dict[str, AppTool]:

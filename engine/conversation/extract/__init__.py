@@ -1,5 +1,6 @@
-"""The extractor that needs no key and no model: rules over sentences. `lifecycle` may come in."""
+"""The extractor that needs no key and no model: rules over sentences. `lifecycle` and `chat` may come in."""
 
+from engine.conversation.extract._english import FUNCTION_WORDS
 from engine.conversation.extract.embedded import EmbeddedExtractor, extract
 
-__all__ = ["EmbeddedExtractor", "extract"]
+__all__ = ["FUNCTION_WORDS", "EmbeddedExtractor", "extract"]
