@@ -1,12 +1,18 @@
 """Keeps the vectors of memories and action items up to date with their texts, by the jobs that changes leave.
 
+So are those of conversations made that were processed while nobody could make them.
+
 Implements `Handler` of `engine.conversation.job_runner`. Without an embedder the jobs end without a vector: what is
 changed then is found by words alone.
 """
 
 from typing import Protocol
 
+import msgspec
+
+from engine.conversation.embedding.port import conversation_text
 from engine.conversation.models import Models
+from engine.conversation.structured import Structured
 from engine.store.errors import ClaimLost
 from engine.store.indexed import IndexText
 from engine.store.jobs import Job
@@ -46,9 +52,17 @@ class Indexer:
         if found is None or embedder is None:
             await self._jobs.done(job)
             return "gone" if found is None else "without_embedder"
-        (vector,) = await embedder.embed([found.text])
+        (vector,) = await embedder.embed([_text(found)])
         row = VectorRow(
-            uid=job.uid, kind=what, id=id, model=embedder.model, created_at=found.created_at, vector=vector
+            uid=job.uid,
+            kind=what,
+            id=id,
+            model=embedder.model,
+            created_at=found.created_at,
+            vector=vector,
+            people=tuple(found.labels.get("people", ())),
+            topics=tuple(found.labels.get("topics", ())),
+            entities=tuple(found.labels.get("entities", ())),
         )
         if not await self._texts.keep(job, row, found.text):
             raise ClaimLost(job.key)
@@ -60,3 +74,9 @@ class Indexer:
 
     async def after(self, job: Job) -> None:
         """See `Handler`. Nobody waits for it."""
+
+
+def _text(found: IndexText) -> str:
+    if found.structured is None:
+        return found.text
+    return conversation_text(msgspec.convert(found.structured, Structured))

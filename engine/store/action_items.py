@@ -96,21 +96,24 @@ def _query(dialect: Dialect) -> PreparedQuery:
 
 
 def replace_action_items(
-    connection: Connection, uid: str, conversation_id: str, rows: Sequence[ActionItemRow]
-) -> list[str]:
-    """Keep `rows` as the action items of a conversation; returns the ids of those that are gone for it.
+    connection: Connection, uid: str, conversation_id: str, rows: Sequence[ActionItemRow], since: int
+) -> list[ActionItemRow]:
+    """Keep `rows` as the action items of a conversation; returns those of them that are kept.
 
-    Those go with their vectors; the vectors of `rows` are the caller's to keep.
+    Those that were there go with their vectors, but for what was written or changed after `since` (µs), when the
+    processing began whose result `rows` are: in its owner's hand, it is not replaced by one of the same words. The
+    vectors of `rows` are the caller's to keep.
     """
+    of = action_items.c
     others = and_(
-        action_items.c.uid == uid,
-        action_items.c.conversation_id == conversation_id,
-        action_items.c.id.not_in([row.id for row in rows]),
+        of.uid == uid, of.conversation_id == conversation_id, of.id.not_in([row.id for row in rows])
     )
-    gone = [id for (id,) in connection.execute(select(action_items.c.id).where(others))]
-    forget_rows(connection, uid, "action_item", gone)
-    put_rows(connection, action_items, rows)
-    return gone
+    there = connection.execute(select(of.id, of.description, of.updated_at).where(others)).all()
+    forget_rows(connection, uid, "action_item", [row.id for row in there if row.updated_at <= since])
+    said = {row.description.casefold() for row in there if row.updated_at > since}
+    kept = [row for row in rows if row.description.casefold() not in said]
+    put_rows(connection, action_items, kept)
+    return kept
 
 
 def _conditions(filter: ItemFilter) -> list[ColumnElement[bool]]:

@@ -3,10 +3,12 @@
 Operations: `set_title`, `set_starred`, `set_visibility`, `set_events`, `set_items`, `describe_item`, `delete_items`,
 `edit_segments`; `owner_of_shared` finds whose conversation is behind a link.
 Invariants: every change names the owner and is one transaction, with it what the conversation is found by in full text
-search. An edited segment has a new revision, so that no older journal brings back what it was.
+search. An edited segment has a new revision, so that no older journal brings back what it was. A title that is given
+while a conversation is processed is its title afterwards.
 Bounded: by the conversation.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
-Known doubts: a conversation that is processed while its title or its events are edited is as processing found it.
+Known doubts: of a conversation that is processed while its events are put into a calendar, the events are as
+processing found them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +17,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, select, update
 
+from engine.store import jobs
 from engine.store.action_items import action_items_of
 from engine.store.database import Database, WallClock, upsert
 from engine.store.indexed import forget_rows, index_rows
+from engine.store.jobs import PROCESS
 from engine.store.owned import change_row
 from engine.store.tables import action_items, conversations, segments, shared_conversations
 from engine.store.texts import index_ended
@@ -135,6 +139,7 @@ def _structured(
 
 def _set_title(connection: Connection, uid: str, id: str, title: str) -> bool:
     found = _structured(connection, uid, id, lambda structured: structured | {"title": title})
+    jobs.note(connection, uid, PROCESS, id, {"title": title})
     index_ended(connection, uid, id)
     return found
 

@@ -1,9 +1,9 @@
-"""Rows that are found by their meaning: memories and action items.
+"""Rows that are found by their meaning: memories and action items; and conversations whose vector could not be made.
 
 Operations: those of `engine.store.owned`; and for whoever computes vectors, `index_text` and `keep_vector`.
 Invariants: a change of a row's text and the job (kind `INDEX`) that brings its vector up to date are one commit; a row
-and its vector go together. A vector is kept only for the row as it is: one that was computed of an older text is
-dropped, for the newer one has a job of its own.
+and its vector go together. A vector is kept only for the row as it is: one that was computed of an older text, or an
+earlier processing of a conversation, is dropped, for the newer one has a job of its own.
 Cost: one job a changed text.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, select
+from sqlalchemy import Connection, Table, and_, false, select
 
 from engine.store import jobs
 from engine.store.database import Database, WallClock
 from engine.store.jobs import Job
 from engine.store.owned import Owned, change_row, delete_rows, put_rows
-from engine.store.tables import action_items, memories
+from engine.store.tables import action_items, conversations, memories
 from engine.store.vector_records import VectorKind, VectorRow
 from engine.store.vectors import delete_vectors, put_vectors
 
-__all__ = ["INDEX", "IndexText", "Indexed", "Indexing", "forget_rows", "index_rows"]
+__all__ = ["INDEX", "IndexText", "Indexed", "Indexing", "forget_rows", "index_one", "index_rows"]
 
 INDEX = "index"
 """The kind of the jobs."""
@@ -35,10 +35,16 @@ _TABLES: Mapping[str, tuple[Table, str]] = {
 
 
 class IndexText(msgspec.Struct, frozen=True, kw_only=True):
-    """What a vector is to be made of. `created_at`: µs since the epoch."""
+    """What a vector is to be made of. `created_at`: µs since the epoch.
+
+    Of a conversation `structured`, its action items with it; `text` then says which processing that is the result of,
+    and `labels` what the vector may be asked for by.
+    """
 
     text: str
     created_at: int
+    structured: Mapping[str, Any] | None = None
+    labels: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
 
 
 class Indexed(Owned[Row]):
@@ -108,19 +114,22 @@ class Indexing:
         return await self._database.read(_text, uid, what, id)
 
     async def keep(self, job: Job, row: VectorRow, text: str) -> bool:
-        """Keep the vector if its row still says `text`, and end the job; False when the claim was lost."""
+        """Keep the vector if the row's text is still `text`, and end the job; False when the claim was lost."""
         return await self._database.write(_keep, job, row, text)
 
 
 def index_rows(connection: Connection, what: VectorKind, rows: Sequence[Any], now: int) -> None:
     """Have the vectors of `rows` made."""
     for row in rows:
-        # The time makes the job another one than that of an older text, which may be under way.
-        key = f"{what}:{row.id}:{now}"
-        payload = {"what": what, "id": row.id}
-        jobs.add(
-            connection, Job(uid=row.uid, kind=INDEX, key=key, payload=payload, created_at=now, due_at=now)
-        )
+        index_one(connection, what, row.uid, row.id, now)
+
+
+def index_one(connection: Connection, what: VectorKind, uid: str, id: str, now: int) -> None:
+    """Have the vector of what has this id made."""
+    # The time makes the job another one than that of an older text, which may be under way.
+    key = f"{what}:{id}:{now}"
+    payload = {"what": what, "id": id}
+    jobs.add(connection, Job(uid=uid, kind=INDEX, key=key, payload=payload, created_at=now, due_at=now))
 
 
 def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequence[str]) -> int:
@@ -138,11 +147,31 @@ def _forget_all(connection: Connection, uid: str, what: VectorKind) -> int:
 
 
 def _text(connection: Connection, uid: str, what: VectorKind, id: str) -> IndexText | None:
+    if what == "conversation":
+        return _of_conversation(connection, uid, id)
     table, text = _TABLES[what]
     columns = table.c[text].label("text"), table.c.created_at
     query = select(*columns).where(table.c.uid == uid, table.c.id == id)
     found = connection.execute(query).mappings().first()
     return None if found is None else IndexText(**found)
+
+
+def _of_conversation(connection: Connection, uid: str, id: str) -> IndexText | None:
+    of = conversations.c
+    there = and_(of.uid == uid, of.id == id, of.deleted_at.is_(None), of.discarded == false())
+    columns = of.structured, of.labels, of.created_at, of.processing_version
+    row = connection.execute(select(*columns).where(there)).first()
+    if row is None:
+        return None
+    to_do = action_items.c
+    of_it = select(to_do.description).where(to_do.uid == uid, to_do.conversation_id == id)
+    items = [{"description": text} for text in connection.execute(of_it.order_by(to_do.ordinal)).scalars()]
+    return IndexText(
+        text=str(row.processing_version),
+        created_at=row.created_at,
+        structured={**row.structured, "action_items": items},
+        labels=row.labels,
+    )
 
 
 def _keep(connection: Connection, job: Job, row: VectorRow, text: str) -> bool:

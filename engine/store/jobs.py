@@ -147,6 +147,20 @@ def add(connection: Connection, job: Job) -> bool:
     return bool(connection.execute(insert.on_conflict_do_nothing().returning(jobs.c.key)).all())
 
 
+def note(connection: Connection, uid: str, kind: str, key: str, values: Mapping[str, Any]) -> None:
+    """Add `values` to a job's payload, if there is one. For use in another's transaction."""
+    payload = connection.execute(select(jobs.c.payload).where(_named(uid, kind, key))).scalar()
+    if payload is not None:
+        changed = update(jobs).where(_named(uid, kind, key)).values(payload={**payload, **values})
+        connection.execute(changed)
+
+
+def payload_of(connection: Connection, job: Job) -> Mapping[str, Any]:
+    """What `job` has been told by now. For use in another's transaction."""
+    told = connection.execute(select(jobs.c.payload).where(_named(job.uid, job.kind, job.key))).scalar()
+    return told or {}
+
+
 def finish(connection: Connection, job: Job) -> bool:
     """Remove `job` if the claim is still good; a caller who gets False must undo what it did: raise."""
     return bool(connection.execute(delete(jobs).where(_is_claimed(job)).returning(jobs.c.key)).all())

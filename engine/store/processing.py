@@ -23,8 +23,8 @@ from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
 from engine.store.erasing import erase, hide, release_sources
 from engine.store.errors import ClaimLost
-from engine.store.indexed import index_rows
-from engine.store.jobs import PROCESS, TELL, Job, add, discard
+from engine.store.indexed import index_one, index_rows
+from engine.store.jobs import PROCESS, TELL, Job, add, discard, payload_of
 from engine.store.jobs import fail as fail_job
 from engine.store.jobs import finish as finish_job
 from engine.store.memories import replace_memories
@@ -53,7 +53,7 @@ class Processed(msgspec.Struct, frozen=True, kw_only=True):
     """What is made of a conversation by its processing number `version` (1: the first).
 
     `changes` are columns of the conversation. `vectors` None: there was nobody to make them; then the conversation's
-    own stays as it is, and with `vectors_later` those of action items and memories are made by jobs of their own.
+    own stays as it is, and with `vectors_later` all of them are made by jobs of their own.
     """
 
     version: int
@@ -168,13 +168,16 @@ def _merge(
 
 
 def _finish(connection: Connection, job: Job, done: Processed, now: int, source_delay: float) -> bool:
+    told = payload_of(connection, job)
     _end(connection, job)
     uid, id = job.uid, job.key
     there = and_(_is(uid, id), conversations.c.processing_version == done.version - 1)
     values = {**done.changes, "status": COMPLETED, "processing_version": done.version, "failure": None}
+    if "title" in told:  # by its owner, meanwhile
+        values |= {"structured": {**values["structured"], "title": told["title"]}, "discarded": False}
     if not connection.execute(update(conversations).where(there).values(values)).rowcount:
         return False
-    _keep(connection, uid, id, done, now)
+    _keep(connection, job, done, now)
     if done.version == 1:
         add(connection, Job(uid=uid, kind=TELL, key=id, created_at=now, due_at=now))
     sources = job.payload.get("sources", ())
@@ -189,19 +192,21 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
     return True
 
 
-def _keep(connection: Connection, uid: str, id: str, done: Processed, now: int) -> None:
-    replace_action_items(connection, uid, id, done.action_items)
+def _keep(connection: Connection, job: Job, done: Processed, now: int) -> None:
+    uid, id = job.uid, job.key
+    items = replace_action_items(connection, uid, id, done.action_items, job.created_at)
     facts = _new(connection, uid, id, done.memories)
     replace_memories(connection, uid, id, facts)
     index_conversation(connection, uid, id)
     if done.vectors_later:
-        index_rows(connection, "action_item", done.action_items, now)
+        index_one(connection, "conversation", uid, id, now)
+        index_rows(connection, "action_item", items, now)
         index_rows(connection, "memory", facts, now)
     if done.vectors is None:
         return
     if not any(row.kind == "conversation" for row in done.vectors):
         delete_vectors(connection, uid, "conversation", [id])
-    dropped = {row.id for row in done.memories} - {row.id for row in facts}
+    dropped = {row.id for row in (*done.memories, *done.action_items)} - {row.id for row in (*facts, *items)}
     put_vectors(connection, [row for row in done.vectors if row.id not in dropped])
 
 

@@ -148,6 +148,8 @@ async def test_vectors_that_cannot_be_had_are_left_out_at_the_last_try(
         hits = await it.store.vectors.query_vectors("ada", "action_item", "letters", vector, 10)
         assert {hit.id for hit in hits} == {item.id for item in items}, "those that can be made later, are"
         assert items
+        hits = await it.store.vectors.query_vectors("ada", "conversation", "letters", vector, 10)
+        assert [hit.id for hit in hits] == [done.id]
 
 
 async def test_a_second_processing_takes_the_place_of_the_first(

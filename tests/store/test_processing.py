@@ -19,7 +19,7 @@ from engine.store.jobs import PROCESS, TELL, Job
 from engine.store.processing import Processed
 from engine.store.texts import words_of
 
-from .making import NOW, action_item, changed, conversation, memory, opened, segment
+from .making import NOW, Clock, action_item, changed, conversation, memory, opened, segment
 
 DONE = (COMPLETED, FAILED)
 
@@ -141,11 +141,45 @@ async def test_a_memory_in_the_same_words_is_kept_once(store: Store) -> None:
     assert "m1" not in await indexed(store)
 
 
-async def test_without_vectors_those_of_its_parts_can_be_made_later(store: Store) -> None:
+async def test_without_vectors_its_own_and_those_of_its_parts_can_be_made_later(store: Store) -> None:
     await begun(store)
     done = result(vectors=None, vectors_later=True)
     await store.processing.finish(await claimed(store), done, source_delay=0)
-    assert await store.jobs.counts(["index"]) == (2, 0)
+    assert await store.jobs.counts(["index"]) == (3, 0)
+    found = await store.indexing.text("u1", "conversation", "c1")
+    assert found is not None
+    assert found.structured == {"title": "Garden", "action_items": [{"description": "Water the garden."}]}
+    (job, *_) = [
+        job
+        for job in await store.jobs.claim("one", ["index"], 60, 10)
+        if job.payload["what"] == "conversation"
+    ]
+    assert await store.processing.again("u1", "c1", {"force": True}, DONE)
+    await store.processing.finish(await claimed(store), result(2, vectors=None), source_delay=0)
+    assert await store.indexing.keep(job, vector("conversation", "c1"), found.text), "of an earlier version"
+    assert "c1" not in await indexed(store)
+
+
+async def test_what_the_owner_does_meanwhile_stays(store: Store, clock: Clock) -> None:
+    await begun(store)
+    await store.processing.finish(await claimed(store), result(), source_delay=0)
+    assert await store.processing.again("u1", "c1", {"force": True}, DONE)
+    job = await claimed(store)
+    clock.now += 1
+    await store.edits.set_title("u1", "c1", "The owner's")
+    await store.action_items.change("u1", "a1", {"completed": True, "updated_at": clock.now})
+    mine = action_item("mine", conversation_id="c1", description="Buy seeds.", updated_at=clock.now)
+    await store.action_items.put(mine)
+    await store.processing.finish(job, result(2), source_delay=0)
+    row = await store.conversations.get("u1", "c1")
+    assert row is not None
+    assert row.structured["title"] == "The owner's"
+    items = await store.action_items.of_conversation("u1", "c1")
+    assert {item.id: item.completed for item in items} == {"a1": True, "mine": False}
+    assert "a2" not in await indexed(store)
+    assert await store.processing.again("u1", "c1", {"force": True}, DONE)
+    await store.processing.finish(await claimed(store), result(3), source_delay=0)
+    assert [item.id for item in await store.action_items.of_conversation("u1", "c1")] == ["a3"]
 
 
 async def test_merged_ones_are_gone_once_the_new_one_is_done(store: Store) -> None:
