@@ -206,7 +206,8 @@ def _keep(connection: Connection, job: Job, done: Processed, now: int) -> None:
         return
     if not any(row.kind == "conversation" for row in done.vectors):
         delete_vectors(connection, uid, "conversation", [id])
-    dropped = {row.id for row in (*done.memories, *done.action_items)} - {row.id for row in (*facts, *items)}
+    dropped = {row.id for row in done.memories} - {row.id for row in facts}
+    dropped |= {row.id for row in done.action_items} - {row.id for row in items}
     put_vectors(connection, [row for row in done.vectors if row.id not in dropped])
 
 
