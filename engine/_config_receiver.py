@@ -80,7 +80,8 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=600,
-            description="Audio that comes late by less than this has no gap before it, unless its sender says so.",
+            description="Of a sender that says where audio belongs: what is ahead of its place waits this long for what"
+            " is missing. Of others: what comes late by less than this has no gap before it.",
         ),
     ] = 5.0
     request_limit: Annotated[

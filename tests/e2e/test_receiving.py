@@ -92,11 +92,11 @@ async def test_the_transcript_of_the_second_server_is_that_of_the_first(
         assert second_words == first_words
 
 
-@pytest.mark.campaign
 async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
     pieces = [speech()[at : at + 16_000] for at in range(0, 160_000, 16_000)]
     async with started(tmp_path, LISTEN_WORKERS=2, **RECEIVING) as server:
-        for place, piece in enumerate(pieces):
+
+        async def post(place: int, piece: bytes) -> None:
             answer = await server._http.post(
                 "/audio",
                 params={"uid": "ann"},
@@ -108,6 +108,10 @@ async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
                 },
             )
             assert answer.status_code == 200, answer.text
+
+        async with trio.open_nursery() as nursery:
+            for place, piece in reversed(list(enumerate(pieces))):
+                nursery.start_soon(post, place, piece)
         await until_received(server, 1)
         assert await heard(server) == b"".join(pieces)
         assert len(await words(server)) == 10

@@ -83,7 +83,7 @@ class SavedAudio:
         if self._layout.by_request:
             async for piece in feed:
                 if isinstance(piece, Audio):
-                    row = self._layout.row(session, piece.position, AUDIO, piece.delivery_id)
+                    row = self._layout.row(session, piece.position, AUDIO, piece.chunk.delivery_id)
                     part = await self._archive.begin(row)
                     await self._archive.write(part, piece.pcm)
                     await self._archive.finish(part)

@@ -24,7 +24,7 @@ from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import Consumer, play
-from engine.webhooks.receiver.joining import Began, Dropped, Joiner
+from engine.webhooks.receiver.joining import Began, Dropped, Joiner, Silence
 from engine.webhooks.receiver.line import Line
 
 __all__ = ["Bring", "Home", "Intake", "IntakeStatistics", "NoRoom", "NotTaken"]
@@ -32,6 +32,9 @@ __all__ = ["Bring", "Home", "Intake", "IntakeStatistics", "NoRoom", "NotTaken"]
 log = get_logger(__name__)
 
 MIB = 2**20
+
+HELD_SHARE = 0.5
+"""Of `user_queue_mib`: at most this is held until what came later than it arrives, for which there is room then."""
 
 Known = Callable[[str], Awaitable[Sequence[str]]]
 """The ids of a user's latest deliveries, of earlier processes too; the latest last."""
@@ -72,8 +75,9 @@ class NoRoom(Exception):
 class IntakeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """`users` have something waiting or a session; `waiting_bytes` of them all. The rest are counts since the start.
 
-    `duplicate_samples` had been received before, `late_samples` came after others had taken their place,
-    `missed_samples`, by consumer, were not taken by it, `lost_bytes` by nobody.
+    `duplicate_samples` had been received before, `late_samples` came when there was silence in their place already,
+    `silent_samples` of which were not received in time or never sent; `missed_samples`, by consumer, were not taken by
+    it, `lost_bytes` by nobody.
     """
 
     users: int
@@ -84,6 +88,7 @@ class IntakeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int
     duplicate_samples: int
     late_samples: int
+    silent_samples: int
     missed_samples: dict[str, int]
     lost_bytes: int
 
@@ -145,7 +150,7 @@ class Intake:
             return
         line = self._lines.get(chunk.uid)
         if line is None:
-            line = self._lines[chunk.uid] = Line(self._freed, self._note_dropped)
+            line = self._lines[chunk.uid] = Line(self._freed, self._note_amiss)
             assert self._nursery is not None, "else there is no room"
             self._nursery.start_soon(self._consume, chunk.uid, line)
         self._waiting += size
@@ -191,6 +196,7 @@ class Intake:
             gap=self._settings.session_gap,
             jitter=self._settings.jitter,
             new_id=lambda: uuid4().hex,
+            held_bytes=self._settings.user_queue_mib * MIB * HELD_SHARE,
             known=await self._known(uid),
         )
         while (step := await line.step(joiner)) is not None:
@@ -211,8 +217,19 @@ class Intake:
     def _freed(self, size: int) -> None:
         self._waiting -= size
 
-    def _note_dropped(self, step: Dropped) -> None:
+    def _note_amiss(self, step: Dropped | Silence) -> None:
+        if isinstance(step, Silence):
+            self._counts["silent_samples"] += step.samples
+            return
         self._counts[f"{step.reason}_samples"] += step.samples
+        if step.reason == "late":
+            log.warning(
+                "receiver.late",
+                sender_session=step.chunk.session,
+                position=step.chunk.position,
+                samples=step.samples,
+                delivery=step.chunk.delivery_id,
+            )
 
     def _note_missed(self, consumer: str, samples: int) -> None:
         self._missed[consumer] += samples
@@ -230,6 +247,7 @@ class Intake:
             sessions=counts["sessions"],
             duplicate_samples=counts["duplicate_samples"],
             late_samples=counts["late_samples"],
+            silent_samples=counts["silent_samples"],
             missed_samples=dict(self._missed),
             lost_bytes=counts["lost_bytes"],
         )

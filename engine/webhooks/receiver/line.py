@@ -2,8 +2,8 @@
 
 Operations: `add` a chunk, `step` for what is next, or `first` and `taken` for chunks as they are; `finish` when no
 chunk follows.
-Invariants: a chunk counts as waiting until the step after its last one is asked for, that is until whoever asks has
-handed it on. After `finish` the open session ends once nothing waits.
+Invariants: a chunk counts as waiting until the step after the one with its audio is asked for, that is until whoever
+asks has handed it on. After `finish` the open session ends once nothing waits.
 Bounded by whoever adds: `bytes` is what waits.
 """
 
@@ -14,20 +14,23 @@ from collections.abc import Callable
 import trio
 
 from engine.webhooks.receiver.chunk import Chunk
-from engine.webhooks.receiver.joining import Dropped, Joiner, Step
+from engine.webhooks.receiver.joining import Audio, Dropped, Joiner, Silence, Step
 
 __all__ = ["Line"]
 
 
 class Line:
-    """A queue of chunks before a `Joiner`. `freed` is told of bytes that wait no more, `dropped` of such steps."""
+    """A queue of chunks before a `Joiner`.
 
-    def __init__(self, freed: Callable[[int], None], dropped: Callable[[Dropped], None]) -> None:
+    `freed` is told of bytes that wait no more, `amiss` of what is not as it was sent.
+    """
+
+    def __init__(self, freed: Callable[[int], None], amiss: Callable[[Dropped | Silence], None]) -> None:
         self.bytes = 0
         self._freed = freed
-        self._dropped = dropped
+        self._amiss = amiss
         self._chunks: deque[Chunk] = deque()
-        self._current = 0  # bytes of the chunk whose steps are being handed on
+        self._current: Chunk | None = None  # whose audio is being handed on
         self._steps: deque[Step] = deque()
         self._finished = False
         self._news = trio.Event()
@@ -54,41 +57,49 @@ class Line:
 
     def taken(self) -> None:
         """The one that `first` gave is dealt with, without becoming steps."""
-        chunk = self._chunks.popleft()
-        self.bytes -= len(chunk.pcm)
-        self._freed(len(chunk.pcm))
+        self._free(self._chunks.popleft())
 
     async def step(self, joiner: Joiner) -> Step | None:
         """The next one, as soon as there is one; None when nothing waits and no session is open."""
         while True:
             step = self._next(joiner)
+            if isinstance(step, Dropped | Silence):
+                self._amiss(step)
             if isinstance(step, Dropped):
-                self._dropped(step)
-            elif step is not None:
+                continue
+            if step is not None:
                 return step
-            elif joiner.due is None and not self._chunks:
+            if joiner.due is None and not self._chunks:
                 return None
-            elif not self._chunks:
+            if not self._chunks:
                 await self._wait(joiner)
 
     def _next(self, joiner: Joiner) -> Step | None:
+        if self._current is not None:
+            self._free(self._current)
+            self._current = None
         if not self._steps:
-            self.bytes -= self._current
-            self._freed(self._current)
-            self._current = 0
             if self._chunks:
                 chunk = self._chunks.popleft()
-                self._current = len(chunk.pcm)
                 self._steps.extend(joiner.take(chunk))
             elif self._finished:
                 self._steps.extend(joiner.end("the server is going away"))
-        return self._steps.popleft() if self._steps else None
+        if not self._steps:
+            return None
+        step = self._steps.popleft()
+        if isinstance(step, Audio) or (isinstance(step, Dropped) and step.whole):
+            self._current = step.chunk
+        return step
+
+    def _free(self, chunk: Chunk) -> None:
+        self.bytes -= len(chunk.pcm)
+        self._freed(len(chunk.pcm))
 
     async def _wait(self, joiner: Joiner) -> None:
-        """For a chunk, or for the end of the session."""
+        """For a chunk, or for what time brings."""
         self._news = trio.Event()
         due = joiner.due
         with trio.move_on_at(math.inf if due is None else due) as limit:
             await self._news.wait()
         if limit.cancelled_caught and not self._chunks:
-            self._steps.extend(joiner.end("gap"))
+            self._steps.extend(joiner.pass_time(trio.current_time()))

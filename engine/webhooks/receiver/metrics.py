@@ -36,6 +36,7 @@ class ReceiverCollector(Collector):
             ("bytes", "Bytes of audio in these.", now.bytes),
             ("refused", "Requests with audio that there was no room for.", now.refused),
             ("sessions", "Sessions that received audio was joined to.", now.sessions),
+            ("silent_samples", "Silence put where nothing was received in time.", now.silent_samples),
             ("erased_bytes", "What was erased for its age or for a quota.", self._keeper.erased_bytes),
             ("lost_bytes", "Audio that was taken and not handed on when the server stopped.", now.lost_bytes),
         ):

@@ -23,6 +23,11 @@ def chunk(pcm: bytes, arrived: float, **fields: object) -> Chunk:
     return Chunk(pcm=pcm, arrived=arrived, **values)  # type: ignore[arg-type]
 
 
+def audio(position: int, pcm: bytes) -> Audio:
+    """As a chunk of ann's becomes it."""
+    return Audio(position=position, pcm=pcm, chunk=chunk(pcm, 0.0))
+
+
 def cut(pcm: bytes, sizes: Iterable[int]) -> list[bytes]:
     """`pcm` in pieces of so many samples, the rest at the end."""
     pieces, at = [], 0
@@ -32,10 +37,14 @@ def cut(pcm: bytes, sizes: Iterable[int]) -> list[bytes]:
     return [piece for piece in (*pieces, pcm[at:]) if piece]
 
 
-def joiner(gap: float = 10.0, jitter: float = 1.0, known: Sequence[str] = ()) -> Joiner:
+def joiner(
+    gap: float = 10.0, jitter: float = 1.0, known: Sequence[str] = (), held_bytes: float = 2**20
+) -> Joiner:
     """Sessions are called 0, 1, 2 …"""
     numbers = count()
-    return Joiner(gap=gap, jitter=jitter, new_id=lambda: str(next(numbers)), known=known)
+    return Joiner(
+        gap=gap, jitter=jitter, new_id=lambda: str(next(numbers)), held_bytes=held_bytes, known=known
+    )
 
 
 def sessions(steps: Iterable[Step]) -> list[bytes]:

@@ -4,10 +4,11 @@ import trio
 
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Audio, Silence
+from tests.webhooks.receiver import chunks
 
 
 def audio(number: int, samples: int = 10) -> Audio:
-    return Audio(position=number, pcm=bytes(2 * samples))
+    return chunks.audio(number, bytes(2 * samples))
 
 
 async def test_pieces_are_taken_in_order_until_the_feed_is_finished() -> None:

@@ -15,9 +15,9 @@ from engine.store.received_records import AUDIO, ReceivedFileRow, ReceivedMessag
 from engine.webhooks.receiver.archive import Archive
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.files import Layout, SavedAudio
-from engine.webhooks.receiver.joining import Audio, Began
+from engine.webhooks.receiver.joining import Began
 from engine.webhooks.receiver.keeping import MIB, Keeper
-from tests.webhooks.receiver.chunks import RATE, tone
+from tests.webhooks.receiver.chunks import RATE, audio, tone
 
 NOW = 1_800_000_000_000_000
 
@@ -92,7 +92,7 @@ async def consume(store: Store, save: str, minutes: float, *pieces: bytes, blobs
     layout = Layout(Receiver(save=save, file_minutes=minutes), lambda: NOW)  # type: ignore[arg-type]
     feed, at = Feed(10**9, lossless=True), 0
     for pcm in pieces:
-        await feed.put(Audio(position=at, pcm=pcm))
+        await feed.put(audio(at, pcm))
         at += len(pcm) // 2
     feed.finish()
     with trio.fail_after(10):

@@ -9,10 +9,10 @@ import trio
 
 from engine.webhooks.receiver.events import Events
 from engine.webhooks.receiver.feed import Feed
-from engine.webhooks.receiver.joining import Audio, Began, Silence
+from engine.webhooks.receiver.joining import Began, Silence
 from engine.webhooks.receiver.measuring import LINE_BYTES, Measuring
 from engine.webhooks.receiver.processors import Piece, Processor, Result
-from tests.webhooks.receiver.chunks import tone
+from tests.webhooks.receiver.chunks import audio, tone
 
 SESSION = Began(id="s", uid="ann", sample_rate=16_000, began_at=0, interval=1.0)
 
@@ -68,9 +68,9 @@ async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str
     events, feed = Events(), Feed(10**9, lossless=False)
     failed: list[str] = []
     for piece in (
-        Audio(position=0, pcm=tone(8000)),
+        audio(0, tone(8000)),
         Silence(position=8000, samples=8000),
-        Audio(position=16_000, pcm=tone(4000)),
+        audio(16_000, tone(4000)),
     ):
         await feed.put(piece)
     feed.finish()

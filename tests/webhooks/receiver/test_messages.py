@@ -8,7 +8,7 @@ from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Audio, Silence
 from engine.webhooks.receiver.messages import MessageSource
 from engine.wire import KEEPALIVE_BYTES
-from tests.webhooks.receiver.chunks import tone
+from tests.webhooks.receiver.chunks import audio, tone
 
 RATE = 8000
 
@@ -33,7 +33,7 @@ def test_messages_are_the_samples_of_the_feed(kinds: list[tuple[bool, int]]) -> 
     expected, at = b"", 0
     for silent, samples in kinds:
         pcm = bytes(2 * samples) if silent else tone(samples, at)
-        pieces.append(Silence(position=at, samples=samples) if silent else Audio(position=at, pcm=pcm))
+        pieces.append(Silence(position=at, samples=samples) if silent else audio(at, pcm))
         expected, at = expected + pcm, at + samples
     found = trio.run(messages, *pieces)
     whole = b"".join(found)
@@ -43,9 +43,9 @@ def test_messages_are_the_samples_of_the_feed(kinds: list[tuple[bool, int]]) -> 
 
 
 async def test_a_single_sample_is_heard_with_the_next_piece() -> None:
-    found = await messages(Audio(position=0, pcm=tone(1)), Audio(position=1, pcm=tone(5, 1)))
+    found = await messages(audio(0, tone(1)), audio(1, tone(5, 1)))
     assert found == [tone(6)]
 
 
 async def test_a_single_sample_that_nothing_follows_has_silence_after_it() -> None:
-    assert await messages(Audio(position=0, pcm=tone(1))) == [tone(1) + bytes(KEEPALIVE_BYTES)]
+    assert await messages(audio(0, tone(1))) == [tone(1) + bytes(KEEPALIVE_BYTES)]

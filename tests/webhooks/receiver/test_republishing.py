@@ -15,16 +15,16 @@ from engine.webhooks.addresses import Addresses, SystemResolver
 from engine.webhooks.client import WebhookClient
 from engine.webhooks.receiver.consuming import Consumer
 from engine.webhooks.receiver.feed import Feed
-from engine.webhooks.receiver.joining import Audio, Began, Silence
+from engine.webhooks.receiver.joining import Began, Silence
 from engine.webhooks.receiver.republishing import checked_stream, republishing
-from tests.webhooks.receiver.chunks import RATE, tone
+from tests.webhooks.receiver.chunks import RATE, audio, tone
 from tests.webhooks.receiving import PATIENCE, answering, receiver
 
 SESSION = Began(id="s1", uid="ann", sample_rate=RATE, began_at=0, interval=1.0)
 PIECES = (
-    Audio(position=0, pcm=tone(100)),
+    audio(0, tone(100)),
     Silence(position=100, samples=50),
-    Audio(position=150, pcm=tone(100, 150)),
+    audio(150, tone(100, 150)),
 )
 
 

@@ -11,7 +11,7 @@ from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Audio, Began, Silence
 from engine.webhooks.receiver.transcription import Transcription
 from engine.wire import CloseCode, ListenParameters, Refusal
-from tests.webhooks.receiver.chunks import RATE, tone
+from tests.webhooks.receiver.chunks import RATE, audio, tone
 
 SESSION = Began(id="s1", uid="ann", sample_rate=RATE, began_at=0, interval=2.0)
 
@@ -66,9 +66,9 @@ async def test_a_session_hears_all_of_it_with_silence_for_gaps(
 ) -> None:
     sessions = Sessions(hear_all)
     pieces = await feed(
-        Audio(position=0, pcm=tone(3 * RATE)),
+        audio(0, tone(3 * RATE)),
         Silence(position=3 * RATE, samples=100),
-        Audio(position=3 * RATE + 100, pcm=tone(50)),
+        audio(3 * RATE + 100, tone(50)),
     )
     pieces.finish()
     await transcription(sessions).consume(SESSION, pieces)
@@ -81,7 +81,7 @@ async def test_a_session_hears_all_of_it_with_silence_for_gaps(
 
 async def test_between_bursts_it_says_that_it_is_there(autojump_clock: trio.testing.MockClock) -> None:
     sessions = Sessions(hear_all)
-    pieces = await feed(Audio(position=0, pcm=tone(50)))
+    pieces = await feed(audio(0, tone(50)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(transcription(sessions).consume, SESSION, pieces)
         await trio.sleep(65)
@@ -97,7 +97,7 @@ async def test_a_session_that_ends_by_itself_is_followed_by_another(
         await socket.close(CloseCode.GOING_AWAY, "moved")
 
     sessions = Sessions(hear_one)
-    pieces = await feed(Audio(position=0, pcm=tone(3 * RATE)))
+    pieces = await feed(audio(0, tone(3 * RATE)))
     pieces.finish()
     await transcription(sessions).consume(SESSION, pieces)
     assert len(sessions.served) == 3
@@ -113,7 +113,7 @@ async def test_a_refusal_for_now_is_waited_out_and_nothing_is_lost(
         await hear_all(sessions, socket)
 
     sessions = Sessions(refuse_twice)
-    pieces = await feed(Audio(position=0, pcm=tone(50)))
+    pieces = await feed(audio(0, tone(50)))
     pieces.finish()
     began = trio.current_time()
     await transcription(sessions).consume(SESSION, pieces)
@@ -128,7 +128,7 @@ async def test_a_refusal_for_good_gives_up_and_leaves_the_audio_to_be_counted(
         raise Refusal(CloseCode.POLICY_VIOLATION, "language", "xx", "en")
 
     sessions = Sessions(refuse)
-    pieces = await feed(Audio(position=0, pcm=tone(50)))
+    pieces = await feed(audio(0, tone(50)))
     await transcription(sessions).consume(SESSION, pieces)
     pieces.abandon()
     assert len(sessions.served) == 1
@@ -144,7 +144,7 @@ async def test_what_the_session_says_becomes_events_but_for_pings(
         await hear_all(sessions, socket)
 
     events = Events()
-    pieces = await feed(Audio(position=0, pcm=tone(50)))
+    pieces = await feed(audio(0, tone(50)))
     pieces.finish()
     await transcription(Sessions(talk), events).consume(SESSION, pieces)
     found = (await events.read("ann")).events
