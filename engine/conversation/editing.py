@@ -39,5 +39,8 @@ async def edit_live(
     times = conversation.row.finished_at, conversation.row.last_speech_at
     await keeping.record((SegmentsChanged(row.uid, row.id, changed, *times),))
     for participant in list(conversation.participants.values()):
+        if edit.from_now_on and edit.speaker is not None:
+            for label in {segment.speaker for segment in changed}:
+                participant.assign(label, edit.speaker)
         participant.show(conversation, changed)
     return []

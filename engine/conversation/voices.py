@@ -3,7 +3,8 @@
 Operations: `enrol` and `extend` take a recording of the user's own, `learn` a piece of a conversation in which
 somebody they named speaks; `known` is whom a voice can be compared with; `link`, `recordings`, `samples`, `forget`,
 `forget_one`; `run` lets go of what is too old.
-Invariants: nothing is kept of anybody before their user asks for it, by enrolling or by naming them. The row of a
+Invariants: nothing is kept of anybody, and nobody is compared with anybody, before their user has enrolled; of other
+people what their user named them by. The row of a
 recording goes before its blob, so that nobody is recognised by what was to be forgotten; a blob without a row is erased
 with its user at the latest.
 Bounded: the owner has `MOST_OWN` recordings, a person `speaker.samples_per_person`; a recording is 120 s.
@@ -126,8 +127,11 @@ class Voices:
     async def learn(
         self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]
     ) -> VoiceRow | None:
-        """Add speech (16 kHz) of somebody the user named; None where people's voices are not to be kept."""
-        limit = self._settings.samples_per_person
+        """Add speech (16 kHz) of somebody the user named.
+
+        None, with nothing kept, where people's voices are not to be kept or the user has not enrolled.
+        """
+        limit = self._settings.samples_per_person if await self.known(uid) else 0
         vectors = await self._encoding.vectors(pcm, Urgency.LATER) if limit else None
         if vectors is None:
             return None
@@ -136,7 +140,9 @@ class Voices:
         )
 
     async def known(self, uid: str) -> Sequence[Known]:
-        """The user, if enrolled, and the people whose voices are known; a few seconds old where they changed elsewhere.
+        """The user and the people whose voices are known; nobody unless the user has enrolled.
+
+        A few seconds old where they changed elsewhere.
 
         Raises `DatabaseUnavailable`.
         """
@@ -251,6 +257,8 @@ def _known(rows: Sequence[VoiceRow]) -> list[Known]:
     people: dict[str, list[VoiceRow]] = {}
     for row in rows:
         people.setdefault(row.person_id, []).append(row)
+    if OWNER not in people:
+        return []
     return [
         Known(
             person_id,

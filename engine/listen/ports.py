@@ -8,9 +8,10 @@ import msgspec
 
 from engine.audio.intake import Intake
 from engine.listen.mixing import Mixed
+from engine.listen.naming import SpeakerNames
 from engine.listen.tap import Tap
 from engine.transcript import Merged
-from engine.wire.messages import Event, Segment, Translation
+from engine.wire.messages import Event, Segment, Speaker, Translation
 from engine.wire.parameters import ListenParameters
 
 T = TypeVar("T")
@@ -110,6 +111,10 @@ class Participant(Protocol):
         """The old conversation ended; what is said from now on belongs to this one."""
         ...
 
+    def assign(self, label: str, who: Speaker) -> None:
+        """Somebody has said who this speaker is: what they say from now on is theirs."""
+        ...
+
 
 class OpenConversation(Protocol):
     """A conversation in progress."""
@@ -207,6 +212,11 @@ class Followed(Participant, Protocol):
     @property
     def parameters(self) -> ListenParameters:
         """What its client asked for."""
+        ...
+
+    @property
+    def names(self) -> SpeakerNames:
+        """Who its speakers are; what is found out there shows in segments from now on."""
         ...
 
     @property

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from engine.listen.channels import CallAudio
 from engine.listen.following import Followings
+from engine.listen.naming import SpeakerNames
 from engine.listen.outbox import Outbox
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OpenConversation, Participant, Translator, WallClock
@@ -67,6 +68,7 @@ class Record:
         self.conversation: OpenConversation | None = None
         self.joined = trio.Event()
         self.segments = 0
+        self.names = SpeakerNames()
         self._participant = participant
         self._parameters = parameters
         self._audio = audio
@@ -179,7 +181,7 @@ class Record:
         if now < self._next_interim:
             return
         self._next_interim = now + INTERIM_SPACING
-        self._outbox.event(InterimSegments(segments=self._to_segments(words, vendor)))
+        self._outbox.event(InterimSegments(segments=self.names.named(self._to_segments(words, vendor))))
 
     def suggested(self, message: SuggestedTranscript) -> None:
         """What the client transcribed itself."""
@@ -225,7 +227,7 @@ class Record:
         """Merge into the conversation, keep, then send. Returns when they were kept (CLOCK_MONOTONIC, ns)."""
         conversation = self._current()
         revisions = conversation.revisions
-        merged = merge(conversation.tail, new, sent=revisions)
+        merged = merge(conversation.tail, self.names.named(new), sent=revisions)
         self.segments += sum(segment.id not in revisions for segment in merged.changed) - len(merged.deleted)
         if self._before_keeping is not None:
             self._before_keeping()

@@ -23,6 +23,7 @@ from engine.config import Config
 from engine.listen.channels import CallAudio
 from engine.listen.following import Followings
 from engine.listen.mixing import Mixed
+from engine.listen.naming import SpeakerNames
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
 from engine.listen.pacing import Pace
 from engine.listen.photos import BadPhoto
@@ -63,6 +64,7 @@ from engine.wire.messages import (
     LastMemory,
     Segment,
     ServiceStatus,
+    Speaker,
 )
 from engine.wire.parameters import ListenParameters
 from engine.wire.states import TAKES_AUDIO, SessionEvent, State, advance
@@ -420,7 +422,16 @@ class Session:
         """See `Participant`."""
         self._record.move_to(conversation)
 
+    def assign(self, label: str, who: Speaker) -> None:
+        """See `Participant`."""
+        self._record.names.assign(label, who)
+
     # Followed
+
+    @property
+    def names(self) -> SpeakerNames:
+        """See `Followed`."""
+        return self._record.names
 
     @property
     def began_at(self) -> int | None:

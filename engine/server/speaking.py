@@ -1,5 +1,6 @@
 """What a server process does with voices: tells speakers apart, and recognises those who enrolled."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -7,8 +8,10 @@ import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from engine._config_speaker import Speaker as Settings
 from engine.config import Config
 from engine.conversation import Lifecycle
+from engine.conversation.identified import Means
 from engine.conversation.identifying import Identifier
 from engine.conversation.voices import Voices
 from engine.listen.ports import Follower
@@ -16,6 +19,7 @@ from engine.listen.speakers import Speakers
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.speaker.encoding import Encoding
+from engine.speaker.matching import Rules
 from engine.store import Store
 from engine.store.database import wall_clock
 from engine.store.edits import SegmentEdit
@@ -52,13 +56,17 @@ class Speaking:
         self.identifier: Identifier | None = None
         if settings.identify:
             self.identifier = Identifier(
-                voices=self.voices,
-                people=store.people,
-                decisions=store.voices,
-                encoding=self.encoding,
-                edit=partial(_edit, lifecycle, store),
-                settings=settings,
-                now=wall_clock,
+                Means(
+                    voices=self.voices,
+                    people=store.people,
+                    decisions=store.voices,
+                    encoding=self.encoding,
+                    edit=partial(_edit, lifecycle, store),
+                    now=wall_clock,
+                    rules=_rules(settings),
+                    names_age=settings.known_age,
+                    outcomes=Counter(),
+                )
             )
         metrics.registry.register(_Voices(self.encoding, self.identifier))
 
@@ -79,6 +87,10 @@ class Speaking:
             if self.identifier is not None:
                 await nursery.start(self.identifier.tasks.run)
             task_status.started()
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(threshold=settings.threshold, margin=settings.margin, least_seconds=settings.least_speech)
 
 
 async def _edit(

@@ -26,25 +26,18 @@ from engine.store.owned import change_row
 from engine.store.tables import action_items, conversations, segments, shared_conversations
 from engine.store.texts import index_ended
 from engine.store.user_records import ActionItemRow
-from engine.wire.messages import Segment
+from engine.wire.messages import Segment, Speaker
 
 __all__ = ["Edits", "SegmentEdit", "Speaker", "edited"]
 
 PRIVATE = "private"
 
 
-class Speaker(msgspec.Struct, frozen=True):
-    """Who speaks: the owner, somebody they know, or (neither) nobody knows who."""
-
-    is_user: bool = False
-    person_id: str | None = None
-
-
 class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What changes of the segments with these ids; None stays. `label`: whose of the conversation's speakers they are.
 
     `processed`: they have been compared with the voices that are known. `unnamed_only`: a speaker whom somebody has
-    named stays who they are.
+    named stays who they are. `from_now_on`: what these speakers go on to say in live sessions is `speaker`'s, too.
     """
 
     ids: tuple[str, ...]
@@ -53,6 +46,7 @@ class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
     processed: bool | None = None
     unnamed_only: bool = False
+    from_now_on: bool = False
 
 
 def edited(segment: Segment, edit: SegmentEdit) -> Segment:

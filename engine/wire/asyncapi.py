@@ -183,10 +183,13 @@ _PARAMETERS: Mapping[str, dict[str, Any]] = {
     "custom_stt": _switch("The client transcribes itself and sends `suggested_transcript`."),
     "onboarding": _switch("Has no effect."),
     "create_speakers": _boolean(True, "Has no effect."),
-    "speaker_auto_assign": _switch("Suggested speakers carry the person's id."),
+    "speaker_auto_assign": _switch("Has no effect: suggested speakers carry the person's id, if known."),
     "vad_gate": _switch("Whether silence is kept from the speech service."),
     "call_id": {"type": "string", "description": "With channels=2: byte 0 of each packet is its channel."},
     "client_conversation_id": {"type": "string", "format": "uuid"},
     "interim_results": _boolean(False, "Send `interim` while somebody speaks."),
     "timing": _boolean(False, "Say for each segment where its time went."),
+    "speaker_decisions": _boolean(
+        False, "Send `speaker_decision` when a voice was compared with known ones."
+    ),
 }

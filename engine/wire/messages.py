@@ -84,6 +84,13 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         _force(self, "end", round(float(self.end), 3))
 
 
+class Speaker(msgspec.Struct, frozen=True):
+    """Who speaks: the owner, somebody they know, or (neither) nobody knows who."""
+
+    is_user: bool = False
+    person_id: str | None = None
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
     """Base of everything that is sent as a JSON object with a `type`."""
 
@@ -130,6 +137,26 @@ class SpeakerLabelSuggestion(Event, tag="speaker_label_suggestion", frozen=True)
     person_id: str
     person_name: str
     segment_id: str
+
+
+class SpeakerDecision(Event, tag="speaker_decision", frozen=True, kw_only=True):
+    """With `speaker_decisions=true`: what a speaker's voice was compared with, and what came of it.
+
+    `person` and `best` are ids (`user`: the owner), `score` and `runner_up_score` similarities from 0 to 1, null where
+    there is nobody to compare with; `person` is null for a voice that is nobody's. It holds for `segment_ids`.
+    """
+
+    speaker_id: int
+    segment_ids: tuple[str, ...]
+    person: str | None
+    verdict: str
+    best: str | None
+    score: float | None
+    runner_up: str | None
+    runner_up_score: float | None
+    threshold: float
+    margin: float
+    seconds: float
 
 
 class PhotoProcessing(Event, tag="photo_processing", frozen=True):

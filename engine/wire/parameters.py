@@ -69,9 +69,10 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asked for, every value checked. The defaults are those of an empty query.
 
     `language` is a BCP 47 tag in canonical case, or `multi`. `conversation_timeout` is in seconds.
-    `timing` asks for `Timing` on each segment. `multi_channel` says that byte 0 of every message is a channel number
-    (phone calls). `notices` are sentences the client should be told. `idle_flush`: for how many seconds no audio must
-    come until what came is transcribed to its end, at least; not in a query, but for audio that comes in bursts.
+    `timing` asks for `Timing` on each segment, `speaker_decisions` for `SpeakerDecision` events. `multi_channel` says
+    that byte 0 of every message is a channel number (phone calls). `notices` are sentences the client should be told.
+    `idle_flush`: for how many seconds no audio must come until what came is transcribed to its end, at least; not in a
+    query, but for audio that comes in bursts.
     """
 
     uid: str | None = None
@@ -92,6 +93,7 @@ class ListenParameters(msgspec.Struct, frozen=True, kw_only=True):
     client_conversation_id: str | None = None
     interim_results: bool = False
     timing: bool = False
+    speaker_decisions: bool = False
     multi_channel: bool = False
     notices: tuple[str, ...] = ()
     idle_flush: float = 0.0
@@ -122,6 +124,7 @@ def parse_parameters(query: Sequence[tuple[str, str]]) -> ListenParameters:
         client_conversation_id=_uuid(given.get("client_conversation_id")),
         interim_results=_boolean(given, "interim_results", False),
         timing=_boolean(given, "timing", False),
+        speaker_decisions=_boolean(given, "speaker_decisions", False),
         multi_channel=channels > 1 and (source == "phone_call" or call_id is not None),
         notices=_notices(given),
     )

@@ -31,7 +31,7 @@ from engine.store import ConversationRow, DatabaseWriter, SegmentsChanged, Store
 from engine.store.database import Database, wall_clock
 from engine.store.tables import conversations, metadata
 from engine.store.texts import TextHit, words_of
-from engine.wire.messages import Event, Segment
+from engine.wire.messages import Event, Segment, Speaker
 from tests.conversation.processing import SEGMENTS, Letters, TestModels
 from tests.databases import migrated
 from tests.postgres import empty
@@ -66,6 +66,9 @@ class Listener:
 
     def move_to(self, conversation: OpenConversation) -> None:
         """It goes on in another one."""
+
+    def assign(self, label: str, who: Speaker) -> None:
+        """Nobody says who speaks."""
 
 
 @contextmanager

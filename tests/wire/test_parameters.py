@@ -155,7 +155,9 @@ def test_any_other_timeout_is_refused(text: str) -> None:
     assert "2 to 14400" in str(refusal)
 
 
-@pytest.mark.parametrize("name", ["include_speech_profile", "create_speakers", "interim_results", "timing"])
+@pytest.mark.parametrize(
+    "name", ["include_speech_profile", "create_speakers", "interim_results", "timing", "speaker_decisions"]
+)
 def test_booleans_are_read_in_every_common_spelling(name: str) -> None:
     for text in ("true", "True", "1", "yes", "on", "T", "y"):
         assert getattr(parse_parameters([(name, text)]), name) is True
