@@ -43,11 +43,19 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5.0
     profile_days: Annotated[
         int,
-        Meta(ge=0, le=36500, description="Days after which an enrolled voice is forgotten; 0: never."),
+        Meta(ge=0, le=36500, description="Days after which recordings of voices are forgotten; 0: never."),
     ] = 0
     samples_per_person: Annotated[
         int, Meta(ge=0, le=50, description="Recordings kept of each person a user has named; 0: none.")
     ] = 5
+    again_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long processing a conversation waits for its voices to be heard again.",
+        ),
+    ] = 30.0
     link_seconds: Annotated[
         float, Meta(ge=10, le=604800, description="How long a link to a recording of a voice works.")
     ] = 3600.0

@@ -6,96 +6,44 @@ the user asked for. What somebody has said by hand stays. While nobody knows who
 say so (`speech_profile_processed`); once it is known what they go on to say is named at once. What was decided is kept
 with what it was decided by.
 Bounded: see `engine.conversation.turns`; `LONGEST` of an utterance is heard, and of each person `LEARNT` samples are
-taken. A speaker who is known is heard again after `AGAIN` of further speech.
+taken (`engine.conversation.identification`). A speaker who is known is heard again after `AGAIN` of further speech.
 Cost: one copy of the audio of sessions whose users have enrolled.
 """
 
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVarTuple
+from typing import TypeVarTuple
 
 import msgspec
-import numpy as np
 import trio
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
+from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, Means, speaker_of
 from engine.conversation.suggesting import Suggestions
 from engine.conversation.turns import RecentAudio, Turn, Turns
 from engine.listen.naming import NOBODY
 from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.speaker.embedding import mean_direction
-from engine.speaker.encoding import Encoding, Urgency
-from engine.speaker.matching import OWNER, Decision, Known, Rules, decide
+from engine.speaker.encoding import Urgency
+from engine.speaker.matching import Decision, Known, decide
 from engine.speaker.roster import Heard, nothing
 from engine.store.edits import SegmentEdit
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import Segment, Speaker, SpeakerDecision
 
-__all__ = ["LONGEST", "OUTCOMES", "IdentifiedSession", "Means", "speaker_of"]
+__all__ = ["IdentifiedSession"]
 
 log = get_logger(__name__)
 
-LONGEST = 10 * SAMPLE_RATE
-SHORTEST = SAMPLE_RATE * 8 // 10
 RUN = SAMPLE_RATE // 4
 """Audio is taken over in runs of so many samples."""
 AGAIN = 60.0
 """Seconds of further speech after which a speaker who is known is heard again."""
-LEARNT = 2
-OUTCOMES = ("named", "unknown", "too_late", "given_up", "failed")
-"""What becomes of a turn: somebody known; nobody known; its audio was gone; no time for it now; a fault of ours."""
 
-Samples = NDArray[np.int16]
 Ts = TypeVarTuple("Ts")
-
-
-class Voices(Protocol):
-    """Whom a user knows by voice; `engine.conversation.voices` implements it."""
-
-    async def known(self, uid: str) -> Sequence[Known]: ...
-
-    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object: ...
-
-
-class People(Protocol):
-    """The names of people."""
-
-    async def names(self, uid: str) -> Mapping[str, str]: ...
-
-
-class Decisions(Protocol):
-    """Where decisions are kept."""
-
-    async def decided(
-        self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
-    ) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Means:
-    """What all sessions share. `names_age`: seconds for which names of people are good; `outcomes` are counted."""
-
-    voices: Voices
-    people: People
-    decisions: Decisions
-    encoding: Encoding
-    edit: Callable[[str, str, SegmentEdit], Awaitable[Sequence[str] | None]]
-    now: Callable[[], int]
-    rules: Rules
-    names_age: float
-    outcomes: Counter[str]
-
-
-def speaker_of(decision: Decision) -> Speaker:
-    """Whom a decision names."""
-    if decision.person == OWNER:
-        return Speaker(is_user=True)
-    return Speaker(person_id=decision.person)
 
 
 class _Speaker(msgspec.Struct):

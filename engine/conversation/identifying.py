@@ -9,7 +9,8 @@ Cancellation: what waits is forgotten here; the segments stay as they are.
 
 import msgspec
 
-from engine.conversation.identified import OUTCOMES, IdentifiedSession, Means
+from engine.conversation.identification import OUTCOMES, Means
+from engine.conversation.identified import IdentifiedSession
 from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.ports import Followed
 

@@ -1,8 +1,9 @@
 """Does the jobs of conversations: processes those that have ended, erases those that were deleted.
 
-Operations: `run` works until cancelled; `wake` says that there is a job; `wait` for one conversation's; `when_done` is
-told of each that was completed or has failed here. How jobs are claimed, tried again and given up is
-`engine.conversation.job_runner`'s; any process may process any user's conversation.
+Operations: `run` works until cancelled; `wake` says that there is a job; `wait` for one conversation's; what
+`before_reading` is given is awaited before one is read; `when_done` is told of each that was completed or has failed
+here. How jobs are claimed, tried again and given up is `engine.conversation.job_runner`'s; any process may process any
+user's conversation.
 Bounded: two conversations of one user are extracted beside each other and kept one after the other, so that the
 second knows the memories of the first.
 Known doubts: reading hours of talk by rules holds the interpreter's lock for most of a second, a few milliseconds at a
@@ -54,6 +55,7 @@ __all__ = ["Processor", "Shelves"]
 log = get_logger(__name__)
 
 Told = Callable[[str, str], Awaitable[None]]
+Step = Callable[[ConversationRow], Awaitable[None]]
 
 
 class Shelves(Protocol):
@@ -103,6 +105,7 @@ class Processor:
         self._wall_clock = wall_clock
         self._keeping: dict[str, tuple[trio.Lock, int]] = {}
         self._told: list[Told] = []
+        self._before: list[Step] = []
         self.jobs = JobRunner(shelves.jobs, settings, wall_clock, meter)
         self.jobs.add(PROCESS, self)
         self.jobs.add(ERASE, _Eraser(shelves))
@@ -113,6 +116,10 @@ class Processor:
     def when_done(self, told: Told) -> None:
         """Call `told` with the uid and id of each conversation that was completed or has failed here."""
         self._told.append(told)
+
+    def before_reading(self, step: Step) -> None:
+        """Await `step` with each conversation that is to be processed, before it is read."""
+        self._before.append(step)
 
     def wake(self) -> None:
         """There is a job to be done."""
@@ -149,6 +156,8 @@ class Processor:
         if row is None:
             await shelves.jobs.done(job)
             return "gone"
+        for step in self._before:
+            await step(row)
         sources = await self._sources(job)
         material = Material(
             row=await self._locked(row),

@@ -16,7 +16,7 @@ from engine.moments import SECOND
 from engine.store.user_records import RecordingRow
 from engine.transcript.timeline import SAMPLE_RATE
 
-__all__ = ["Placed", "lay_out", "length", "sound"]
+__all__ = ["Placed", "lay_out", "length", "mixed", "sound"]
 
 Samples = NDArray[np.int16]
 
@@ -68,14 +68,15 @@ async def sound(
             samples = await read(piece.row)
             if samples is not None:
                 sounding.append((piece, samples))
-        yield _mixed(sounding, start, end)
+        yield mixed(sounding, start, end)
         sounding = [(piece, samples) for piece, samples in sounding if piece.end > end]
 
 
-def _mixed(sounding: Sequence[tuple[Placed, Samples]], start: int, end: int) -> Samples:
-    mixed = np.zeros(end - start, np.int32)
+def mixed(sounding: Sequence[tuple[Placed, Samples]], start: int, end: int) -> Samples:
+    """What these pieces sound like together from sample to sample of their conversation."""
+    sum = np.zeros(end - start, np.int32)
     for piece, samples in sounding:
         first = max(piece.position, start)
         part = samples[first - piece.position : end - piece.position]
-        mixed[first - start : first - start + len(part)] += part
-    return np.clip(mixed, -32768, 32767).astype(np.int16)
+        sum[first - start : first - start + len(part)] += part
+    return np.clip(sum, -32768, 32767).astype(np.int16)

@@ -11,6 +11,7 @@ from engine.listen.mixing import Mixed
 from engine.listen.naming import SpeakerNames
 from engine.listen.tap import Tap
 from engine.transcript import Merged
+from engine.wire.client_messages import SpeakerAssigned
 from engine.wire.messages import Event, Segment, Speaker, Translation
 from engine.wire.parameters import ListenParameters
 
@@ -271,6 +272,14 @@ class Follower(Protocol):
 
     def began(self, session: Followed) -> Following | None:
         """A session begins, of whose audio nothing has come; None: it is of no interest. Must not block."""
+        ...
+
+
+class Assignments(Protocol):
+    """Who takes what clients say about who speaks."""
+
+    def offer(self, by: Participant, conversation: OpenConversation, message: SpeakerAssigned) -> None:
+        """The client of `by` names a speaker; it is told when that has no effect. Never waits."""
         ...
 
 

@@ -21,6 +21,7 @@ from engine.listen.channels import CallAudio
 from engine.listen.opening import breakers_for, open_pipeline, prepare_rate, ring_pool
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import (
+    Assignments,
     ClientSocket,
     Conversations,
     Follower,
@@ -66,6 +67,7 @@ class ListenService:
         preferences: Preferences | None = None,
         translator: Translator | None = None,
         speakers: Speakers | None = None,
+        assignments: Assignments | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
         """Without `photos` sessions take no pictures; without `preferences` nobody has set anything; without `speakers`
@@ -85,6 +87,7 @@ class ListenService:
         self._preferences = preferences
         self._translator = translator
         self._speakers = speakers
+        self._assignments = assignments
         self._followers = tuple(followers)
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
@@ -102,6 +105,11 @@ class ListenService:
     def load(self) -> float:
         """Sessions over the most there may be."""
         return self.admission.sessions / self._config.limits.sessions
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether some speech-to-text service works, or is worth a try."""
+        return any(self._breakers.of(name).statistics().state != "open" for name in self._vendors)
 
     def start_drain(self) -> None:
         """Take no more sessions and end those there are, each after its last word."""
@@ -169,6 +177,7 @@ class ListenService:
                 timers=self._timers,
                 photos=self._photos,
                 translator=self._translator,
+                assignments=self._assignments,
                 followers=self._followers,
             )
             self._sessions[session_id] = session

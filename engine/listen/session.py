@@ -30,6 +30,7 @@ from engine.listen.photos import BadPhoto
 from engine.listen.pictures import Pictures, PicturesStatistics
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import (
+    Assignments,
     ClientGone,
     ClientSocket,
     Conversations,
@@ -54,6 +55,7 @@ from engine.wire.client_messages import (
     Flush,
     Ignored,
     ImageChunk,
+    SpeakerAssigned,
     SuggestedTranscript,
     decode_client,
 )
@@ -128,9 +130,10 @@ class Session:
         timers: Timers,
         photos: Photos | None = None,
         translator: Translator | None = None,
+        assignments: Assignments | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
-        """Without `photos` pictures are not taken."""
+        """Without `photos` pictures are not taken, without `assignments` the client names nobody."""
         self.id = session_id
         self.uid = uid
         self.parameters = parameters
@@ -151,6 +154,7 @@ class Session:
         self._last_message = self._began
         self._texts = Pace(self._config.texts_per_second, self._config.texts_at_once)
         self._photos = photos
+        self._assignments = assignments
         self._wall_clock = wall_clock
         self._pictures = Pictures(self._keep_picture, self.notify, self._config.photo_limit)
         self._receiving = trio.CancelScope()
@@ -356,6 +360,10 @@ class Session:
                 self._record.suggested(message)
             case SuggestedTranscript():
                 self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
+            case SpeakerAssigned() if self._assignments is not None:
+                await self._record.joined.wait()
+                assert self._record.conversation is not None, "the session has joined"
+                self._assignments.offer(self, self._record.conversation, message)
             case ImageChunk() if self._photos is not None:
                 self._take_picture(message)
             case BadImage() if self._photos is not None:

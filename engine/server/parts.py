@@ -111,7 +111,9 @@ class Parts:
         self.summarising = Summarising(
             config, store, self.conversing.summarizer, self.delivering.queue, self.metrics, self.off_loop
         )
-        self.speaking = Speaking(config, store, self.conversing.lifecycle, vendors, self.metrics, off_loop)
+        live = self.member or self.conversing.lifecycle
+        processor = self.conversing.processor
+        self.speaking = Speaking(config, store, live, processor, vendors, self.metrics, off_loop)
         self.recording = Recording(config, store, self.writer, self.conversing, self.metrics)
         aac_threads = config.session.aac_threads
         self.sessions = ListenService(
@@ -126,9 +128,11 @@ class Parts:
             photos=self.conversing.album,
             translator=self.conversing.translator,
             speakers=self.speaking.speakers,
+            assignments=self.speaking.assigner,
             followers=(*self.telling.followers, *self.speaking.followers, *self.recording.followers),
         )
         self.readiness.watch_load(lambda: self.sessions.load)
+        self.readiness.watch_transcription(lambda: self.sessions.transcribes)
         if self.member is not None:
             self.member.attend(
                 self.conversing.lifecycle, self.sessions, self.writer, self.metrics, self.readiness
@@ -205,6 +209,7 @@ class Parts:
             receiver=self.receiving.services(),
             blob_places=self.store.blob_places,
             voices=self.speaking.voices,
+            assigner=self.speaking.assigner,
             blob_links=self.store.blob_links,
             exposition=None if self.member is None else self.member.exposition,
         )

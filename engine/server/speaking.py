@@ -8,21 +8,22 @@ import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from engine._config_speaker import Speaker as Settings
 from engine.config import Config
-from engine.conversation import Lifecycle
-from engine.conversation.identified import Means
+from engine.conversation.assigning import Assigner, Live
+from engine.conversation.identification import Means, rules_of
 from engine.conversation.identifying import Identifier
+from engine.conversation.processor import Processor
+from engine.conversation.rehearing import Learner, Rehearing
 from engine.conversation.voices import Voices
 from engine.listen.ports import Follower
 from engine.listen.speakers import Speakers
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.speaker.encoding import Encoding
-from engine.speaker.matching import Rules
 from engine.store import Store
 from engine.store.database import wall_clock
 from engine.store.edits import SegmentEdit
+from engine.store.jobs import LEARN
 from engine.stt import Vendor
 
 __all__ = ["Speaking"]
@@ -35,11 +36,13 @@ class Speaking:
         self,
         config: Config,
         store: Store,
-        lifecycle: Lifecycle,
+        live: Live,
+        processor: Processor,
         vendors: Sequence[Vendor],
         metrics: Metrics,
         off_loop: OffLoop,
     ) -> None:
+        """`live`: who has the conversations that go on, wherever."""
         settings = config.speaker
         self._wanted = settings.diarize
         self.encoding = Encoding(core_share=settings.core_share, threads=settings.threads)
@@ -53,17 +56,29 @@ class Speaking:
             now=wall_clock,
             vendors=[vendor.name for vendor in vendors],
         )
+        self.assigner = Assigner(
+            live=live,
+            edits=store.edits,
+            people=store.people,
+            decisions=store.voices,
+            jobs=store.jobs,
+            wake=processor.wake,
+            now=wall_clock,
+        )
+        rehearing = Rehearing(store, self.voices, self.encoding, settings, off_loop, wall_clock)
+        processor.jobs.add(LEARN, Learner(store.jobs, rehearing))
         self.identifier: Identifier | None = None
         if settings.identify:
+            processor.before_reading(rehearing.decide)
             self.identifier = Identifier(
                 Means(
                     voices=self.voices,
                     people=store.people,
                     decisions=store.voices,
                     encoding=self.encoding,
-                    edit=partial(_edit, lifecycle, store),
+                    edit=partial(_edit, live, store),
                     now=wall_clock,
-                    rules=_rules(settings),
+                    rules=rules_of(settings),
                     names_age=settings.known_age,
                     outcomes=Counter(),
                 )
@@ -84,20 +99,15 @@ class Speaking:
         """Recognise, and forget what is too old, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.voices.run)
+            await nursery.start(self.assigner.run)
             if self.identifier is not None:
                 await nursery.start(self.identifier.tasks.run)
             task_status.started()
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(threshold=settings.threshold, margin=settings.margin, least_seconds=settings.least_speech)
-
-
-async def _edit(
-    lifecycle: Lifecycle, store: Store, uid: str, conversation_id: str, edit: SegmentEdit
-) -> Sequence[str]:
+async def _edit(live: Live, store: Store, uid: str, conversation_id: str, edit: SegmentEdit) -> Sequence[str]:
     """Change segments where they are: in the conversation while it goes on, then in the database."""
-    gone = await lifecycle.edit_live(uid, conversation_id, edit)
+    gone = await live.edit_live(uid, conversation_id, edit)
     return await store.edits.edit_segments(uid, conversation_id, edit) if gone is None else gone
 
 

@@ -25,9 +25,9 @@ THRESHOLD = 0.84
 """At 3 s above all that strangers reached, also on one telephone line, and below all that speakers themselves did."""
 MARGIN = 0.03
 
-Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close"]
+Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close", "assigned"]
 """Why: somebody was recognised; less than `least_seconds`; nobody to compare with; nobody reaches the threshold; the
-runner-up is within the margin."""
+runner-up is within the margin; somebody has said so, whatever the voice."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Who spoke (None: unknown) and what it was decided by. Scores are similarities, 0 … 1; None without anybody.
 
-    `best` and `runner_up` are ids; `seconds` of speech were heard.
+    `best` and `runner_up` are ids; `seconds` of speech were heard. None where no voice decided.
     """
 
     person: str | None
@@ -57,9 +57,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
     runner_up: str | None = None
     runner_up_score: float | None = None
-    threshold: float
-    margin: float
-    seconds: float
+    threshold: float | None = None
+    margin: float | None = None
+    seconds: float = 0.0
 
 
 def decide(voice: Voice, known: Sequence[Known], rules: Rules) -> Decision:

@@ -35,6 +35,9 @@ ERASE = "erase"
 TELL = "tell"
 """The kind of job that tells others of the conversation whose id is its key, once, after it was first processed."""
 
+LEARN = "learn"
+"""The kind of job that learns voices from what somebody has named in the conversation whose id is its key."""
+
 ERROR_CHARACTERS = 500
 """An error's text is cut after so many."""
 

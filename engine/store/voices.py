@@ -1,7 +1,7 @@
 """Recordings of voices that users have enrolled or named, and why segments have the speakers they have.
 
-Operations: as `engine.store.owned`, and `of_person`, `known`, `add_sample`, `forget_person`, `expired`; `decided` and
-`decision`.
+Operations: as `engine.store.owned`, and `of_person`, `known`, `add_sample`, `forget_person`, `expired`; `decided`,
+`decisions` and `decision`.
 Invariants: every statement names the owner, but for `expired`, which only says whose recordings are too old. The audio
 is in a blob: whoever removes a row removes it, too, and the row goes first.
 Bounded: `known` reads what a user and their people have enrolled, 1 kB each.
@@ -65,6 +65,13 @@ class Voices(Owned[VoiceRow]):
             for segment_id, decision in decisions.items()
         ]
         await self._database.write(_decided, rows)
+
+    async def decisions(self, uid: str, conversation_id: str) -> dict[str, dict[str, Any]]:
+        """Why the segments of a conversation have their speakers, by id."""
+        of = speaker_decisions.c
+        query = select(of.segment_id, of.decision).where(of.uid == uid, of.conversation_id == conversation_id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.segment_id: row.decision for row in rows}
 
     async def decision(self, uid: str, conversation_id: str, segment_id: str) -> dict[str, Any] | None:
         """Why this segment has its speaker; None when nobody was heard out."""

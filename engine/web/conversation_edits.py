@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.conversation.document import whole_document
-from engine.store.edits import SegmentEdit, Speaker
+from engine.store.edits import SegmentEdit
 from engine.store.records import IN_PROGRESS
 from engine.store.whole import Whole
 from engine.web.answers import Done, missing
@@ -16,8 +16,8 @@ from engine.web.conversation_ports import Edits, Wholes
 from engine.web.conversations import unlocked
 from engine.web.errors import ApiError
 from engine.web.ports import Services
-from engine.web.record_ports import People
 from engine.wire import ConversationDocument
+from engine.wire.messages import Speaker
 from engine.wire.refusal import printable
 
 __all__ = ["conversation_edits"]
@@ -201,13 +201,17 @@ def _segments(api: Api, services: Services) -> None:
             gone = await services.lifecycle.edit_live(uid, id, edit)
         if gone is None:
             gone = await services.edits.edit_segments(uid, id, edit)
-        if gone:
-            raise ApiError(404, f"Segment not found: {printable(', '.join(gone[:10]))}")
+        _check_there(gone)
 
-    async def assign(whole: Whole, ids: tuple[str, ...], given: Assignment) -> ConversationDocument:
-        uid = whole.row.uid
-        await apply(whole, SegmentEdit(ids=ids, speaker=await _speaker(services.records.people, uid, given)))
-        return whole_document(await unlocked(wholes, uid, whole.row.id))
+    async def assign(
+        whole: Whole, ids: tuple[str, ...], given: Assignment, *, from_now_on: bool = False
+    ) -> ConversationDocument:
+        uid, id = whole.row.uid, whole.row.id
+        gone = await services.assigner.assign(uid, id, ids, _speaker(given), from_now_on=from_now_on)
+        if gone is None:
+            raise missing("Person")
+        _check_there(gone)
+        return whole_document(await unlocked(wholes, uid, id))
 
     @api.patch("/segments/text", "Say what was really said", body=SegmentText, answer=Done, errors=(402,))
     async def text(uid: str, conversation_id: str, body: SegmentText) -> Done:
@@ -256,16 +260,19 @@ def _segments(api: Api, services: Services) -> None:
         ids = tuple(segment.id for segment in whole.segments if segment.speaker_id == speaker_id)
         if not ids:
             raise missing("Speaker")
-        return await assign(whole, ids, query)
+        return await assign(whole, ids, query, from_now_on=True)
 
 
-async def _speaker(people: People, uid: str, given: Assignment) -> Speaker:
+def _speaker(given: Assignment) -> Speaker:
     value = None if given.value in (None, "", "null") else given.value
     if given.assign_type == "is_user":
         return Speaker(is_user=value is not None and value.lower() not in ("false", "0"))
-    if value is not None and await people.get(uid, value) is None:
-        raise missing("Person")
     return Speaker(person_id=value)
+
+
+def _check_there(gone: Sequence[str]) -> None:
+    if gone:
+        raise ApiError(404, f"Segment not found: {printable(', '.join(gone[:10]))}")
 
 
 def _states(name: str, places: list[int], values: list[bool]) -> dict[int, bool]:

@@ -35,6 +35,7 @@ class Readiness:
     def __init__(self, session_limit: int) -> None:
         self._session_limit = session_limit
         self._load: Callable[[], float] = lambda: 0.0
+        self._transcribes: Callable[[], bool] = lambda: False
         self._models = Check(False, "loading")
         self._database = Check(False, "not checked yet")
         self._workers: Check | None = None
@@ -44,6 +45,10 @@ class Readiness:
     def watch_load(self, load: Callable[[], float]) -> None:
         """`load()`: live sessions over the most there may be."""
         self._load = load
+
+    def watch_transcription(self, transcribes: Callable[[], bool]) -> None:
+        """`transcribes()`: whether some speech-to-text service works, or is worth a try."""
+        self._transcribes = transcribes
 
     def models_loading(self, detail: str) -> None:
         self._models = Check(False, detail)
@@ -84,6 +89,10 @@ class Readiness:
     @property
     def database_ok(self) -> bool:
         return self._database.ok
+
+    @property
+    def transcribes(self) -> bool:
+        return self._transcribes() and not self._draining
 
     @property
     def draining(self) -> bool:

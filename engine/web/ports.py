@@ -28,6 +28,7 @@ from engine.web.record_ports import Records
 from engine.web.speech_profile import Voices
 from engine.web.webhook_ports import WebhookServices
 from engine.wire import ListenParameters, Segment
+from engine.wire.messages import Speaker
 
 
 class Sessions(Protocol):
@@ -71,6 +72,22 @@ class Lifecycle(Protocol):
 
     async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> Sequence[str] | None:
         """Edit a conversation in progress; which segments are not there, None when nobody holds it (any more)."""
+        ...
+
+
+class Assigner(Protocol):
+    """Who takes what users say about who speaks; `engine.conversation.assigning` implements it."""
+
+    async def assign(
+        self,
+        uid: str,
+        conversation_id: str,
+        ids: Sequence[str],
+        who: Speaker,
+        *,
+        from_now_on: bool = False,
+    ) -> Sequence[str] | None:
+        """Which segments are not there, with which nothing was changed; None when the user knows no such person."""
         ...
 
 
@@ -213,6 +230,7 @@ class Services:
     off_loop: OffLoop
     blob_places: BlobPlaces
     voices: Voices
+    assigner: Assigner
     blob_links: BlobLinks
     receiver: ReceiverServices
     exposition: Exposition | None = None

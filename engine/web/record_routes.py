@@ -21,7 +21,7 @@ def record_routes(services: Services, identify: Identify) -> list[Api]:
         memories(records.memories, records.now, identify),
         action_items(records.action_items, services.conversations, records.now, identify),
         people(records.people, services.voices, records.now, identify),
-        speech_profile(services.voices, records.people, records.voices, identify),
+        speech_profile(services.voices, records.people, records.voices, services.readiness, identify),
         settings(records.users, services.off_loop, records.now, identify),
         folders(records.folders, services.conversations, records.now, identify),
         goals(records.goals, records.now, identify),

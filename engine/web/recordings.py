@@ -8,25 +8,20 @@ import msgspec
 from msgspec import Meta
 from quart import Response, current_app
 
-from engine.audio.flac import FlacError, decode_flac
 from engine.audio.wav import wav_header
-from engine.conversation.recording_timeline import Placed, Samples, lay_out, length, sound
-from engine.log import get_logger
+from engine.conversation.recording_reader import RecordingReader
+from engine.conversation.recording_timeline import Placed, lay_out, length, sound
 from engine.moments import instant
 from engine.off_loop import OffLoop
 from engine.store.blobs import Blobs
-from engine.store.errors import BlobMissing
 from engine.store.recordings import RecordingSum, blob_of
 from engine.store.records import ConversationRow
-from engine.store.user_records import RecordingRow
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.web.answers import Done, missing, unlocked
 from engine.web.api import Api, Identify
 from engine.web.ports import Services
 
 __all__ = ["recordings"]
-
-log = get_logger(__name__)
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,17 +148,11 @@ def _recorded(found: RecordingSum) -> Recorded:
 
 
 def _wav(placed: Sequence[Placed], blobs: Blobs, off_loop: OffLoop, name: str) -> Response:
-    async def read(row: RecordingRow) -> Samples | None:
-        try:
-            samples, _ = await off_loop(decode_flac, await blobs.get(row.uid, blob_of(row.id)))
-        except (BlobMissing, FlacError) as error:
-            log.warning("recording.piece_unreadable", conversation=row.conversation_id, error=str(error))
-            return None
-        return samples
+    reader = RecordingReader(blobs, off_loop)
 
     async def body() -> AsyncIterator[bytes]:
         yield header
-        async for samples in sound(placed, read):
+        async for samples in sound(placed, reader.read):
             yield samples.astype("<i2").tobytes()
 
     samples = length(placed)

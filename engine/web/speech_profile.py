@@ -18,6 +18,7 @@ from engine.store.user_records import VoiceRow
 from engine.web.answers import Done, existing, missing
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
+from engine.web.health import Readiness
 from engine.web.record_ports import Decisions, People
 
 __all__ = ["Voices", "speech_profile"]
@@ -50,6 +51,12 @@ class HasProfile(msgspec.Struct, frozen=True):
     has_profile: bool
 
 
+class Availability(msgspec.Struct, frozen=True):
+    """Whether some speech-to-text service works, as far as is known."""
+
+    available: bool
+
+
 class Link(msgspec.Struct, frozen=True):
     """Where a recording can be read for a time; null without one."""
 
@@ -57,9 +64,14 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class ProfileStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of the user's voice. `seconds` of speech in all `recordings`; `vendors` it can be played to."""
+    """What is kept of the user's voice. `seconds` of speech in all `recordings`; `vendors` it can be played to.
+
+    `duration_seconds` and `url` are of the recording the user enrolled with.
+    """
 
     has_profile: bool
+    duration_seconds: float = 0.0
+    url: str | None = None
     seconds: float = 0.0
     recordings: int = 0
     enrolled_at: datetime | None = None
@@ -81,10 +93,13 @@ class OneSample(msgspec.Struct, frozen=True):
     person_id: Annotated[str, Meta(max_length=128)] | None = None
 
 
-def speech_profile(voices: Voices, people: People, decisions: Decisions, identify: Identify) -> Api:
+def speech_profile(
+    voices: Voices, people: People, decisions: Decisions, readiness: Readiness, identify: Identify
+) -> Api:
     """The routes. A recording comes as `multipart/form-data`, a WAV file named `file`."""
     api = Api("speech_profile", identify, tag="Voices")
     _profile(api, voices)
+    _availability(api, readiness)
     _samples(api, voices, people)
     _decisions(api, decisions)
     return api
@@ -107,16 +122,20 @@ def _profile(api: Api, voices: Voices) -> None:
     @api.get("/v4/speech-profile", "Where the user's recording is", answer=Link, errors=(503,))
     async def link(uid: str) -> Link:
         rows = await voices.recordings(uid)
-        profile = next((row for row in rows if row.id == PROFILE), rows[0] if rows else None)
-        return Link(None if profile is None else await _linked(voices, profile))
+        return Link(await _linked(voices, _profile_of(rows)) if rows else None)
 
-    @api.get("/v3/speech-profile/status", "What is kept of the user's voice", answer=ProfileStatus)
+    @api.get(
+        "/v3/speech-profile/status", "What is kept of the user's voice", answer=ProfileStatus, errors=(503,)
+    )
     async def status(uid: str) -> ProfileStatus:
         rows = await voices.recordings(uid)
         if not rows:
             return ProfileStatus(has_profile=False)
+        profile = _profile_of(rows)
         return ProfileStatus(
             has_profile=True,
+            duration_seconds=profile.seconds,
+            url=await _linked(voices, profile),
             seconds=round(sum(row.seconds for row in rows), 3),
             recordings=len(rows),
             enrolled_at=instant(rows[0].created_at),
@@ -130,6 +149,16 @@ def _profile(api: Api, voices: Voices) -> None:
                 raise missing("Speech profile")
         except BlobsUnavailable as error:
             raise _unavailable(error) from None
+
+
+def _availability(api: Api, readiness: Readiness) -> None:
+    @api.get(
+        "/v3/speech-profile/stt-availability",
+        "Whether speech can be transcribed now; clients ask before they have the user read aloud",
+        answer=Availability,
+    )
+    async def available(uid: str) -> Availability:
+        return Availability(readiness.transcribes)
 
 
 def _samples(api: Api, voices: Voices, people: People) -> None:
@@ -185,6 +214,11 @@ def _decisions(api: Api, decisions: Decisions) -> None:
     async def speaker_of(uid: str, conversation_id: str, segment_id: str) -> Decision:
         found = await decisions.decision(uid, conversation_id, segment_id)
         return msgspec.convert(existing(found, "Decision"), Decision)
+
+
+def _profile_of(rows: Sequence[VoiceRow]) -> VoiceRow:
+    """The one the user enrolled with, of at least one."""
+    return next((row for row in rows if row.id == PROFILE), rows[0])
 
 
 def _person(given: str | None) -> str:

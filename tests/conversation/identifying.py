@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine._config_speaker import Speaker as Settings
 from engine.audio.wav import encode_wav, read_wav
-from engine.conversation.identified import Means
+from engine.conversation.identification import Means
 from engine.conversation.identifying import Identifier
 from engine.conversation.voices import Voices
 from engine.listen.ports import Follower

@@ -13,6 +13,7 @@ import trio.testing
 
 from engine.config import Config, Limits, Session, Stt
 from engine.config import Quota as QuotaSettings
+from engine.conversation.assigning import Assigner
 from engine.conversation.lifecycle import Lifecycle
 from engine.conversation.llm.metrics import NoMeter
 from engine.conversation.models import Models
@@ -154,6 +155,8 @@ class Server:
     """Everything behind the web, running."""
 
     models: Models
+    processor: Processor
+    assigner: Assigner
 
     def __init__(
         self,
@@ -228,6 +231,15 @@ async def server(
     processor = processor_over(store, config, models)
     lifecycle = Lifecycle(store.conversations, store.wholes, writer, wall_clock, processor)
     processor.when_done(lifecycle.tell)
+    assigner = Assigner(
+        live=lifecycle,
+        edits=store.edits,
+        people=store.people,
+        decisions=store.voices,
+        jobs=store.jobs,
+        wake=processor.wake,
+        now=wall_clock,
+    )
     translating = None if translator is None else translator(store)
     service = ListenService(
         config,
@@ -240,6 +252,7 @@ async def server(
         preferences=SpeechPreferences(store.users, Quota(config.quota, store.usage, wall_clock)),
         photos=Album(store.photos, models, writer.flush, processor.wake, wall_clock),
         translator=translating,
+        assignments=assigner,
         followers=followers(store),
     )
     processor.describer.tell = lifecycle.notify
@@ -247,10 +260,11 @@ async def server(
         await outer.start(lambda task_status: writer.run(task_status=task_status))
         async with trio.open_nursery() as nursery:
             await nursery.start(lambda task_status: lifecycle.run(task_status=task_status))
+            await nursery.start(assigner.run)
             if translating is not None:
                 nursery.start_soon(translating.run)
             running = Server(service, lifecycle, store, writer, nursery)
-            running.models = models
+            running.models, running.processor, running.assigner = models, processor, assigner
             yield running
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()

@@ -10,6 +10,7 @@ import trio
 
 from engine.config import Auth, Config, Limits, Receiver, Session, Web, Webhook
 from engine.conversation import Lifecycle
+from engine.conversation.assigning import Assigner
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.search import StoreSearch
 from engine.conversation.day_summary import Summarizer
@@ -214,6 +215,15 @@ async def site(
             encoding=Encoding(),
             settings=config.speaker,
             off_loop=off_loop,
+            now=wall_clock,
+        ),
+        assigner=Assigner(
+            live=lifecycle,
+            edits=store.edits,
+            people=store.people,
+            decisions=store.voices,
+            jobs=store.jobs,
+            wake=processor.wake,
             now=wall_clock,
         ),
         blob_links=store.blob_links,

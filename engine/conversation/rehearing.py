@@ -1,0 +1,291 @@
+"""Who spoke in a conversation that is over, heard again in its recording, where one was kept.
+
+Operations: `decide` compares every speaker with the voices that are known now; `learn` takes samples of people whom
+somebody has named in it.
+Invariants: what was said by hand stays, and what something else than a voice has said (a channel, the client). Nobody
+is listened to whose user has not enrolled; and when a conversation is first processed only if its session looked for
+voices at all. A voice heard again takes the place of what was heard live, which was less of it.
+Bounded: `SPEAKERS` speakers, of each `HEARD` samples, the longest segments first; `speaker.again_timeout` for a
+conversation; of each person `LEARNT` samples.
+Cost: what a voice costs (see `engine.speaker.encoding`, after all that is live), and reading the pieces it is in.
+Cancellation: what was decided so far stays; calling again does no harm.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from engine._config_speaker import Speaker as Settings
+from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, rules_of, speaker_of
+from engine.conversation.ports import Clock
+from engine.conversation.recording_reader import Blobs, RecordingReader
+from engine.conversation.recording_timeline import Placed, lay_out
+from engine.log import get_logger
+from engine.off_loop import OffLoop
+from engine.speaker.embedding import mean_direction
+from engine.speaker.encoding import Encoding, Urgency
+from engine.speaker.matching import OWNER, Decision, Known, decide
+from engine.speaker.roster import Heard, nothing
+from engine.store.edits import SegmentEdit
+from engine.store.errors import BlobsUnavailable
+from engine.store.jobs import Job
+from engine.store.records import ConversationRow
+from engine.store.user_records import RecordingRow, VoiceRow
+from engine.transcript.timeline import SAMPLE_RATE
+from engine.wire.messages import Segment
+
+__all__ = ["Learner", "Rehearing"]
+
+log = get_logger(__name__)
+
+SPEAKERS = 32
+HEARD = 30 * SAMPLE_RATE
+
+Samples = NDArray[np.int16]
+
+
+class Voices(Protocol):
+    """Whom a user knows by voice; `engine.conversation.voices` implements it."""
+
+    async def known(self, uid: str) -> Sequence[Known]: ...
+
+    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object: ...
+
+    async def recordings(self, uid: str, person_id: str) -> Sequence[VoiceRow]: ...
+
+
+class Decisions(Protocol):
+    """Where decisions are kept."""
+
+    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]: ...
+
+    async def decided(
+        self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
+    ) -> None: ...
+
+
+class Conversations(Protocol):
+    """Conversations in the database."""
+
+    async def get(self, uid: str, id: str) -> ConversationRow | None: ...
+
+    async def segments(self, uid: str, id: str) -> list[Segment]: ...
+
+
+class Recordings(Protocol):
+    """What was recorded of them."""
+
+    async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[RecordingRow]: ...
+
+
+class Edits(Protocol):
+    """Changes of them."""
+
+    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> Sequence[str]: ...
+
+
+class Shelves(Protocol):
+    """Where all that lies. `engine.store.Store` is one."""
+
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def recordings(self) -> Recordings: ...
+    @property
+    def voices(self) -> Decisions: ...
+    @property
+    def edits(self) -> Edits: ...
+    @property
+    def blobs(self) -> Blobs: ...
+
+
+class _Recorded(msgspec.Struct, frozen=True):
+    """A conversation with its recording, and why its segments have the speakers they have."""
+
+    row: ConversationRow
+    segments: Sequence[Segment]
+    decisions: Mapping[str, Decision]
+    pieces: Sequence[Placed]
+    reader: RecordingReader
+
+    async def hear(self, segment: Segment) -> Samples | None:
+        """The beginning of a segment, at most `LONGEST`."""
+        start, end = _span(segment)
+        return await self.reader.cut(self.pieces, start, min(end, start + LONGEST))
+
+
+class Rehearing:
+    """One per process."""
+
+    def __init__(
+        self,
+        shelves: Shelves,
+        voices: Voices,
+        encoding: Encoding,
+        settings: Settings,
+        off_loop: OffLoop,
+        now: Clock,
+    ) -> None:
+        self._shelves = shelves
+        self._voices = voices
+        self._encoding = encoding
+        self._rules = rules_of(settings)
+        self._patience = settings.again_timeout
+        self._off_loop = off_loop
+        self._now = now
+
+    async def decide(self, row: ConversationRow) -> None:
+        """Before a conversation is processed: name its speakers. Raises `DatabaseUnavailable`."""
+        if not await self._voices.known(row.uid):
+            return
+        it = await self._recorded(row)
+        if it is None or not (row.processing_version or _looked_at(it)):
+            return
+        with trio.move_on_after(self._patience) as scope:
+            try:
+                await self._learn(it)
+                known = await self._voices.known(row.uid)
+                for segments in _speakers(it):
+                    await self._decide(it, segments, known)
+            except BlobsUnavailable as error:
+                log.warning("rehearing.interrupted", conversation=row.id, error=str(error))
+        if scope.cancelled_caught:
+            log.warning("rehearing.interrupted", conversation=row.id, seconds=self._patience)
+
+    async def learn(self, uid: str, id: str) -> None:
+        """Take samples of people who were named by hand. Raises `DatabaseUnavailable`, `BlobsUnavailable`."""
+        row = await self._shelves.conversations.get(uid, id)
+        it = None if row is None else await self._recorded(row)
+        if it is not None:
+            await self._learn(it)
+
+    async def _recorded(self, row: ConversationRow) -> _Recorded | None:
+        pieces = lay_out(await self._shelves.recordings.of_conversation(row.uid, row.id), row.started_at)
+        if not pieces:
+            return None
+        decisions = await self._shelves.voices.decisions(row.uid, row.id)
+        return _Recorded(
+            row,
+            await self._shelves.conversations.segments(row.uid, row.id),
+            {id: msgspec.convert(decision, Decision) for id, decision in decisions.items()},
+            pieces,
+            RecordingReader(self._shelves.blobs, self._off_loop),
+        )
+
+    async def _decide(self, it: _Recorded, segments: Sequence[Segment], known: Sequence[Known]) -> None:
+        """One speaker's."""
+        heard = nothing()
+        for segment in _longest(segments):
+            await self._add(heard, await it.hear(segment))
+        decision = decide(heard.voice, known, self._rules)
+        if not heard.seconds or decision.verdict == "too_short":
+            return
+        uid, id, who = it.row.uid, it.row.id, speaker_of(decision)
+        ids = [
+            one.id
+            for one in segments
+            if (one.is_user, one.person_id) != (who.is_user, who.person_id)
+            or not one.speech_profile_processed
+        ]
+        if ids:
+            await self._shelves.edits.edit_segments(
+                uid, id, SegmentEdit(ids=tuple(ids), speaker=who, processed=True)
+            )
+        await self._shelves.voices.decided(uid, id, {one.id: decision for one in segments}, self._now())
+
+    async def _add(self, heard: Heard, pcm: Samples | None) -> None:
+        if pcm is None:
+            return
+        windows = await self._encoding.vectors(pcm, Urgency.LATER)
+        if windows is not None:
+            heard.add(mean_direction(windows), len(pcm) / SAMPLE_RATE)
+
+    async def _learn(self, it: _Recorded) -> None:
+        named = [one for one in it.segments if one.person_id is not None and _by_hand(it, one)]
+        for person_id in dict.fromkeys(one.person_id for one in named):
+            assert person_id is not None
+            sources = [row.source or {} for row in await self._voices.recordings(it.row.uid, person_id)]
+            learnt = {one["segment_id"] for one in sources if one.get("conversation_id") == it.row.id}
+            theirs = [one for one in named if one.person_id == person_id and one.id not in learnt]
+            for segment in _longest(theirs, self._rules.least_seconds)[: max(0, LEARNT - len(learnt))]:
+                pcm = await it.hear(segment)
+                source = {"conversation_id": it.row.id, "segment_id": segment.id}
+                if pcm is not None:
+                    await self._voices.learn(it.row.uid, person_id, pcm, source)
+
+
+class Learner:
+    """Learns from what was named in conversations that are over. Implements `Handler` for `LEARN`."""
+
+    def __init__(self, jobs: "Jobs", rehearing: Rehearing) -> None:
+        self._jobs = jobs
+        self._rehearing = rehearing
+
+    async def do(self, job: Job) -> str:
+        """See `Handler`."""
+        await self._rehearing.learn(job.uid, job.key)
+        await self._jobs.done(job)
+        return "completed"
+
+    async def give_up(self, job: Job, reason: str) -> None:
+        """See `Handler`."""
+        await self._jobs.failed(job, reason)
+
+    async def after(self, job: Job) -> None:
+        """See `Handler`. Nobody waits for it."""
+
+
+class Jobs(Protocol):
+    """The ends of jobs."""
+
+    async def done(self, job: Job) -> bool: ...
+
+    async def failed(self, job: Job, error: str) -> bool: ...
+
+
+def _span(segment: Segment) -> tuple[int, int]:
+    """From sample to sample of the conversation."""
+    return round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
+
+
+def _length(segment: Segment) -> int:
+    start, end = _span(segment)
+    return end - start
+
+
+def _longest(segments: Iterable[Segment], least_seconds: float = SHORTEST / SAMPLE_RATE) -> list[Segment]:
+    """As many as fill `HEARD`, the longest first, none shorter than `least_seconds`."""
+    chosen, room = [], HEARD
+    for segment in sorted(segments, key=_length, reverse=True):
+        length = min(_length(segment), LONGEST)
+        if length < least_seconds * SAMPLE_RATE or length > room:
+            break
+        chosen.append(segment)
+        room -= length
+    return chosen
+
+
+def _looked_at(it: _Recorded) -> bool:
+    """Whether its session looked for voices."""
+    return bool(it.decisions) or not all(one.speech_profile_processed for one in it.segments)
+
+
+def _by_hand(it: _Recorded, segment: Segment) -> bool:
+    decision = it.decisions.get(segment.id)
+    return decision is not None and decision.verdict == "assigned"
+
+
+def _speakers(it: _Recorded) -> Iterator[list[Segment]]:
+    """Segments by speaker, of those whose speakers are named by their voices or not at all; who said most first."""
+    found: dict[str, list[Segment]] = {}
+    for segment in it.segments:
+        who = OWNER if segment.is_user else segment.person_id
+        decision = it.decisions.get(segment.id)
+        if not _by_hand(it, segment) and who == (decision.person if decision else None):
+            found.setdefault(segment.speaker, []).append(segment)
+    ranked = sorted(found.values(), key=lambda segments: -sum(map(_length, segments)))
+    yield from ranked[:SPEAKERS]
