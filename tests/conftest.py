@@ -4,7 +4,7 @@ A test marked `both_ways` runs over the native lane and over the HTTP server.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +21,37 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-LIVE_ROOMS = {"e2e": "e2e", "cli": "servers", "faults": "servers", "server": "servers"}
-"""Whose tests talk to servers in real time: one after the other, beside those that only reckon."""
+LIVE_ROOMS = {"cli", "e2e", "faults", "server"}
+"""Whose tests talk to servers and wait for them."""
+
+LONG_FILES = (
+    "e2e/test_workers.py",
+    "web/test_schemathesis.py",
+    "e2e/test_bad_clients.py",
+    "e2e/test_restart.py",
+    "native/test_sanitizers.py",
+    "e2e/test_words.py",
+    "e2e/test_vendors.py",
+    "server/test_workers.py",
+    "e2e/test_triggers.py",
+    "conversation/test_killed.py",
+)
+"""Half a minute and more each: begun first, so that none of them is still running when all others are done."""
+
+LIVE_UNTIL = 0.8
+"""Of all files, when the last that waits for servers begins: the short ones that only reckon end the run."""
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which `make test` deals them out: those that wait are spread among those that reckon."""
     tests = Path(__file__).parent
-    for item in items:
-        group = LIVE_ROOMS.get(item.path.relative_to(tests).parts[0])
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+    files = list(dict.fromkeys(item.path for item in items))
+    live = [file for file in files if file.relative_to(tests).parts[0] in LIVE_ROOMS]
+    rest = [file for file in files if file not in live]
+    places = {file: at / len(rest) for at, file in enumerate(rest)}
+    places |= {file: at / len(live) * LIVE_UNTIL for at, file in enumerate(live)}
+    places |= {tests / name: float(at - len(LONG_FILES)) for at, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places[item.path])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

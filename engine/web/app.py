@@ -32,6 +32,7 @@ from engine.web.received import received
 from engine.web.receiver import receiver
 from engine.web.record_routes import record_routes
 from engine.web.recordings import recordings
+from engine.web.routing import Route
 from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.telling import telling
@@ -49,6 +50,7 @@ class ListenApp(QuartTrio):
 
     asgi_websocket_class = WebSocketConnection
     websocket_class = ListenWebsocket
+    url_rule_class = Route
     request_timeout: float
 
     async def dispatch_request(self, request_context: Any = None) -> Any:

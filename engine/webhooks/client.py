@@ -13,6 +13,7 @@ Cancellation: closes the connection; the other side may have taken the request.
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -243,7 +244,13 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
 def _trusted(ca_file: str) -> ssl.SSLContext:
     """Blocks: reading the usual authorities takes a tenth of a second."""
+    if not ca_file:
+        return _usual()
     context = httpx2.create_ssl_context(trust_env=False)
-    if ca_file:
-        context.load_verify_locations(cafile=ca_file)
+    context.load_verify_locations(cafile=ca_file)
     return context
+
+
+@cache
+def _usual() -> ssl.SSLContext:
+    return httpx2.create_ssl_context(trust_env=False)

@@ -1,0 +1,30 @@
+"""The application's routes."""
+
+import quart
+from quart_trio import QuartTrio
+
+from engine.web.app import ListenApp
+from engine.web.routing import Route
+
+
+def view(part: str) -> str:
+    return part
+
+
+async def test_a_url_that_is_asked_for_by_name_is_what_quart_itself_makes() -> None:
+    made = []
+    for kind in (QuartTrio, ListenApp):
+        app = kind("routes", static_folder=None)
+        app.add_url_rule("/v1/things/<part>", endpoint="thing", view_func=view)
+        async with app.test_request_context("/"):
+            made.append([quart.url_for("thing", part="a b"), quart.url_for("thing", part="x", q="y&z")])
+    assert made[0] == made[1] == ["/v1/things/a%20b", "/v1/things/x?q=y%26z"]
+
+
+def test_nothing_is_compiled_to_make_urls_before_it_is_asked_for() -> None:
+    """Werkzeug may rename what `Route` puts off; the application would then start slower, and nothing else tell."""
+    app = ListenApp("routes", static_folder=None)
+    app.add_url_rule("/v1/things/<part>", endpoint="thing", view_func=view)
+    (route,) = app.url_map.iter_rules("thing")
+    assert isinstance(route, Route)
+    assert "Route._compile_builder" in route._build.__func__.__qualname__  # type: ignore[attr-defined]
