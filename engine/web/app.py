@@ -32,7 +32,7 @@ from engine.web.received import received
 from engine.web.receiver import receiver
 from engine.web.record_routes import record_routes
 from engine.web.recordings import recordings
-from engine.web.routing import Route
+from engine.web.routing import LazyRule
 from engine.web.search import search
 from engine.web.socket import ListenWebsocket, WebSocketConnection
 from engine.web.telling import telling
@@ -50,7 +50,7 @@ class ListenApp(QuartTrio):
 
     asgi_websocket_class = WebSocketConnection
     websocket_class = ListenWebsocket
-    url_rule_class = Route
+    url_rule_class = LazyRule  # type: ignore[assignment]  # made with what Quart says of a route, not Flask
     request_timeout: float
 
     async def dispatch_request(self, request_context: Any = None) -> Any:

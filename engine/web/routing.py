@@ -10,10 +10,10 @@ from typing import Any
 
 from quart.routing import QuartRule
 
-__all__ = ["Route"]
+__all__ = ["LazyRule"]
 
 
-class Route(QuartRule):
+class LazyRule(QuartRule):
     """A route that is matched; the functions that make its URL are compiled when they are first called."""
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:

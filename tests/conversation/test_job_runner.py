@@ -121,7 +121,7 @@ async def test_who_lost_a_claim_stops(tmp_path: Path, autojump_clock: MockClock)
         await it.give("lost")
         await trio.testing.wait_all_tasks_blocked()
         assert await it.store.jobs.discard("ada", "index", "lost")
-        with trio.fail_after(2):
+        with trio.fail_after(60):
             await stopped.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert it.handler.over == []

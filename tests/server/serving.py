@@ -27,7 +27,7 @@ class Serving:
 
     async def without_connections(self) -> None:
         """Wait until no connection is served any more."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await self.http.until_empty()
 
 
@@ -79,7 +79,7 @@ class WebSocketApp:
             self.ended.set()
 
     async def wait_ended(self) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await self.ended.wait()
 
     @property

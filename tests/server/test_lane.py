@@ -29,7 +29,7 @@ class Connected:
         self.server = server
 
     async def receive(self) -> bytes | str:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             return await self.socket.receive()
 
     async def gone(self) -> int:
@@ -224,7 +224,7 @@ async def test_after_our_close_nothing_is_sent_and_the_reason_is_cut_to_what_fit
         with pytest.raises(ClientGone):
             await one.socket.send("late")
         await one.client.send(close_frame(1001))
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await one.socket.finish(lambda: None)
 
 
@@ -268,7 +268,7 @@ async def test_after_it_was_removed_its_slot_is_not_touched_any_more() -> None:
             taken = intake(ring)
             hearing = other.decoding(taken, lambda: None, no_room)
             hearing.__enter__()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await one.socket.finish(lambda: None)
             assert await one.gone() == 1006
             with pytest.raises(ClientGone):

@@ -81,7 +81,7 @@ class EchoSessions:
             self.gone = gone
 
     async def wait_ended(self) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await self.ended.wait()
 
 
@@ -108,7 +108,7 @@ class Site:
         self.sessions = sessions
         self.port = port
         # Without TLS: reading the authorities' certificates takes a twentieth of a second.
-        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, verify=False)
+        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, verify=False)
 
     async def get(self, path: str, uid: str | None = "alice", **params: Any) -> httpx2.Response:
         return await self.client.get(path, params=params, headers=_as(uid))

@@ -4,7 +4,7 @@ import quart
 from quart_trio import QuartTrio
 
 from engine.web.app import ListenApp
-from engine.web.routing import Route
+from engine.web.routing import LazyRule
 
 
 def view(part: str) -> str:
@@ -22,9 +22,9 @@ async def test_a_url_that_is_asked_for_by_name_is_what_quart_itself_makes() -> N
 
 
 def test_nothing_is_compiled_to_make_urls_before_it_is_asked_for() -> None:
-    """Werkzeug may rename what `Route` puts off; the application would then start slower, and nothing else tell."""
+    """Werkzeug may rename what `LazyRule` puts off; the application would then start slower, and nothing else tell."""
     app = ListenApp("routes", static_folder=None)
     app.add_url_rule("/v1/things/<part>", endpoint="thing", view_func=view)
     (route,) = app.url_map.iter_rules("thing")
-    assert isinstance(route, Route)
-    assert "Route._compile_builder" in route._build.__func__.__qualname__  # type: ignore[attr-defined]
+    assert isinstance(route, LazyRule)
+    assert "LazyRule._compile_builder" in route._build.__func__.__qualname__  # type: ignore[attr-defined]

@@ -95,7 +95,7 @@ async def consume(store: Store, save: str, minutes: float, *pieces: bytes, blobs
         await feed.put(audio(at, pcm))
         at += len(pcm) // 2
     feed.finish()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await SavedAudio(layout, archive(store, blobs)).consume(session(), feed)
     rows = sorted(await store.received.files.list("ann", limit=100), key=lambda row: row.position)
     assert len({row.name for row in rows}) == len(rows)
