@@ -3,7 +3,8 @@
     python -m tests.campaign.crowd PORT CLIENTS NAME
 
 Each client sends PCM16 in packets of 100 ms, each at the time it is due whatever happened before (so that a server
-that holds clients back is not let off), evenly spread over the 100 ms. Words come from `tests.e2e.scripted_server`
+that holds clients back is not let off), evenly spread over the 100 ms, and begins up to two seconds after the first,
+so that at any time as many words are said. Words come from `tests.e2e.scripted_server`
 with a word every two seconds. Prints `ready` once every client has heard a word, and when its standard input is
 closed a `Crowd` as JSON. Sockets without Trio, so that it takes little of a core and the figures are not its own.
 """
@@ -88,9 +89,16 @@ class Clients:
     def _send_due(self) -> float:
         """Send what is due; when the next packet is."""
         while (due := self._due(self._turn)) <= time.monotonic():
-            self._send(self._turn % self._count)
+            round_, number = divmod(self._turn, self._count)
+            if round_ >= self._first(number):
+                self._send(number)
             self._turn += 1
         return due
+
+    @staticmethod
+    def _first(number: int) -> int:
+        """The round in which a client begins."""
+        return number % PACKETS_PER_WORD
 
     def _send(self, number: int) -> None:
         data = self._unsent[number] + self._packet
@@ -110,7 +118,7 @@ class Clients:
             word = int(found)
             if word >= self._words[number]:
                 self._words[number] = word + 1
-                packet = word * PACKETS_PER_WORD + WORD_ENDS_IN
+                packet = self._first(number) + word * PACKETS_PER_WORD + WORD_ENDS_IN
                 self._heard.append(Heard(now, now - self._due(packet * self._count + number)))
 
     def _seen(self) -> Crowd:
