@@ -3,9 +3,9 @@
     python -m tests.campaign.crowd PORT CLIENTS NAME
 
 Each client sends PCM16 in packets of 100 ms, each at the time it is due whatever happened before (so that a server
-that holds clients back is not let off), evenly spread over the 100 ms, and begins up to two seconds after the first,
+that holds clients back is not let off), evenly spread over the 100 ms, and begins up to four seconds after the first,
 so that at any time as many words are said. Words come from `tests.e2e.scripted_server`
-with a word every two seconds. Prints `ready` once every client has heard a word, and when its standard input is
+with a word every four seconds. Prints `ready` once every client has heard a word, and when its standard input is
 closed a `Crowd` as JSON. Sockets without Trio, so that it takes little of a core and the figures are not its own.
 """
 
@@ -21,8 +21,8 @@ from tests.server.raw import BINARY, frame, handshake
 
 PACKETS_PER_SECOND = 10
 SAMPLES = 1600
-PACKETS_PER_WORD = 20
-WORD_ENDS_IN = 14
+PACKETS_PER_WORD = 40
+WORD_ENDS_IN = 29
 """Of these, the packet that holds the end of the word, three quarters into it."""
 
 _WORD = re.compile(rb"w(\d+)\.")

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.campaign
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("neighbours.md")
 CLIENTS = int(os.environ.get("NEIGHBOURS_CLIENTS", "500"))
-RUNS = 11
-WINDOW = 3.0
+RUNS = 7
+WINDOW = 5.0
 SETTLE = 0.5
 """Seconds that are measured, and those before them that are not."""
 UNCHANGED = 1.1
@@ -39,7 +39,7 @@ BUSY = 0.8
 """Of a core, from which on the crowd's figures would be its own."""
 OTHERS = 0.3
 """Cores that other programs may use meanwhile."""
-SCRIPT = {"SCRIPT_WORD_SECONDS": "2.0", "SCRIPT_CHUNK_SECONDS": "0.5"}
+SCRIPT = {"SCRIPT_WORD_SECONDS": "4.0", "SCRIPT_CHUNK_SECONDS": "0.5"}
 """What `crowd` expects; a word is heard in the packet that ends it."""
 
 
@@ -197,7 +197,7 @@ def table(rows: Sequence[Row]) -> str:
         "# Bad neighbours",
         "",
         f"{when} UTC, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}. "
-        f"{CLIENTS} clients over the native lane, PCM16 in packets of 100 ms, a word every 2 s each; one of them is "
+        f"{CLIENTS} clients over the native lane, PCM16 in packets of 100 ms, a word every 4 s each; one of them is "
         f"as the first column says. {RUNS} runs of {WINDOW:g} s without it and {WINDOW:g} s beside it, in turn.",
         "",
         "Medians: ms from when the packet that ends a word was due to the word; shares of a core.",

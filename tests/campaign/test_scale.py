@@ -226,7 +226,7 @@ def live(pairs: Sequence[Pair], kind: str, done: int) -> list[str]:
     ]
     ratios = sorted(pair.ratio for pair in pairs)
     return [
-        f"{CLIENTS} clients speak, each hearing a word every 2 s; in every second window one user with {MANY}",
+        f"{CLIENTS} clients speak, each hearing a word every 4 s; in every second window one user with {MANY}",
         f"conversations {kind}, one thing {PAUSE:g} s after the other ({done} in all).",
         "Reading is a page, a conversation, a search by meaning; what is processed are minutes of speech, without a",
         "language model. ms from when the packet that ends a word was due to the word.",
