@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,11 +111,12 @@ static int set_up(lane *l, uint32_t slots)
     struct epoll_event bell = {.events = EPOLLIN, .data.u64 = LANE_BELL};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    l->rest = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
     l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + vendor_message_limit(l));
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
-    if (l->epoll < 0 || l->bell < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
+    if (l->epoll < 0 || l->bell < 0 || l->rest < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
         return errno;
     if (gather_set_up(l) < 0)
         return errno;
@@ -130,7 +132,7 @@ lane *lane_open(uint32_t slots, uint64_t message_limit, int *error)
     }
     l->message_limit = message_limit;
     l->listed = LANE_NONE;
-    l->timer = -1;
+    l->timer = l->rest = -1;
     l->key_at = sizeof(l->keys);
     *error = set_up(l, slots);
     if (*error != 0) {
@@ -154,6 +156,8 @@ void lane_close(lane *l)
             lane_remove(l, i);
     if (l->timer >= 0)
         close(l->timer);
+    if (l->rest >= 0)
+        close(l->rest);
     if (l->bell >= 0)
         close(l->bell);
     if (l->epoll >= 0)
@@ -179,6 +183,15 @@ const lane_counts *lane_counted(const lane *l)
 const lane_report *lane_reports(const lane *l)
 {
     return l->reports;
+}
+
+int lane_rest(lane *l, uint64_t nanoseconds)
+{
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000U), .tv_nsec = (long)(nanoseconds % 1000000000U)}};
+    l->counts.settings++;
+    timerfd_settime(l->rest, 0, &when, NULL);
+    return l->rest;
 }
 
 int64_t lane_add(lane *l, int fd)

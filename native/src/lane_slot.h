@@ -57,6 +57,7 @@ typedef struct {
 
 struct lane {
     int epoll;
+    int rest;            /* timerfd, not in the set: the caller's pauses */
     int bell;            /* eventfd in the set: there are listed slots */
     uint32_t slots;
     uint32_t free;       /* first free slot, LANE_NONE without */
