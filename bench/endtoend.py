@@ -4,10 +4,11 @@
 
 Paced Opus streams (20 ms packets, `listen load`) go to each server in turn, round after round; all of them send what
 they decode to one vendor on this machine, which answers once a second a stream. Compared are the bare C loop (the
-limit), `listen serve` with everything on, by the native lane and by Quart, and FastAPI on uvicorn as the Omi backend is
-built (`bench.peer_uvicorn`). Then, with `--largest MS`, the number of streams up to `MOST` that each server carries
-with a p99 from packet to segment within MS, and each at 70 % of that; where the lane's CPU goes (`bench.costs`); and
-what `listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
+limit), `listen serve` with everything on, by the native lane (also with its vendor behind TLS, up to `SECURED_MOST`
+streams) and by Quart, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`). Then, with
+`--largest MS`, the number of streams up to `MOST` that each server carries with a p99 from packet to segment within MS,
+and each at 70 % of that; where the lane's CPU goes (`bench.costs`), at each number from `DETAILED` on; and what
+`listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
 
 Where a server lost words or streams, that number was too many for it, which is marked. Exit status 1 when a figure must
 not be believed: generator or vendor used more than 80 % of a core.
@@ -24,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from bench.costs import Counted
-from bench.load.stacks import COSTS, STACKS, stacks
+from bench.load.stacks import COSTS, SECURED, STACKS, Vendors, stacks
 from bench.machine import machine
 from bench.report import Measured, Report, Sustained, write
 from engine.cli.capacity_run import LIMIT_MS, measure_capacity
@@ -40,13 +41,19 @@ MOST = 2000
 LEISURE = 0.7
 """Share of the largest number of streams at which latency is measured."""
 
+SECURED_MOST = 200
+"""Streams beyond which the process that speaks TLS for the vendor would be the limit."""
+
+DETAILED = 200
+"""Streams from which on it is told where the CPU goes."""
+
 SETTLING = 6
 """Readings of a server's memory, half a second apart, of which none may be less than the one before them."""
 
 
-def measure(plan: LoadPlan, stack: Running, vendor: Running) -> Measured:
+def measure(plan: LoadPlan, stack: Running, vendors: Vendors) -> Measured:
     """Load one stack."""
-    plan = msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendor.pid)
+    plan = msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendors.of(stack.name).pid)
     figures = run_load(plan)
     assert figures.server is not None
     added = figures.server.pss_kib - stack.idle.pss_kib
@@ -77,9 +84,9 @@ def _of(plan: LoadPlan, count: int) -> LoadPlan:
     return msgspec.structs.replace(plan, streams=count, uid=f"load-{count}", ramp=max(1.0, count / 100))
 
 
-def _warm(stack: Running, vendor: Running) -> Running:
+def _warm(stack: Running, vendors: Vendors) -> Running:
     """The same after its first sessions: what they load is not theirs."""
-    measure(plan_of(2, 1.0), stack, vendor)
+    measure(plan_of(2, 1.0), stack, vendors)
     return stack._replace(idle=_settled(stack.pid))
 
 
@@ -95,25 +102,25 @@ def _settled(pid: int) -> Usage:
     return least
 
 
-def sustained(plan: LoadPlan, stack: Running, vendor: Running, limit_ms: float, first: int) -> Sustained:
+def sustained(plan: LoadPlan, stack: Running, vendors: Vendors, limit_ms: float, first: int) -> Sustained:
     """The largest number of streams with a p99 within the limit, looked for from `first`, and `LEISURE` of it.
 
     Where generator or vendor are the limit, the number is the largest that was carried before they were.
     """
 
     def figures(count: int) -> LoadFigures:
-        return measure(_of(plan, count), stack, vendor).figures
+        return measure(_of(plan, count), stack, vendors).figures
 
     try:
         most, elsewhere = largest(figures, MOST, limit_ms, first=first)[0], ""
     except LimitElsewhere as limit:
         most, elsewhere = limit.kept, str(limit)
     count = int(most * LEISURE)
-    return Sustained(most, elsewhere, measure(_of(plan, count), stack, vendor) if count else None)
+    return Sustained(most, elsewhere, measure(_of(plan, count), stack, vendors) if count else None)
 
 
 def _same_numbers(
-    running: dict[str, Running], vendor: Running, counts: Sequence[int], arguments: argparse.Namespace
+    running: dict[str, Running], vendors: Vendors, counts: Sequence[int], arguments: argparse.Namespace
 ) -> tuple[list[Measured], list[str]]:
     """All stacks in turn, in rising number of streams; and what was left out, because fewer were too many already."""
     measured, left_out = list[Measured](), list[str]()
@@ -122,29 +129,32 @@ def _same_numbers(
             name: stack
             for name, stack in running.items()
             if not any(one.stack == name and one.overload for one in measured)
+            and not (name == SECURED and count > SECURED_MOST)
         }
-        left_out += [f"{name} at {count} streams" for name in running.keys() - able.keys()]
+        left_out += [f"{name} at {count} streams" for name in running.keys() - able.keys() - {SECURED}]
         for number in range(arguments.rounds):
             for name, stack in able.items():
                 print(f"{count} streams, round {number + 1}: {name}", file=sys.stderr, flush=True)
-                measured.append(measure(plan_of(count, arguments.seconds), stack, vendor))
+                measured.append(measure(plan_of(count, arguments.seconds), stack, vendors))
     return measured, left_out
 
 
 def _largest_numbers(
-    running: dict[str, Running], vendor: Running, measured: Sequence[Measured], arguments: argparse.Namespace
+    running: dict[str, Running], vendors: Vendors, measured: Sequence[Measured], arguments: argparse.Namespace
 ) -> dict[str, Sustained]:
     found = {}
     for name, stack in running.items():
+        if name == SECURED:
+            continue
         cheapest = min(one.cpu for one in measured if one.stack == name)
         first = max(1, int(0.5e6 / cheapest)) if cheapest else 1  # half a core
         print(f"the most that {name} carries, from {first}", file=sys.stderr, flush=True)
         plan = plan_of(1, arguments.seconds)
-        found[name] = sustained(plan, stack, vendor, arguments.largest, first)
+        found[name] = sustained(plan, stack, vendors, arguments.largest, first)
     return found
 
 
-def _costs(vendor: Running, stack: Running, count: int, seconds: float) -> tuple[Counted, LoadFigures]:
+def _costs(vendors: Vendors, stack: Running, count: int, seconds: float) -> tuple[Counted, LoadFigures]:
     """Where the CPU went, between the edges of the measured time."""
     print(f"where the CPU goes, at {count} streams", file=sys.stderr, flush=True)
     answers: list[Counted] = []
@@ -154,7 +164,8 @@ def _costs(vendor: Running, stack: Running, count: int, seconds: float) -> tuple
 
     plan = plan_of(count, seconds)
     figures = run_load(
-        msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendor.pid), ask
+        msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendors.of(stack.name).pid),
+        ask,
     )
     return answers[1].since(answers[0]), figures
 
@@ -178,6 +189,9 @@ def wanted(stacks: str) -> list[str]:
     if "uvicorn" in names and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn"))):
         print("fastapi and uvicorn are not installed (pip install 'listen-engine[bench]'): no uvicorn peer")
         names.remove("uvicorn")
+    if SECURED in names and importlib.util.find_spec("trustme") is None:
+        print(f"trustme is not installed (pip install 'listen-engine[bench]'): no {SECURED}")
+        names.remove(SECURED)
     return names
 
 
@@ -185,12 +199,13 @@ def run(arguments: argparse.Namespace) -> Report:
     """Measure everything that was asked for."""
     counts = sorted(map(int, arguments.streams.split(",")))
     names, described = wanted(arguments.stacks), machine()
-    with stacks([*names, COSTS] if "lane" in names else names) as (vendor, started):
-        running = {name: _warm(stack, vendor) for name, stack in started.items()}
+    with stacks([*names, COSTS] if "lane" in names else names) as (vendors, started):
+        running = {name: _warm(stack, vendors) for name, stack in started.items()}
         clocked = running.pop(COSTS, None)
-        measured, left_out = _same_numbers(running, vendor, counts, arguments)
-        found = _largest_numbers(running, vendor, measured, arguments) if arguments.largest else {}
-        costs = _costs(vendor, clocked, _carried(measured), arguments.seconds) if clocked else None
+        measured, left_out = _same_numbers(running, vendors, counts, arguments)
+        found = _largest_numbers(running, vendors, measured, arguments) if arguments.largest else {}
+        numbers = _carried(measured) if clocked else []
+        costs = [_costs(vendors, clocked, count, arguments.seconds) for count in numbers if clocked]
     capacity = None
     if "lane" in names:
         print("listen doctor --capacity", file=sys.stderr, flush=True)
@@ -199,12 +214,12 @@ def run(arguments: argparse.Namespace) -> Report:
     return Report(described, counts, names, measured, left_out, arguments.largest, found, costs, capacity)
 
 
-def _carried(measured: Sequence[Measured]) -> int:
-    """The largest of the numbers at which the lane lost nothing; the smallest where it always did."""
+def _carried(measured: Sequence[Measured]) -> list[int]:
+    """The numbers at which the lane lost nothing, from `DETAILED` on; or their largest, or the smallest of all."""
     lane = [one for one in measured if one.stack == "lane"]
-    too_many = {one.figures.streams for one in lane if one.doubt or one.overload}
     counts = {one.figures.streams for one in lane}
-    return max(counts - too_many, default=min(counts))
+    kept = sorted(counts - {one.figures.streams for one in lane if one.doubt or one.overload})
+    return [count for count in kept if count >= DETAILED] or kept[-1:] or [min(counts)]
 
 
 def main(given: Sequence[str] = ()) -> int:

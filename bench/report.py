@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bench import costs
+from bench.load.stacks import SECURED
 from bench.plot import bars
 from engine.capacity import Capacity
 from engine.cli.load_figures import Latency, LoadFigures
@@ -69,7 +70,8 @@ class Sustained(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """Everything that was measured in one run.
 
-    `left_out`: numbers that were not tried. `costs`: what was counted, and the load it was counted under.
+    `left_out`: numbers that were not tried. `costs`: what was counted, and the load it was counted under, by rising
+    number of streams.
     """
 
     machine: list[str]
@@ -79,7 +81,7 @@ class Report(msgspec.Struct, frozen=True):
     left_out: list[str]
     limit_ms: float | None
     sustained: dict[str, Sustained]
-    costs: tuple[costs.Counted, LoadFigures] | None
+    costs: Sequence[tuple[costs.Counted, LoadFigures]]
     capacity: Capacity | None
 
     def every(self) -> list[Measured]:
@@ -124,10 +126,10 @@ def _text(report: Report) -> Iterator[str]:
     yield f"All else on this machine used up to {busy:.2f} cores meanwhile: with more than a little, trust the ratios."
     yield ""
     yield from _to_the_limit(report)
+    yield from _secured(report)
     if report.limit_ms is not None:
         yield from _sustained(report, report.limit_ms)
-    if report.costs is not None:
-        counted, figures = report.costs
+    for counted, figures in report.costs:
         limit = report.cpu(LIMIT, figures.streams) or 0.0
         yield from ("", f"## Where the lane's CPU goes, at {figures.streams} streams", "")
         yield from costs.table(counted, figures, limit)
@@ -151,6 +153,18 @@ def _to_the_limit(report: Report) -> Iterator[str]:
         if all(both) and not any(one.doubt or one.overload for of in both for one in of):
             ratio = statistics.median(ours.cpu / limit.cpu for ours, limit in zip(*both, strict=True))
             yield f"At {count} streams the lane takes {ratio:.2f} times the CPU of the C limit."
+            return
+
+
+def _secured(report: Report) -> Iterator[str]:
+    """What a TLS proxy on the same machine takes over."""
+    for count in reversed(report.counts):
+        plain, secured = report.cpu(OURS, count), report.cpu(SECURED, count)
+        if plain and secured:
+            yield (
+                f"At {count} streams a vendor over wss:// takes {secured / plain:.2f} times the CPU of one over ws://: "
+                f"{secured - plain:+.0f} µs a stream-second, which a TLS proxy on the machine would save the server."
+            )
             return
 
 
@@ -213,6 +227,10 @@ def _capacity(report: Report, capacity: Capacity) -> Iterator[str]:
     yield (
         f"{capacity.streams} streams a core, {capacity.us_per_stream_second:.0f} µs of CPU a stream-second, "
         f"{capacity.mib_per_stream:.2f} MiB a stream."
+    )
+    yield (
+        "Both look for the most streams of one process, with the same pace, length and limit of the p99. The doctor "
+        "makes its speech up and tries as many streams as would fill a core; the bench doubles and halves."
     )
     found = report.sustained.get(OURS)
     if found is not None and found.most:

@@ -7,6 +7,7 @@ messages is unread: hence `QUEUE`, and the limit on closing.
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from urllib.parse import urlsplit
 
 import h11
@@ -31,9 +32,7 @@ async def open_tcp(host: str, port: int, tls: bool) -> trio.abc.Stream:
     stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
     if not tls:
         return stream
-    secured = trio.SSLStream(
-        stream, ssl.create_default_context(), server_hostname=host, https_compatible=True
-    )
+    secured = trio.SSLStream(stream, _context(), server_hostname=host, https_compatible=True)
     try:
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
@@ -43,6 +42,12 @@ async def open_tcp(host: str, port: int, tls: bool) -> trio.abc.Stream:
         await trio.aclose_forcefully(stream)
         raise
     return secured
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    """One for all connections: reading the machine's authorities takes longer than a handshake, and is on the loop."""
+    return ssl.create_default_context()
 
 
 class WebSocketConnection:

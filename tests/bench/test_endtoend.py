@@ -30,11 +30,12 @@ def plan() -> LoadPlan:
         "C limit",
         pytest.param("uvicorn", marks=needs_peer),
         pytest.param("lane", marks=pytest.mark.campaign),
+        pytest.param("lane wss", marks=pytest.mark.campaign),
     ],
 )
 def test_speech_goes_to_the_vendor_and_its_words_come_back(name: str) -> None:
-    with stacks([name]) as (vendor, running):
-        measured = measure(plan(), running[name], vendor)
+    with stacks([name]) as (vendors, running):
+        measured = measure(plan(), running[name], vendors)
     figures = measured.figures
     assert figures.failed == {}
     assert figures.sent_frames > 100
