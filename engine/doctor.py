@@ -245,7 +245,9 @@ def capacity_check(capacity: Capacity | None) -> Check:
     """What one core carries, as it was measured."""
     if capacity is None:
         return Check(
-            "capacity", OK, "not measured on this machine yet: `listen doctor --capacity` takes half a minute"
+            "capacity",
+            OK,
+            "not measured on this machine yet: `listen doctor --capacity` takes about a minute",
         )
     detail = (
         f"{capacity.streams} streams a core (p99 from word to segment {capacity.p99_ms:.0f} ms, accepted:"

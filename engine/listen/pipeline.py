@@ -409,7 +409,8 @@ class Pipeline:
             self._listener.on_words(words, vendor)
         # Only now may the ring use the memory again: the words are in the journal.
         self._backlog.cover(end)
-        self._listener.on_progress()
+        if not words or end - words[-1].end > UNHEARD_TOLERANCE:
+            self._listener.on_progress()  # else somebody spoke just now: no silence ends any sooner
 
     def _book(self, samples: int, gated: bool, spoken: bool, vendor: Vendor) -> None:
         if gated:

@@ -76,7 +76,18 @@ def test_the_largest_number_is_found_in_few_steps(most: int, us: float, allowed:
     carried = min(most, allowed)
     assert kept <= carried
     assert kept >= min(carried, full - 1, carried / (2 * CLOSE - 1) - 1) - 1
-    assert len(tried) <= 16
+    assert len({one.streams for one in tried}) <= 16
+
+
+def test_one_bad_measurement_does_not_make_a_number_too_many() -> None:
+    seen: list[int] = []
+
+    def measure(count: int) -> LoadFigures:
+        seen.append(count)
+        return figures(count, p99=1.0 if seen.count(count) == 1 else 0.1)
+
+    tried = most_streams(measure, LIMIT_MS, 20_000)
+    assert max(one.streams for one in tried if one.keeps(LIMIT_MS)) > 430
 
 
 def test_where_the_generator_is_the_limit_the_largest_number_below_is_taken() -> None:
