@@ -288,24 +288,14 @@ class IdentifiedSession:
 
     async def _end(self) -> None:
         """Nothing more is found out here: whose voice was not heard long enough stays unknown."""
-        waiting = [turn for turn in self._turns.all() if not turn.segment.speech_profile_processed]
-        for conversation_id in {turn.conversation.id for turn in waiting}:
-            of_it = [turn for turn in waiting if turn.conversation.id == conversation_id]
-            decisions = {
-                turn.segment.id: decision
-                for turn in of_it
-                if (decision := self._decision_on(turn)) is not None
-            }
-            if decisions:
-                await self._means.decisions.decided(
-                    self._session.uid, conversation_id, decisions, self._means.now()
-                )
-            edit = SegmentEdit(ids=tuple(turn.segment.id for turn in of_it), processed=True)
-            await self._edit(conversation_id, edit)
-
-    def _decision_on(self, turn: Turn) -> Decision | None:
-        speaker = self._speakers.get(turn.segment.speaker)
-        return None if speaker is None else speaker.decision
+        for turn in self._turns.all():
+            if turn.segment.speech_profile_processed:
+                continue
+            speaker = self._speakers.get(turn.segment.speaker)
+            if speaker is not None and speaker.decision is not None:
+                await self._keep(turn.conversation.id, [turn], speaker.decision)
+            else:
+                await self._edit(turn.conversation.id, SegmentEdit(ids=(turn.segment.id,), processed=True))
 
 
 async def _unless_away(step: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:

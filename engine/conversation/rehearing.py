@@ -133,6 +133,7 @@ class Rehearing:
         self._shelves = shelves
         self._voices = voices
         self._encoding = encoding
+        self._wanted = settings.identify
         self._rules = rules_of(settings)
         self._patience = settings.again_timeout
         self._off_loop = off_loop
@@ -158,7 +159,7 @@ class Rehearing:
 
     async def learn(self, uid: str, id: str) -> None:
         """Take samples of people who were named by hand. Raises `DatabaseUnavailable`, `BlobsUnavailable`."""
-        row = await self._shelves.conversations.get(uid, id)
+        row = await self._shelves.conversations.get(uid, id) if self._wanted else None
         it = None if row is None else await self._recorded(row)
         if it is not None:
             await self._learn(it)

@@ -135,9 +135,10 @@ class Voices:
         vectors = await self._encoding.vectors(pcm, Urgency.LATER) if limit else None
         if vectors is None:
             return None
-        return await self._keep(
-            uid, str(uuid4()), person_id, _Heard(pcm, mean_direction(vectors)), dict(source)
-        )
+        heard = _Heard(pcm, mean_direction(vectors))
+        row = await self._keep(uid, str(uuid4()), person_id, heard, dict(source))
+        log.info("voices.learnt", seconds=row.seconds)
+        return row
 
     async def known(self, uid: str) -> Sequence[Known]:
         """The user and the people whose voices are known; nobody unless the user has enrolled.

@@ -23,6 +23,9 @@ from engine.web.record_ports import Decisions, People
 
 __all__ = ["Voices", "speech_profile"]
 
+LARGEST = 24 * 2**20
+"""Bytes of a recording: 120 s of 48 kHz in stereo, and what is around it."""
+
 BLOBS_RETRY = 5.0
 """Seconds in the Retry-After of a request the blob store could not answer."""
 
@@ -110,6 +113,7 @@ def _profile(api: Api, voices: Voices) -> None:
         "/v3/upload-audio",
         "Enrol the user's voice with a WAV file of 5 to 120 s",
         answer=Link,
+        limit=LARGEST,
         errors=(400, 408, 413, 422, 503),
     )
     async def upload(uid: str) -> Link:
@@ -168,6 +172,7 @@ def _samples(api: Api, voices: Voices, people: People) -> None:
         path,
         "Add a recording to the user's voice",
         answer=Link,
+        limit=LARGEST,
         errors=(400, 408, 413, 422, 503),
     )
     async def extend(uid: str) -> Link:

@@ -1,15 +1,21 @@
-"""Speakers told apart by voice in the whole server: a telephone call through the local model, which cannot."""
+"""Speakers told apart and recognised by voice in the whole server, through the local model, which cannot."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import msgspec
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from engine.audio.wav import read_wav
-from engine.config import Local
+from engine.config import Local, Recordings
 from engine.stt import LocalWhisper
+from engine.testing import ScriptedVendor, script_of
 from engine.testing.diarization import SpeakerTurn, diarization_error, read_rttm
-from tests.e2e.running import config, hear_all, running, talking
+from engine.transcript.words import Word
+from tests.e2e.running import PATIENCE, Running, config, hear_all, running, segments_of, talking
 from tests.stt.streams import load
 
 AUDIO = Path(__file__).parent.parent / "audio"
@@ -58,6 +64,57 @@ async def test_who_has_enrolled_is_recognised_and_a_stranger_is_not(tmp_path: Pa
     assert (named["person"], named["best"], named["verdict"]) == ("user", "user", "match")
     assert named["score"] >= named["threshold"]
     assert (unnamed["person"], unnamed["verdict"]) == (None, "too_different")
+
+
+async def test_who_enrols_today_is_named_in_yesterdays_conversation_if_it_was_recorded(
+    tmp_path: Path,
+) -> None:
+    stranger = read_wav(AUDIO / "voices" / "two-cities.wav")[0][: 6 * 16_000]
+    pcm = np.concatenate([stranger, np.zeros(4 * 16_000, np.int16), load("austen-0890")])
+    words = [
+        Word(text="It was the best of times.", start=0, end=6 * 16_000, speaker=0),
+        Word(text="Unless to be cold.", start=10 * 16_000, end=len(pcm), speaker=1),
+    ]
+    settings = msgspec.structs.replace(config(tmp_path), recordings=Recordings(keep=True, piece_seconds=6))
+    async with running(settings, ScriptedVendor(script_of(words))) as server:
+        await asked(server, "POST", "/v1/users/store-recording-permission", params={"value": True})
+        person = await asked(server, "POST", "/v1/users/people", json={"name": "Charles"})
+        async with talking(server.url, "ada", conversation_timeout=600) as (client, shown):
+            await hear_all(client, shown, packets(pcm))
+        await server.all_ended(1)
+        with trio.fail_after(PATIENCE):
+            await server.log.until("recording.ended")
+        done = await asked(server, "POST", "/v1/conversations", json={})
+        path = f"/v1/conversations/{done['conversation']['id']}"
+        assert [one.is_user for one in segments_of(done["conversation"])] == [False, False]
+
+        await enrol(server.port, "ada", AUDIO / "austen-0870.wav")
+        again = await asked(server, "POST", f"{path}/reprocess")
+        assert [one.is_user for one in segments_of(again)] == [False, True]
+        why = await server.get(f"{path}/segments/{segments_of(again)[1].id}/speaker", uid="ada")
+        assert (why["person"], why["verdict"]) == ("user", "match")
+
+        named = {"assign_type": "person_id", "value": person["id"]}
+        await asked(server, "PATCH", f"{path}/assign-speaker/0", params=named)
+        with trio.fail_after(PATIENCE):
+            await server.log.until("voices.learnt")
+        (shown_person,) = await server.get("/v1/users/people", uid="ada")
+        assert len(shown_person["speech_samples"]) == 1
+        why = await server.get(f"{path}/segments/{segments_of(again)[0].id}/speaker", uid="ada")
+        assert (why["person"], why["verdict"]) == (person["id"], "assigned")
+
+
+def packets(pcm: NDArray[np.int16]) -> list[bytes]:
+    data = pcm.tobytes()
+    return [data[at : at + FRAME] for at in range(0, len(data), FRAME)]
+
+
+async def asked(server: Running, method: str, path: str, **options: Any) -> Any:
+    """What a request of Ada's is answered, which must be well."""
+    headers = {"Authorization": "Bearer dev:ada"}
+    answer = await server._http.request(method, path, headers=headers, **options)
+    assert answer.status_code in (200, 201), f"{path}: {answer.status_code} {answer.text}"
+    return answer.json()
 
 
 async def enrol(port: int, uid: str, recording: Path) -> None:

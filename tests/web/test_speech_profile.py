@@ -44,11 +44,21 @@ async def test_a_user_enrols_is_known_to_have_and_is_forgotten(server: Site) -> 
     status = (await server.get("/v3/speech-profile/status")).json()
     assert status["has_profile"] is True
     assert status["recordings"] == 1
-    assert 3 < status["seconds"] < 7.2
+    assert 3 < status["seconds"] == status["duration_seconds"] < 7.2
+    assert (await server.client.get(status["url"])).content == kept.content
     assert (await server.get("/v3/speech-profile", uid="bob")).json() == {"has_profile": False}
     assert (await server.request("DELETE", "/v3/speech-profile")).status_code == 204
     assert (await server.client.get(url)).status_code == 404
     assert (await server.request("DELETE", "/v3/speech-profile")).status_code == 404
+
+
+async def test_clients_are_told_whether_what_is_read_aloud_can_be_transcribed(server: Site) -> None:
+    path = "/v3/speech-profile/stt-availability"
+    assert (await server.get(path)).json() == {"available": False}
+    server.services.readiness.watch_transcription(lambda: True)
+    assert (await server.get(path)).json() == {"available": True}
+    server.services.readiness.drain()
+    assert (await server.get(path)).json() == {"available": False}
 
 
 async def test_enrolling_again_takes_the_place_of_the_recording_before(server: Site) -> None:
@@ -87,6 +97,21 @@ async def test_a_recording_that_will_not_do_is_refused_with_what_would(
     assert refused.status_code == 400
     assert why in refused.json()["detail"]
     assert (await server.get("/v3/speech-profile")).json() == {"has_profile": False}
+
+
+async def test_a_recording_may_be_as_large_as_it_may_be_long(server: Site) -> None:
+    """48 kHz in stereo, of which a few seconds are more than other requests may bring."""
+    speech = np.frombuffer(SPOKEN[44:], "<i2")
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(np.repeat(speech, 6).tobytes())
+    assert len(out.getvalue()) > 2**20
+    for path in (ENROL, "/v3/speech-profile/expand"):
+        enrolled = await server.request("POST", path, files={"file": ("a.wav", out.getvalue())})
+        assert enrolled.status_code == 200, enrolled.text
 
 
 async def test_one_file_is_wanted(server: Site) -> None:
