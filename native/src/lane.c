@@ -330,13 +330,16 @@ int lane_run(lane *l)
     if (l->listed != LANE_NONE)
         look_at_listed(l, until);
     l->now = lane_nanoseconds();
+    int i = 0;
     /* The first is looked at however late it is: a thread that was made to wait here still gets on. */
-    for (int i = 0; i < ready && !lane_enough(l) && (i == 0 || l->now < until); i++) {
+    for (; i < ready && !lane_enough(l) && (i == 0 || l->now < until); i++) {
         if (events[i].data.u64 != LANE_BELL)
             look_at(l, &events[i]);
         l->now = lane_nanoseconds();
     }
-    gather_look(l, until);
+    const int looked = gather_look(l, until);
     gather_set_timer(l);
+    if (i < ready || !looked || l->listed != LANE_NONE)
+        l->counts.ready = LANE_EVENTS;
     return l->reported;
 }

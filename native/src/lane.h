@@ -44,7 +44,7 @@
 
 #define LANE_EVENTS 64
 #define LANE_NANOSECONDS 2000000
-#define LANE_SOCKET_NANOSECONDS 200000
+#define LANE_SOCKET_NANOSECONDS 400000
 #define LANE_CHUNK 65536
 #define LANE_TIMED 16
 #define LANE_GATHERED 1600
@@ -118,7 +118,7 @@ typedef struct {
     uint64_t vendor_messages; /* of these, from vendors */
     uint64_t vendor_frames;   /* messages of audio that pumps sent, and their samples */
     uint64_t vendor_samples;
-    uint64_t ready;           /* of the last run alone: sockets that it looked at */
+    uint64_t ready;           /* of the last run alone: sockets that it looked at, LANE_EVENTS when more are left */
     uint64_t load;            /* thousandths of a core that the thread which runs the lane uses now */
 } lane_counts;
 

@@ -124,8 +124,8 @@ void gather_on(lane *l, lane_slot *s)
     link_slot(l, s, l->now + packets * s->packet_samples * SAMPLE_NANOSECONDS + LANE_PATIENCE_NANOSECONDS);
 }
 
-/* Receive what has not gathered in its time. */
-void gather_look(lane *l, uint64_t until)
+/* Receive what has not gathered in its time. 0: there was no time for all. */
+int gather_look(lane *l, uint64_t until)
 {
     const uint64_t tick = lane_nanoseconds() >> LANE_TICK_BITS;
     if (l->gatherers == 0 || tick - l->ticked > LANE_TICKS)
@@ -136,13 +136,14 @@ void gather_look(lane *l, uint64_t until)
             lane_slot *s = &l->slot[*first];
             l->now = lane_nanoseconds();
             if (lane_enough(l) || l->now > until)
-                return;
+                return 0;
             l->counts.overdue++;
             unlink_slot(l, s);
             input_receive(l, s);
             lane_watch(l, s);
         }
     }
+    return 1;
 }
 
 /* Be woken for the first that is due. */

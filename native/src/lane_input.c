@@ -43,6 +43,7 @@ static void report_once(lane *l, lane_slot *s, int kind, int code, const uint8_t
 static void end(lane *l, lane_slot *s)
 {
     s->ended = 1;
+    gather_stop(l, s);
     report_once(l, s, LANE_CLOSED, 1006, NULL, 0);
     lane_report_add(l, s, LANE_ENDED, 0, NULL, 0);
 }

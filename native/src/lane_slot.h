@@ -128,7 +128,7 @@ void gather_heard(lane_slot *s, size_t bytes, uint64_t samples);
 void gather_on(lane *l, lane_slot *s);
 void gather_stop(lane *l, lane_slot *s);
 void gather_forget(lane *l, lane_slot *s);
-void gather_look(lane *l, uint64_t until);
+int gather_look(lane *l, uint64_t until);
 void gather_set_timer(lane *l);
 
 /* lane_vendor.c */

@@ -129,6 +129,7 @@ def test_the_client_that_goes_meanwhile_is_noticed_at_once(gathering: Gathering)
     gathering.turn()
     gathering.client.close()
     assert gathering.turn()[-1][1] == lib.LANE_ENDED
+    assert gathering.lowat == 1  # and it is not looked at again
 
 
 def test_a_ping_is_answered_all_the_same(gathering: Gathering) -> None:
