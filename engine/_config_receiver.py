@@ -101,6 +101,23 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: Annotated[
         float, Meta(gt=0, le=3600, description="Told to who is refused for want of room.")
     ] = 5.0
+    flush_interval: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="What was answered survives the process, and after this time a machine that loses power.",
+        ),
+    ] = 1.0
+    placing_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="Longest that a request is not answered because its audio, which is on the disk, has not"
+            " reached the worker that joins it.",
+        ),
+    ] = 2.0
     republish_timeout: Annotated[
         float, Meta(gt=0, le=300, description="Longest wait for who audio is sent on to.")
     ] = 15.0

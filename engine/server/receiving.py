@@ -65,7 +65,8 @@ class Receiving:
         self._layout = Layout(settings, wall_clock)
         self.keeper = Keeper(store.received, blobs, self.archive, settings, wall_clock)
         self._home = None if assignment is None else ReceivingHome(assignment, store.leases, wall_clock)
-        self.intake = Intake(settings, self._consumers(sessions, client), self._known, self._home)
+        consumers = self._consumers(sessions, client)
+        self.intake = Intake(settings, consumers, self._known, store.received_inbox, self._home)
         metrics.registry.register(ReceiverCollector(self.intake, self.keeper, self.failures))
 
     def _consumers(self, sessions: Sessions, client: WebhookClient) -> list[Consumer]:

@@ -35,6 +35,7 @@ from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.processing import Processing
 from engine.store.received import Received
+from engine.store.received_inbox import Inbox
 from engine.store.received_spool import Spool
 from engine.store.recordings import Recordings
 from engine.store.signing_keys import SigningKeys
@@ -52,6 +53,8 @@ from engine.store.whole import Wholes
 
 RECEIVED = "received"
 """The folder of received files that are not whole yet."""
+INBOX = "received-inbox"
+"""The folder of received audio that is not dealt with yet."""
 
 
 class Store:
@@ -97,6 +100,7 @@ class Store:
     blob_erasures: BlobErasures
     recordings: Recordings
     received: Received
+    received_inbox: Inbox
     received_spool: Spool
 
     def __init__(
@@ -144,7 +148,9 @@ class Store:
         self.blob_erasures = BlobErasures(database, self.blob_places, now)
         self.recordings = Recordings(database, now)
         self.received_spool = Spool(data_dir / RECEIVED, database.off_loop)
-        self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, self.received_spool, now)
+        self.received_inbox = Inbox(data_dir / INBOX, database.off_loop, now)
+        erased = (self.received_spool, self.received_inbox)
+        self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, erased, now)
         self.wholes = Wholes(database)
         self.finding = Finding(database, self.vectors)
         self.edits = Edits(database, now)

@@ -14,7 +14,7 @@ write-ahead log and its backups as long as those are kept.
 import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Column, Connection, Table, and_, delete, func, select, tuple_
@@ -24,7 +24,6 @@ from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
 from engine.store.errors import UserBusy
-from engine.store.received_spool import Spool
 from engine.store.records import IN_PROGRESS
 from engine.store.replay import journals_of
 from engine.store.tables import conversations, leases, metadata, segments
@@ -67,11 +66,24 @@ class Erased(msgspec.Struct, frozen=True):
     blobs: int = 0
 
 
+class Received(Protocol):
+    """A folder with what was received and is not kept yet."""
+
+    async def erase(self, uid: str) -> int:
+        """Remove what is there of a user; how many files. Raises OSError."""
+        ...
+
+
 class UserData:
     """What is kept in one store, of any user."""
 
     def __init__(
-        self, database: Database, journals: Path, places: BlobPlaces, received: Spool, now: WallClock
+        self,
+        database: Database,
+        journals: Path,
+        places: BlobPlaces,
+        received: Sequence[Received],
+        now: WallClock,
     ) -> None:
         self._database = database
         self._received = received
@@ -154,7 +166,7 @@ class UserData:
 
     async def _erase_blobs(self, uid: str) -> int:
         """Also of what is still to become one."""
-        spooled = await self._received.erase(uid)
+        spooled = sum([await folder.erase(uid) for folder in self._received])
         return spooled + sum([await blobs.delete_folder(uid) for blobs in self._places.all().values()])
 
 

@@ -1,6 +1,7 @@
 """Where other servers' webhooks post: audio, and the three triggers that send JSON.
 
-Audio is answered before anything is done with it: it waits in memory, and who posts is never slower for what is done.
+Audio is answered before anything is done with it: it is on the disk then, and who posts is never slower for what is
+done.
 The others are answered once they are kept. Both may be sent again under the same delivery id (`webhook-id`, or
 `Idempotency-Key`): what is there is not there twice.
 """
@@ -92,7 +93,7 @@ def _audio(services: Services, identify: Identify) -> Api:
                 session=session,
                 position=position,
             )
-            intake.offer(chunk)
+            await intake.receive(chunk)
         except NoRoom as error:
             raise ApiError(503, str(error), error.retry_after) from None
         return Done()

@@ -66,8 +66,8 @@ class Intake(Protocol):
         """Raises `NoRoom`."""
         ...
 
-    def offer(self, chunk: Chunk) -> None:
-        """Take it, without waiting. Raises `NoRoom`."""
+    async def receive(self, chunk: Chunk) -> None:
+        """Take it, and have it on the disk. Raises `NoRoom`."""
         ...
 
 

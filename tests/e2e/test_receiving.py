@@ -45,7 +45,11 @@ async def words(server: Process) -> list[str]:
 async def heard(server: Process) -> bytes:
     """The samples that were received."""
     (one,) = await server.get("/v1/received/audio", uid="ann")
-    linked = await server.get(f"/v1/received/audio/{one['id']}", uid="ann")
+    return await samples_of(server, one["id"])
+
+
+async def samples_of(server: Process, id: str) -> bytes:
+    linked = await server.get(f"/v1/received/audio/{id}", uid="ann")
     samples, rate = decode_wav((await server._http.get(linked["url"])).content)
     assert rate == SAMPLE_RATE
     return samples.tobytes()
@@ -115,6 +119,31 @@ async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
         await until_received(server, 1)
         assert await heard(server) == b"".join(pieces)
         assert len(await words(server)) == 10
+
+
+@pytest.mark.parametrize("save", ["session", "request"])
+async def test_what_was_answered_survives_a_kill(tmp_path: Path, save: str) -> None:
+    environ = RECEIVING | {"LISTEN_RECEIVER_SAVE": save, "LISTEN_RECEIVER_TRANSCRIBE": "false"}
+    pieces = [bytes([number, 1]) * 8000 for number in range(30)]
+
+    async def post(server: Process, piece: bytes) -> None:
+        answer = await server._http.post("/audio", params={"uid": "ann"}, content=piece)
+        assert answer.status_code == 200, answer.text
+
+    async with started(tmp_path, **environ) as server:
+        for piece in pieces[:-1]:
+            await post(server, piece)
+        await server.kill()  # with what is answered in files, in memory or on the way between them
+    async with started(tmp_path, **environ) as server:
+        with trio.fail_after(PATIENCE):
+            await server.log.until("receiver.swept")
+        await post(server, pieces[-1])
+        assert await server.terminate() == 0  # with nothing left
+    async with started(tmp_path, **environ) as server:
+        rows = await server.get("/v1/received/audio", uid="ann")
+        rows.sort(key=lambda row: (row["session_began_at"], row["start"]))
+        received = b"".join([await samples_of(server, row["id"]) for row in rows])
+    assert [received[at : at + 16_000] for at in range(0, len(received), 16_000)] == pieces
 
 
 async def test_with_two_variables_received_audio_goes_to_googles_bucket(tmp_path: Path) -> None:

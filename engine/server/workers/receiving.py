@@ -6,11 +6,13 @@ Invariants: at a time one worker has a user's received audio: it holds the lease
 the worker's others, and given back when nothing waits. Who dies is inherited from like any other lease.
 Bounded: a chunk on its way for each user. Cost: two commits for each time a user's audio begins, and where it came in
 elsewhere a frame to the other process for each chunk.
-Known doubt: chunks that come at the same moment by two workers may be joined in the other order, unless their sender
-says where they belong.
+A chunk is one file of the disk all along, which changes hands with it: brought twice it is taken once, and who dies
+leaves it to somebody. A request is answered when its chunk has been brought (or cannot be, for `placing_timeout`).
+Known doubt: chunks that are posted at the same moment by two workers may be joined in the other order, unless their
+sender says where they belong.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -21,7 +23,7 @@ from engine.server.workers.calls import CallFailed, Frames, answering, call
 from engine.server.workers.messages import Assignment, socket_of
 from engine.store.leases import Leases
 from engine.webhooks.receiver.chunk import Chunk
-from engine.webhooks.receiver.intake import Bring, NotTaken
+from engine.webhooks.receiver.home import Bring, NotTaken
 
 __all__ = ["ReceivingHome"]
 
@@ -63,7 +65,10 @@ class ReceivingHome:
             raise NotTaken(f"{owner} has no room")
 
     async def run(
-        self, take: Callable[[Chunk], bool], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        take: Callable[[Chunk], Awaitable[bool]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Give what others bring to `take`, which says whether there was room, until cancelled."""
 
@@ -71,7 +76,7 @@ class ReceivingHome:
             chunk = _chunks.decode(data)
             ago = (self._now() - chunk.received_at) / SECOND  # clocks of processes begin anywhere
             arrived = trio.current_time() - max(0.0, ago)
-            await frames.answer(take(msgspec.structs.replace(chunk, arrived=arrived)))
+            await frames.answer(await take(msgspec.structs.replace(chunk, arrived=arrived)))
 
         path = socket_of(self._assignment.folder, _named(self._assignment.owner))
         await answering(path, answer, task_status=task_status)

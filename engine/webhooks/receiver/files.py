@@ -86,6 +86,7 @@ class SavedAudio:
                     row = self._layout.row(session, piece.position, AUDIO, piece.chunk.delivery_id)
                     part = await self._archive.begin(row)
                     await self._archive.write(part, piece.pcm)
+                    feed.settle()  # the part survives this process
                     await self._archive.finish(part)
         else:
             await self._continuous(session, feed)

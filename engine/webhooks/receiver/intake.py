@@ -1,18 +1,17 @@
 """Where audio waits between its request's answer and what is done with it: one line of chunks for each user.
 
-Operations: `check` whether there is room, before a request's body is read; `offer` a chunk, which never waits; `run`
-until cancelled; `drain` when no more is to be taken.
+Operations: `check` whether there is room, before a request's body is read; `receive` a chunk, which is on the disk when
+that returns; `run` until cancelled; `drain` when no more is to be taken.
 Invariants: the chunks of a user are taken in the order of their requests, by one task, which lives while something
 waits or a session is open; where there are several processes, by the one that is the user's `Home`. What is offered
 is handed to every consumer of its session, or counted as dropped; what there is no room for is refused, and counted.
-Bounded: `user_queue_mib` for each user and `queue_mib` for all; what `consuming` holds beside that is bounded there.
-Cancellation loses what waits; it is counted (`lost_bytes`) and logged.
+What a process had not handed on when it ended is handed on by the next, see `engine.webhooks.receiver.accepted`.
+Bounded: `user_queue_mib` for each user and `queue_mib` for all, and once what processes that died had waiting; what
+`consuming` holds beside that is bounded there.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import msgspec
@@ -22,12 +21,14 @@ from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
+from engine.webhooks.receiver.accepted import Accepted, Inbox
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import Consumer, play
+from engine.webhooks.receiver.home import Bring, Here, Home, NotTaken
 from engine.webhooks.receiver.joining import Began, Dropped, Joiner, Silence
 from engine.webhooks.receiver.line import Line
 
-__all__ = ["Bring", "Home", "Intake", "IntakeStatistics", "NoRoom", "NotTaken"]
+__all__ = ["Intake", "IntakeStatistics", "NoRoom"]
 
 log = get_logger(__name__)
 
@@ -38,30 +39,6 @@ HELD_SHARE = 0.5
 
 Known = Callable[[str], Awaitable[Sequence[str]]]
 """The ids of a user's latest deliveries, of earlier processes too; the latest last."""
-
-
-Bring = Callable[[Chunk], Awaitable[None]]
-"""Brings a chunk to the process where its user's audio is joined. Raises `NotTaken`."""
-
-
-class NotTaken(Exception):
-    """The other process did not take it: it has no room, or is gone. Trying again is right."""
-
-
-class Home(Protocol):
-    """Which of several processes joins a user's audio."""
-
-    def at(self, uid: str) -> AbstractAsyncContextManager[Bring | None]:
-        """None inside: this one does, until the block ends. Raises `DatabaseUnavailable`."""
-        ...
-
-
-class _Here:
-    """There is one process."""
-
-    @asynccontextmanager
-    async def at(self, uid: str) -> AsyncIterator[Bring | None]:
-        yield None
 
 
 class NoRoom(Exception):
@@ -77,7 +54,7 @@ class IntakeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     `duplicate_samples` had been received before, `late_samples` came when there was silence in their place already,
     `silent_samples` of which were not received in time or never sent; `missed_samples`, by consumer, were not taken by
-    it, `lost_bytes` by nobody.
+    it. `left_bytes` were taken over from processes that died.
     """
 
     users: int
@@ -90,20 +67,26 @@ class IntakeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     late_samples: int
     silent_samples: int
     missed_samples: dict[str, int]
-    lost_bytes: int
+    left_bytes: int
 
 
 class Intake:
     """All users of one process."""
 
     def __init__(
-        self, settings: Settings, consumers: Sequence[Consumer], known: Known, home: Home | None = None
+        self,
+        settings: Settings,
+        consumers: Sequence[Consumer],
+        known: Known,
+        inbox: Inbox,
+        home: Home | None = None,
     ) -> None:
         """Without a `home` this is the only process."""
         self._settings = settings
         self._consumers = consumers
         self._known = known
-        self._home = home or _Here()
+        self._accepted = Accepted(inbox, consumers, settings)
+        self._home = home or Here()
         self._lines: dict[str, Line] = {}
         self._waiting = 0
         self._counts: Counter[str] = Counter()
@@ -113,17 +96,20 @@ class Intake:
         self._emptied = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take what is offered until cancelled."""
+        """Take what is offered, and what processes that died left, until cancelled."""
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                nursery.start_soon(self._accepted.run)
+                await self._take_over()
                 task_status.started()
-                await trio.sleep_forever()
+                while True:
+                    await trio.sleep(self._settings.sweep_interval)
+                    await self._take_over()
         finally:
             self._nursery = None
             if self._waiting:
-                self._counts["lost_bytes"] += self._waiting
-                log.error("receiver.lost", bytes=self._waiting, hint="the server stopped before it was taken")
+                log.warning("receiver.left", bytes=self._waiting, hint="it is taken by the next process")
 
     async def drain(self) -> None:
         """Take nothing more, and return when all that was taken has been handed on."""
@@ -132,6 +118,7 @@ class Intake:
             line.finish()
         while self._lines:
             await self._emptied.wait()
+        await self._accepted.written()
 
     def check(self, uid: str, size: int) -> None:
         """Raises `NoRoom` when a chunk of `size` bytes of this user would not be taken now; that is counted."""
@@ -140,21 +127,68 @@ class Intake:
             self._counts["refused"] += 1
             raise NoRoom(reason, self._settings.retry_after)
 
-    def offer(self, chunk: Chunk) -> None:
-        """Take a chunk. Raises `NoRoom` as `check`."""
-        size = len(chunk.pcm)
-        self.check(chunk.uid, size)
+    async def receive(self, chunk: Chunk) -> None:
+        """Take a chunk, which is on the disk then. Raises `NoRoom` as `check`.
+
+        Where there are several processes it is also where it is joined, if that does not take long: who sends one
+        piece after the other has them in that order, whichever process each comes to.
+        """
+        self.check(chunk.uid, len(chunk.pcm))
         self._counts["requests"] += 1
-        self._counts["bytes"] += size
-        if not size:
+        self._counts["bytes"] += len(chunk.pcm)
+        if not chunk.samples:
             return
+        with trio.CancelScope(shield=True):  # what is kept must be taken, too
+            try:
+                chunk = await self._accepted.keep(chunk)
+            except OSError as error:
+                self._counts["refused"] += 1
+                raise NoRoom(f"it cannot be kept: {error}", self._settings.retry_after) from error
+            line = self._add(chunk)
+        with trio.move_on_after(self._settings.placing_timeout):
+            await line.placed()
+
+    async def take(self, chunk: Chunk) -> bool:
+        """Take a chunk that another process brings; False when there is no room, or it cannot be had now."""
+        if self._no_room(chunk.uid, len(chunk.pcm)) is not None:
+            return False
+        with trio.CancelScope(shield=True):
+            try:
+                claimed = await self._accepted.claim(chunk)
+            except OSError as error:
+                log.warning("receiver.not_claimed", error=str(error))
+                return False
+            if claimed is not None:
+                self._add(claimed)
+        return True
+
+    def _add(self, chunk: Chunk) -> Line:
+        """To its user's line."""
         line = self._lines.get(chunk.uid)
         if line is None:
             line = self._lines[chunk.uid] = Line(self._freed, self._note_amiss)
-            assert self._nursery is not None, "else there is no room"
-            self._nursery.start_soon(self._consume, chunk.uid, line)
-        self._waiting += size
+            if self._nursery is not None:  # else we are going away, and it is the next process's
+                self._nursery.start_soon(self._consume, chunk.uid, line)
+        self._waiting += len(chunk.pcm)
         line.add(chunk)
+        if self._draining:
+            line.finish()
+        return line
+
+    async def _take_over(self) -> None:
+        """What processes that died had not handed on. Nothing waits in between, so that it is joined as it came."""
+        try:
+            chunks = await self._accepted.left()
+        except OSError as error:
+            log.warning("receiver.left_unread", error=str(error))
+            return
+        if not chunks:
+            return
+        late = trio.current_time() - max(chunk.arrived for chunk in chunks)
+        for chunk in chunks:
+            self._counts["left_bytes"] += len(chunk.pcm)
+            self._add(msgspec.structs.replace(chunk, arrived=chunk.arrived + late))
+        log.info("receiver.taken_over", requests=len(chunks))
 
     def _no_room(self, uid: str, size: int) -> str | None:
         if self._draining or self._nursery is None:
@@ -174,11 +208,13 @@ class Intake:
         while line.waits:
             try:
                 async with self._home.at(uid) as bring:
+                    line.is_joined(bring is None)
                     if bring is None:
                         await self._join(uid, line)
                     else:
                         await self._bring_all(line, bring, backoff)
             except (DatabaseUnavailable, NotTaken) as error:
+                line.is_joined(False)
                 log.warning("receiver.waiting", error=str(error))
                 await trio.sleep(backoff.next())
         del self._lines[uid]
@@ -203,16 +239,14 @@ class Intake:
             if isinstance(step, Began):
                 self._counts["sessions"] += 1
                 log.info("receiver.session_began", session=step.id, sample_rate=step.sample_rate)
-                await play(step, lambda: line.step(joiner), self._consumers, self._note_missed)
+                await play(
+                    step,
+                    lambda: line.step(joiner),
+                    self._consumers,
+                    self._note_missed,
+                    self._accepted.taken,
+                )
                 log.info("receiver.session_ended", session=step.id)
-
-    def take(self, chunk: Chunk) -> bool:
-        """Take a chunk that another process brings; False when there is no room."""
-        try:
-            self.offer(chunk)
-        except NoRoom:
-            return False
-        return True
 
     def _freed(self, size: int) -> None:
         self._waiting -= size
@@ -222,6 +256,8 @@ class Intake:
             self._counts["silent_samples"] += step.samples
             return
         self._counts[f"{step.reason}_samples"] += step.samples
+        if step.whole:
+            self._accepted.useless(step.chunk)
         if step.reason == "late":
             log.warning(
                 "receiver.late",
@@ -249,5 +285,5 @@ class Intake:
             late_samples=counts["late_samples"],
             silent_samples=counts["silent_samples"],
             missed_samples=dict(self._missed),
-            lost_bytes=counts["lost_bytes"],
+            left_bytes=counts["left_bytes"],
         )

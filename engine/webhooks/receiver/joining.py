@@ -166,7 +166,7 @@ class Joiner:
         if id is None:
             return False
         if id in self._known:
-            return True
+            return not chunk.again  # one that a process died with may be known and not be taken by all
         self._known[id] = None
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

@@ -54,8 +54,7 @@ class Keeper:
 
     async def sweep(self) -> None:
         """Finish what was left, erase what is too old, then what is too much. Raises what the stores do."""
-        if recovered := await self._archive.recover():
-            log.info("receiver.recovered", files=recovered)
+        recovered = await self._archive.recover()
         await self._expire()
         if limit := round(self._settings.user_quota_mib * MIB):
             for uid, size in await self._received.over_quota(limit):
@@ -65,6 +64,7 @@ class Keeper:
         if limit and self.totals.bytes > limit:
             await self._shrink(None, self.totals.bytes - limit)
             self.totals = await self._received.totals()
+        log.info("receiver.swept", recovered=recovered, erased=sum(self.erased.values()))
 
     async def _expire(self) -> None:
         if not self._settings.retention_days:

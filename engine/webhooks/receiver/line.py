@@ -1,7 +1,7 @@
 """One user's chunks, and the steps that they become.
 
 Operations: `add` a chunk, `step` for what is next, or `first` and `taken` for chunks as they are; `finish` when no
-chunk follows.
+chunk follows; `placed` waits until all chunks are where they are joined.
 Invariants: a chunk counts as waiting until the step after the one with its audio is asked for, that is until whoever
 asks has handed it on. After `finish` the open session ends once nothing waits.
 Bounded by whoever adds: `bytes` is what waits.
@@ -27,6 +27,7 @@ class Line:
 
     def __init__(self, freed: Callable[[int], None], amiss: Callable[[Dropped | Silence], None]) -> None:
         self.bytes = 0
+        self._here = False
         self._freed = freed
         self._amiss = amiss
         self._chunks: deque[Chunk] = deque()
@@ -34,6 +35,7 @@ class Line:
         self._steps: deque[Step] = deque()
         self._finished = False
         self._news = trio.Event()
+        self._placed = trio.Event()
 
     def add(self, chunk: Chunk) -> None:
         """Behind the others."""
@@ -57,7 +59,17 @@ class Line:
 
     def taken(self) -> None:
         """The one that `first` gave is dealt with, without becoming steps."""
-        self._free(self._chunks.popleft())
+        self._free(self._pop())
+
+    def is_joined(self, here: bool) -> None:
+        """Whether what waits is joined here, or has to be brought elsewhere first."""
+        self._here = here
+        self._note_placed()
+
+    async def placed(self) -> None:
+        """Wait until all that waits is where it is joined."""
+        while self._chunks and not self._here:
+            await self._placed.wait()
 
     async def step(self, joiner: Joiner) -> Step | None:
         """The next one, as soon as there is one; None when nothing waits and no session is open."""
@@ -80,8 +92,7 @@ class Line:
             self._current = None
         if not self._steps:
             if self._chunks:
-                chunk = self._chunks.popleft()
-                self._steps.extend(joiner.take(chunk))
+                self._steps.extend(joiner.take(self._pop()))
             elif self._finished:
                 self._steps.extend(joiner.end("the server is going away"))
         if not self._steps:
@@ -90,6 +101,15 @@ class Line:
         if isinstance(step, Audio) or (isinstance(step, Dropped) and step.whole):
             self._current = step.chunk
         return step
+
+    def _pop(self) -> Chunk:
+        chunk = self._chunks.popleft()
+        self._note_placed()
+        return chunk
+
+    def _note_placed(self) -> None:
+        self._placed.set()
+        self._placed = trio.Event()
 
     def _free(self, chunk: Chunk) -> None:
         self.bytes -= len(chunk.pcm)

@@ -38,7 +38,11 @@ class ReceiverCollector(Collector):
             ("sessions", "Sessions that received audio was joined to.", now.sessions),
             ("silent_samples", "Silence put where nothing was received in time.", now.silent_samples),
             ("erased_bytes", "What was erased for its age or for a quota.", self._keeper.erased_bytes),
-            ("lost_bytes", "Audio that was taken and not handed on when the server stopped.", now.lost_bytes),
+            (
+                "left_bytes",
+                "Audio taken over from processes that ended before it was dealt with.",
+                now.left_bytes,
+            ),
         ):
             yield CounterMetricFamily(f"listen_receiver_{name}", text, value=value)
         dropped = {"duplicate": now.duplicate_samples, "late": now.late_samples} | now.missed_samples

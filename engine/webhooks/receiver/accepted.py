@@ -1,0 +1,171 @@
+"""Audio that was accepted, until all who want it have it: on the disk before it is answered.
+
+Operations: `keep` a chunk before it is answered; `taken` by a consumer, or `useless`, when nobody needs it; `claim` one
+that another process brings; `left` by processes that died. `run` writes down who has taken what; `written` waits.
+Invariants: a chunk that was answered is in memory or in the inbox, until each consumer has taken it: it survives the
+process, and after `flush_interval` the machine. After a death each consumer is given what it had not taken. One that
+dies between taking a chunk and the note of it is given that chunk twice.
+Bounded: by what waits (`engine.webhooks.receiver.intake`), and what consumers hold.
+Cost: a file written for each request, a line for each consumer but the last.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+
+from engine._config_receiver import Receiver as Settings
+from engine.log import get_logger
+from engine.webhooks.receiver.chunk import Chunk
+from engine.webhooks.receiver.consuming import Consumer
+
+__all__ = ["Accepted", "Inbox", "KeptRequest"]
+
+log = get_logger(__name__)
+
+FOUND = "found"
+"""The mark of a chunk that its process died with."""
+DEATHS = 3
+"""After so many, only consumers that may miss nothing are given a chunk: one of the others may be what kills."""
+
+_chunks: msgspec.msgpack.Decoder[Chunk] = msgspec.msgpack.Decoder(Chunk)
+
+
+class KeptRequest(Protocol):
+    """What is in a file."""
+
+    @property
+    def contents(self) -> bytes: ...
+    @property
+    def marks(self) -> Mapping[str, int]: ...
+
+
+class Inbox(Protocol):
+    """Where files are. All raise OSError; see `engine.store.received_inbox`."""
+
+    async def keep(self, uid: str, contents: bytes) -> str: ...
+    async def mark(self, name: str, mark: str) -> None: ...
+    async def remove(self, name: str) -> None: ...
+    async def claim(self, name: str) -> str | None: ...
+    async def left(self) -> Sequence[str]: ...
+    async def read(self, name: str) -> KeptRequest | None: ...
+    async def flush(self) -> None: ...
+
+
+class Accepted:
+    """Of all users of one process."""
+
+    def __init__(self, inbox: Inbox, consumers: Sequence[Consumer], settings: Settings) -> None:
+        self._inbox = inbox
+        self._names = frozenset(consumer.name for consumer in consumers)
+        self._lossy = frozenset(consumer.name for consumer in consumers if not consumer.lossless)
+        self._settings = settings
+        self._missing: dict[str, set[str]] = {}
+        self._notes: deque[tuple[str, str | None]] = deque()
+        self._news = trio.Event()
+        self._idle = trio.Event()
+        self._idle.set()
+
+    async def keep(self, chunk: Chunk) -> Chunk:
+        """The chunk, with its place in the inbox. Raises OSError. When nobody wants any, it is not kept."""
+        if not self._names:
+            return chunk
+        name = await self._inbox.keep(chunk.uid, msgspec.msgpack.encode(chunk))
+        return msgspec.structs.replace(chunk, kept=name)
+
+    async def claim(self, chunk: Chunk) -> Chunk | None:
+        """A chunk from another process, as our own; None when we or others have it already. Raises OSError."""
+        if chunk.kept is None:
+            return chunk
+        name = await self._inbox.claim(chunk.kept)
+        return None if name is None else msgspec.structs.replace(chunk, kept=name)
+
+    def taken(self, chunk: Chunk, consumer: str) -> None:
+        """The consumer of that name has it, or will never take it."""
+        if chunk.kept is None:
+            return
+        missing = self._missing.setdefault(chunk.kept, set(self._names - chunk.done))
+        missing.discard(consumer)
+        if missing:
+            self._note(chunk.kept, consumer)
+        else:
+            self.useless(chunk)
+
+    def useless(self, chunk: Chunk) -> None:
+        """Nobody needs it any more."""
+        if chunk.kept is not None:
+            self._missing.pop(chunk.kept, None)
+            self._note(chunk.kept, None)
+
+    async def left(self) -> list[Chunk]:
+        """What processes that died had not dealt with, in the order in which it came. Raises OSError."""
+        chunks = []
+        for name in await self._inbox.left():
+            kept = await self._inbox.read(name)
+            chunk = None if kept is None else _decoded(kept.contents)
+            if kept is None or chunk is None:
+                await self._inbox.remove(name)  # it was not whole, so it was never answered
+                continue
+            done = self._names & kept.marks.keys()
+            if kept.marks.get(FOUND, 0) >= DEATHS:
+                done |= self._lossy
+                log.error("receiver.left_out", consumers=sorted(self._lossy), deaths=kept.marks[FOUND])
+            if done == self._names:
+                await self._inbox.remove(name)
+                continue
+            await self._inbox.mark(name, FOUND)
+            chunks.append(msgspec.structs.replace(chunk, kept=name, done=done, again=True))
+        return chunks
+
+    async def run(self) -> None:
+        """Write down what was taken, and have all on the disk itself every `flush_interval`; until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._flush)
+                while True:
+                    await self._news.wait()
+                    await self._write()
+        finally:
+            with trio.move_on_after(self._settings.flush_interval, shield=True):
+                await self._write()
+
+    async def written(self) -> None:
+        """Wait until all that was taken is written down."""
+        await self._idle.wait()
+
+    def _note(self, name: str, consumer: str | None) -> None:
+        self._notes.append((name, consumer))
+        if self._idle.is_set():
+            self._idle = trio.Event()
+        self._news.set()
+
+    async def _write(self) -> None:
+        while self._notes:
+            name, consumer = self._notes[0]
+            try:
+                if consumer is None:
+                    await self._inbox.remove(name)
+                else:
+                    await self._inbox.mark(name, consumer)
+            except OSError as error:  # the worst that may follow is that it is taken again after a restart
+                log.warning("receiver.note_failed", error=str(error))
+            self._notes.popleft()  # not before: a cancellation must not lose it
+        self._news = trio.Event()
+        self._idle.set()
+
+    async def _flush(self) -> None:
+        while True:
+            await trio.sleep(self._settings.flush_interval)
+            try:
+                await self._inbox.flush()
+            except OSError as error:
+                log.warning("receiver.flush_failed", error=str(error))
+
+
+def _decoded(contents: bytes) -> Chunk | None:
+    try:
+        return _chunks.decode(contents)
+    except msgspec.DecodeError:
+        return None
