@@ -4,10 +4,24 @@ As in `engine._config_sections`, every leaf carries its meaning and bounds. Time
 otherwise.
 """
 
+import ssl
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+
+def authorities_fault(ca_file: str) -> str | None:
+    """Why the certificates in a file cannot be trusted; None when they can, or no file is named. Blocks."""
+    if not ca_file:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
+    except ssl.SSLError:
+        return "there is no certificate in it"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """What `listen doctor` says of requests to addresses that users give. Blocks: a file is read."""
 
 import ipaddress
-import ssl
 
+from engine._config_webhooks import authorities_fault
 from engine._doctor_check import FAIL, OK, WARN, Check
 from engine.config import Config
 
@@ -14,12 +14,9 @@ METADATA = ipaddress.ip_address("169.254.169.254")
 def outgoing(config: Config) -> Check:
     """Where requests may go, and whom they trust."""
     name, settings = "webhooks", config.webhook
-    if settings.ca_file:
-        try:
-            ssl.create_default_context().load_verify_locations(cafile=settings.ca_file)
-        except OSError as error:
-            advice = "set webhook.ca_file to a file of certificates in PEM that this user can read"
-            return Check(name, FAIL, f"{settings.ca_file}: {error.strerror or error}", advice)
+    if fault := authorities_fault(settings.ca_file):
+        advice = "set webhook.ca_file to a file of certificates in PEM that this user can read"
+        return Check(name, FAIL, f"{settings.ca_file}: {fault}", advice)
     if not settings.allow:
         return Check(name, OK, "to public addresses, ports 80, 443 and from 1024 on")
     ranges = ", ".join(settings.allow)

@@ -42,7 +42,7 @@ from engine._config_sections import (
 from engine._config_speaker import Speaker
 from engine._config_supervisor import Supervisor
 from engine._config_web import Quota, Web
-from engine._config_webhooks import Webhook
+from engine._config_webhooks import Webhook, authorities_fault
 from engine.capacity import read_capacity
 
 __all__ = [
@@ -340,8 +340,9 @@ def _contradictions(config: Config, sources: Mapping[str, str]) -> list[Problem]
             config.supervisor.restart_first,
             f"must be at most supervisor.restart_limit ({config.supervisor.restart_limit:g})",
         )
-    if config.webhook.ca_file and not Path(config.webhook.ca_file).is_file():
-        wrong("webhook.ca_file", config.webhook.ca_file, "must be a file of certificates in PEM")
+    if fault := authorities_fault(config.webhook.ca_file):
+        accepted = f"must be a file of certificates in PEM that can be read ({fault})"
+        wrong("webhook.ca_file", config.webhook.ca_file, accepted)
     for network in config.webhook.allow:
         try:
             ipaddress.ip_network(network)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -294,3 +295,15 @@ def test_webhooks_take_ranges_pauses_and_a_file_that_is_there() -> None:
         load_config(environ=wrong)
     for name in ("webhook.allow", "webhook.schedule", "webhook.ca_file"):
         assert f"{name} = " in str(raised.value)
+
+
+def test_a_file_of_authorities_holds_some(tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    file.write_text("nothing that is a certificate")
+    with pytest.raises(ConfigError) as raised:
+        load_config(environ={"LISTEN_WEBHOOK_CA_FILE": str(file)})
+    said = str(raised.value)
+    assert f"webhook.ca_file = '{file}'" in said
+    assert "must be a file of certificates in PEM that can be read (there is no certificate in it)" in said
+    trustme.CA().cert_pem.write_to_path(file)
+    assert load_config(environ={"LISTEN_WEBHOOK_CA_FILE": str(file)}).webhook.ca_file == str(file)

@@ -67,12 +67,18 @@ class WebhookClient:
         self._off_loop = off_loop
         self._network = _CheckedNetwork(self.addresses, resolver or SystemResolver())
         self._http: httpx2.AsyncClient | None = None
+        self._trusted: ssl.SSLContext | None = None
+
+    def tls(self) -> ssl.SSLContext:
+        """Whom requests trust, for other connections. Only while it is open."""
+        assert self._trusted is not None, "open it first"
+        return self._trusted
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Requests can be made inside. Raises `OSError` for a `webhook.ca_file` that cannot be read."""
         settings = self._settings
-        context = await self._off_loop(_trusted, settings.ca_file)
+        context = self._trusted = await self._off_loop(_trusted, settings.ca_file)
         async with httpx2.AsyncClient(
             transport=_Transport(self._network, context, settings.endpoints * settings.concurrency),
             timeout=httpx2.Timeout(None, connect=settings.connect_timeout),

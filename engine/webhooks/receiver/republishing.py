@@ -23,7 +23,7 @@ from engine.moments import SECOND
 from engine.stt.backoff import Backoff
 from engine.stt.transport import ConnectFailed, Connection, ConnectionLost, Refused, Request, Transport
 from engine.stt.websocket import WebSocketTransport
-from engine.webhooks.addresses import Addresses, AddressRefused, NotResolved, Resolver
+from engine.webhooks.addresses import AddressRefused, NotResolved, Resolver
 from engine.webhooks.client import NoAnswer, WebhookClient
 from engine.webhooks.receiver.consuming import Consumer
 from engine.webhooks.receiver.feed import Feed
@@ -51,7 +51,7 @@ def republishing(
     if not settings.republish:
         return None
     if urlsplit(settings.republish).scheme in ("ws", "wss"):
-        return StreamedAudio(settings, WebSocketTransport(checked_stream(client.addresses, resolver)))
+        return StreamedAudio(settings, WebSocketTransport(checked_stream(client, resolver)))
     return PostedAudio(settings, client, now)
 
 
@@ -199,17 +199,20 @@ class StreamedAudio:
 
 
 def checked_stream(
-    addresses: Addresses, resolver: Resolver
+    client: WebhookClient, resolver: Resolver
 ) -> Callable[[str, int, bool], Awaitable[trio.abc.Stream]]:
-    """Opens byte streams for WebSockets, to addresses that were checked, as `WebSocketTransport` wants them."""
+    """Opens byte streams for WebSockets, as `WebSocketTransport` wants them.
+
+    To addresses that were checked, and to whom the client's own requests trust.
+    """
 
     async def open_stream(host: str, port: int, tls: bool) -> trio.abc.Stream:
         try:
-            found = await addresses.resolve(host, port, resolver)
+            found = await client.addresses.resolve(host, port, resolver)
         except (AddressRefused, NotResolved) as error:
             raise ConnectFailed(str(error)) from error
         stream = await _first(found, port)
-        return await _secured(stream, host) if tls else stream
+        return await _secured(stream, host, client.tls()) if tls else stream
 
     return open_stream
 
@@ -225,10 +228,8 @@ async def _first(addresses: Sequence[str], port: int) -> trio.abc.Stream:
     raise failed or OSError("no address")
 
 
-async def _secured(stream: trio.abc.Stream, host: str) -> trio.abc.Stream:
-    secured = trio.SSLStream(
-        stream, ssl.create_default_context(), server_hostname=host, https_compatible=True
-    )
+async def _secured(stream: trio.abc.Stream, host: str, trusted: ssl.SSLContext) -> trio.abc.Stream:
+    secured = trio.SSLStream(stream, trusted, server_hostname=host, https_compatible=True)
     try:
         await secured.do_handshake()
     except BaseException as error:

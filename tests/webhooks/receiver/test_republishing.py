@@ -1,7 +1,9 @@
 """Audio is sent on in order and tried again under one id; what cannot be sent is counted."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +13,14 @@ import trio_websocket
 from engine._config_receiver import Receiver as Settings
 from engine.config import Webhook
 from engine.stt.transport import ConnectFailed
-from engine.webhooks.addresses import Addresses, SystemResolver
+from engine.webhooks.addresses import SystemResolver
 from engine.webhooks.client import WebhookClient
 from engine.webhooks.receiver.consuming import Consumer
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Began, Silence
 from engine.webhooks.receiver.republishing import checked_stream, republishing
 from tests.webhooks.receiver.chunks import RATE, audio, tone
-from tests.webhooks.receiving import PATIENCE, answering, receiver
+from tests.webhooks.receiving import PATIENCE, answering, certificate, receiver
 
 SESSION = Began(id="s1", uid="ann", sample_rate=RATE, began_at=0, interval=1.0)
 PIECES = (
@@ -30,10 +32,10 @@ PIECES = (
 
 @asynccontextmanager
 async def sender(
-    url: str, *, allow: tuple[str, ...] = ("127.0.0.0/8",), **settings: Any
+    url: str, *, allow: tuple[str, ...] = ("127.0.0.0/8",), ca_file: str = "", **settings: Any
 ) -> AsyncIterator[Consumer]:
     quick = {"retry_initial": 0.001, "retry_limit": 0.001, "republish_timeout": 5.0, **settings}
-    client = WebhookClient(Webhook(allow=allow), trio.to_thread.run_sync)
+    client = WebhookClient(Webhook(allow=allow, ca_file=ca_file), trio.to_thread.run_sync)
     made = republishing(
         Settings(republish=url, **quick), client, SystemResolver(), lambda: 1_700_000_000_000_000
     )
@@ -82,8 +84,9 @@ async def test_private_addresses_are_not_reached() -> None:
     async with receiver() as there, sender(there.url(), allow=()) as consumer:
         assert await send(consumer) == 200
         assert there.connections == 0
+    ours = WebhookClient(Webhook(), trio.to_thread.run_sync)
     with pytest.raises(ConnectFailed, match="not on the public Internet"):
-        await checked_stream(Addresses(), SystemResolver())("127.0.0.1", 80, False)
+        await checked_stream(ours, SystemResolver())("127.0.0.1", 80, False)
 
 
 class Socket:
@@ -107,12 +110,12 @@ class Socket:
 
 
 @asynccontextmanager
-async def socket() -> AsyncIterator[Socket]:
+async def socket(tls: ssl.SSLContext | None = None) -> AsyncIterator[Socket]:
     """Served until the block ends."""
     made = Socket()
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(trio_websocket.serve_websocket, made.serve, "127.0.0.1", 0, None)
-        made.url = f"ws://127.0.0.1:{server.port}/v4/listen?codec=pcm16"
+        server = await nursery.start(trio_websocket.serve_websocket, made.serve, "127.0.0.1", 0, tls)
+        made.url = f"{'ws' if tls is None else 'wss'}://127.0.0.1:{server.port}/v4/listen?codec=pcm16"
         yield made
         nursery.cancel_scope.cancel()
 
@@ -124,6 +127,16 @@ async def test_a_socket_gets_all_of_it_with_silence_for_gaps() -> None:
         with trio.fail_after(PATIENCE):
             await there.ended.wait()
         assert b"".join(there.messages) == tone(100) + bytes(100) + tone(100, 150)
+
+
+async def test_a_socket_behind_tls_is_trusted_as_webhooks_are(tmp_path: Path) -> None:
+    server, ca_file = certificate("127.0.0.1", tmp_path)
+    async with socket(server) as there:
+        async with sender(there.url, ca_file=ca_file) as consumer:
+            assert await send(consumer) == 0
+        assert b"".join(there.messages) == tone(100) + bytes(100) + tone(100, 150)
+        async with sender(there.url, republish_timeout=0.3) as consumer:
+            assert await send(consumer) > 0
 
 
 async def test_a_socket_that_is_not_there_is_given_up_after_the_session_and_counted() -> None:
