@@ -101,6 +101,15 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: Annotated[
         float, Meta(gt=0, le=3600, description="Told to who is refused for want of room.")
     ] = 5.0
+    events_delay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="Events are kept together with those of so many seconds, and readers look for those of other"
+            " workers as often.",
+        ),
+    ] = 0.25
     flush_interval: Annotated[
         float,
         Meta(

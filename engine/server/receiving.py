@@ -60,10 +60,10 @@ class Receiving:
         self._store = store
         self._blobs = blobs
         self.failures: Counter[str] = Counter()
-        self.events = Events()
+        self.events = Events(store.received_events, settings, wall_clock, shared=assignment is not None)
         self.archive = Archive(store.received_spool, blobs, store.received.files, settings)
         self._layout = Layout(settings, wall_clock)
-        self.keeper = Keeper(store.received, blobs, self.archive, settings, wall_clock)
+        self.keeper = Keeper(store.received, store.received_events, blobs, self.archive, settings, wall_clock)
         self._home = None if assignment is None else ReceivingHome(assignment, store.leases, wall_clock)
         consumers = self._consumers(sessions, client)
         self.intake = Intake(settings, consumers, self._known, store.received_inbox, self._home)
@@ -120,6 +120,7 @@ class Receiving:
         """Receive until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.keeper.run)
+            nursery.start_soon(self.events.run)
             await nursery.start(self.intake.run)
             if self._home is not None:
                 await nursery.start(self._home.run, self.intake.take)
@@ -128,3 +129,7 @@ class Receiving:
     async def drain(self) -> None:
         """Take nothing more; return when what was taken is dealt with."""
         await self.intake.drain()
+        try:
+            await self.events.keep()
+        except DatabaseUnavailable as error:
+            log.warning("receiver.events_lost", error=str(error))

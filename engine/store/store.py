@@ -35,6 +35,7 @@ from engine.store.people import People
 from engine.store.photos import Photos
 from engine.store.processing import Processing
 from engine.store.received import Received
+from engine.store.received_events import ReceivedEvents
 from engine.store.received_inbox import Inbox
 from engine.store.received_spool import Spool
 from engine.store.recordings import Recordings
@@ -100,6 +101,7 @@ class Store:
     blob_erasures: BlobErasures
     recordings: Recordings
     received: Received
+    received_events: ReceivedEvents
     received_inbox: Inbox
     received_spool: Spool
 
@@ -148,6 +150,7 @@ class Store:
         self.blob_erasures = BlobErasures(database, self.blob_places, now)
         self.recordings = Recordings(database, now)
         self.received_spool = Spool(data_dir / RECEIVED, database.off_loop)
+        self.received_events = ReceivedEvents(database)
         self.received_inbox = Inbox(data_dir / INBOX, database.off_loop, now)
         erased = (self.received_spool, self.received_inbox)
         self.user_data = UserData(database, data_dir / FOLDER, self.blob_places, erased, now)

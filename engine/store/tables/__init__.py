@@ -19,7 +19,7 @@ from engine.store.tables.conversations import (
     shared_conversations,
 )
 from engine.store.tables.day_summaries import day_summaries, day_summary_locks, schedules
-from engine.store.tables.received import received_files, received_messages
+from engine.store.tables.received import received_events, received_files, received_messages
 from engine.store.tables.search import OWN_INDEX, is_compared, texts, vector_labels, vector_versions, vectors
 from engine.store.tables.users import folders, goal_progress, goals, messages, people, users
 from engine.store.tables.voices import speaker_decisions, voices
@@ -53,6 +53,7 @@ __all__ = [
     "people",
     "photos",
     "probes",
+    "received_events",
     "received_files",
     "received_messages",
     "recordings",

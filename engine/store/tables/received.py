@@ -40,3 +40,14 @@ received_messages = Table(
     Index("received_messages_by_time", "uid", "created_at"),
     Index("received_messages_by_age", "created_at"),
 )
+
+# What happened to received audio, numbered for each user from 1 in the order in which it was kept; `body` is JSON.
+received_events = Table(
+    "received_events",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("received_events_by_age", "created_at"),
+)

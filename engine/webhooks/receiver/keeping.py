@@ -16,6 +16,7 @@ from engine.log import get_logger
 from engine.moments import DAY
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.received import Aged, Received
+from engine.store.received_events import ReceivedEvents
 from engine.store.received_records import ReceivedTotals
 from engine.webhooks.receiver.archive import Archive
 from engine.webhooks.receiver.ports import Blobs, Clock
@@ -32,12 +33,19 @@ class Keeper:
     """One per process. `totals` are those of all users, when last looked at; `erased` counts by reason."""
 
     def __init__(
-        self, received: Received, blobs: Blobs, archive: Archive, settings: Settings, now: Clock
+        self,
+        received: Received,
+        events: ReceivedEvents,
+        blobs: Blobs,
+        archive: Archive,
+        settings: Settings,
+        now: Clock,
     ) -> None:
         self.totals = ReceivedTotals()
         self.erased: Counter[str] = Counter()
         self.erased_bytes = 0
         self._received = received
+        self._events = events
         self._blobs = blobs
         self._archive = archive
         self._settings = settings
@@ -72,6 +80,7 @@ class Keeper:
         before = self._now() - round(self._settings.retention_days * DAY)
         while rows := await self._received.expired(before, BATCH):
             await self._erase(rows, "age")
+        await self._events.expire(before)
 
     async def _shrink(self, uid: str | None, excess: int) -> None:
         """Erase at least `excess` bytes, of one user or of all."""

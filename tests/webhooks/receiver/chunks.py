@@ -1,11 +1,14 @@
 """Chunks for tests, and what became of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 import numpy as np
 
+from engine._config_receiver import Receiver
+from engine.store.received_events import EventsAfter
 from engine.webhooks.receiver.chunk import Chunk
+from engine.webhooks.receiver.events import Events
 from engine.webhooks.receiver.joining import Audio, Began, Dropped, Ended, Joiner, Silence, Step
 
 RATE = 8000
@@ -65,3 +68,28 @@ def sessions(steps: Iterable[Step]) -> list[bytes]:
             case Dropped():
                 pass
     return [bytes(one) for one in found]
+
+
+class Memory:
+    """Keeps events where no database is needed."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, list[bytes]] = {}
+
+    async def add(self, events: Mapping[str, Sequence[bytes]], now: int) -> None:
+        for uid, bodies in events.items():
+            self.bodies.setdefault(uid, []).extend(bodies)
+
+    async def after(self, uid: str, number: int) -> EventsAfter:
+        bodies = self.bodies.get(uid, [])
+        return EventsAfter(bodies=bodies[number:], last=len(bodies), missed=0)
+
+
+def events_in_memory() -> Events:
+    return Events(Memory(), Receiver(), lambda: 0)
+
+
+async def published(events: Events, uid: str) -> list[bytes]:
+    """All there were so far."""
+    await events.keep()
+    return [bytes(event) for event in (await events.read(uid)).events]

@@ -53,7 +53,9 @@ def archive(store: Store, blobs: Any = None, **settings: Any) -> Archive:
 
 def keeper(store: Store, **settings: Any) -> Keeper:
     chosen = Receiver(**{"retention_days": 0.0, "user_quota_mib": 0.0, **settings})
-    return Keeper(store.received, store.received_blobs, archive(store), chosen, lambda: NOW)
+    return Keeper(
+        store.received, store.received_events, store.received_blobs, archive(store), chosen, lambda: NOW
+    )
 
 
 async def add(store: Store, id: str, *, uid: str = "ann", age: float = 0.0, size: int = 100) -> None:

@@ -7,12 +7,11 @@ import msgspec
 import numpy as np
 import trio
 
-from engine.webhooks.receiver.events import Events
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Began, Silence
 from engine.webhooks.receiver.measuring import LINE_BYTES, Measuring
 from engine.webhooks.receiver.processors import Piece, Processor, Result
-from tests.webhooks.receiver.chunks import audio, tone
+from tests.webhooks.receiver.chunks import audio, events_in_memory, published, tone
 
 SESSION = Began(id="s", uid="ann", sample_rate=16_000, began_at=0, interval=1.0)
 
@@ -65,7 +64,7 @@ class Silent:
 
 async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str]]:
     """What is said of two pieces with a gap between, and who failed."""
-    events, feed = Events(), Feed(10**9, lossless=False)
+    events, feed = events_in_memory(), Feed(10**9, lossless=False)
     failed: list[str] = []
     for piece in (
         audio(0, tone(8000)),
@@ -77,7 +76,7 @@ async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str
     processors = {make.__name__: make for make in makes}
     measuring = Measuring(processors, trio.to_thread.run_sync, events, None, failed.append)
     await measuring.consume(SESSION, feed)
-    found = [msgspec.json.decode(bytes(event)) for event in (await events.read("ann")).events]
+    found = [msgspec.json.decode(event) for event in await published(events, "ann")]
     assert all((event["type"], event["session_id"]) == ("result", "s") for event in found)
     return [event["line"] for event in found], failed
 

@@ -11,7 +11,7 @@ from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Audio, Began, Silence
 from engine.webhooks.receiver.transcription import Transcription
 from engine.wire import CloseCode, ListenParameters, Refusal
-from tests.webhooks.receiver.chunks import RATE, audio, tone
+from tests.webhooks.receiver.chunks import RATE, audio, events_in_memory, published, tone
 
 SESSION = Began(id="s1", uid="ann", sample_rate=RATE, began_at=0, interval=2.0)
 
@@ -51,7 +51,7 @@ async def hear_all(sessions: Sessions, socket: ClientSocket) -> None:
 
 def transcription(sessions: Sessions, events: Events | None = None) -> Transcription:
     settings = Receiver(language="de", jitter=4.0, retry_initial=0.1)
-    return Transcription(sessions, settings, events or Events(), keepalive=30.0)
+    return Transcription(sessions, settings, events or events_in_memory(), keepalive=30.0)
 
 
 async def feed(*pieces: Audio | Silence) -> Feed:
@@ -143,12 +143,11 @@ async def test_what_the_session_says_becomes_events_but_for_pings(
         await socket.send('[{"text":"hello"}]')
         await hear_all(sessions, socket)
 
-    events = Events()
+    events = events_in_memory()
     pieces = await feed(audio(0, tone(50)))
     pieces.finish()
     await transcription(Sessions(talk), events).consume(SESSION, pieces)
-    found = (await events.read("ann")).events
-    assert [bytes(event) for event in found] == [
+    assert await published(events, "ann") == [
         b'{"type":"transcript","session_id":"s1","message":[{"text":"hello"}]}'
     ]
-    assert (await events.read("bob")).events == []
+    assert await published(events, "bob") == []
