@@ -66,6 +66,13 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     processor_threads: Annotated[
         int, Meta(ge=1, le=64, description="Threads in which processors run, for all users together.")
     ] = 1
+    voices_of: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The processor embedding makes vectors of the voices of users who have enrolled theirs, and of"
+            " these uids, for whose consent you answer; *: of all."
+        ),
+    ] = ()
     session_gap: Annotated[
         float,
         Meta(

@@ -11,6 +11,7 @@ from engine.metrics import Metrics
 from engine.off_loop import worker_threads
 from engine.server.workers.messages import Assignment
 from engine.server.workers.receiving import ReceivingHome
+from engine.speaker.matching import OWNER
 from engine.store import DatabaseUnavailable, Store
 from engine.store.blobs import Blobs
 from engine.store.database import wall_clock
@@ -35,6 +36,7 @@ __all__ = ["Receiving"]
 
 log = get_logger(__name__)
 
+EVERYBODY = "*"
 KEEPALIVE_SHARE = 1 / 3
 """Of `session.inactivity_timeout`."""
 
@@ -97,7 +99,18 @@ class Receiving:
             self.events,
             None if settings.save == "off" else results,
             failed,
+            self._voice_allowed,
         )
+
+    async def _voice_allowed(self, uid: str) -> bool:
+        """Whether a user's voice may be measured: they have enrolled it, or the operator says so."""
+        if not {uid, EVERYBODY}.isdisjoint(self._config.receiver.voices_of):
+            return True
+        try:
+            return bool(await self._store.voices.of_person(uid, OWNER))
+        except DatabaseUnavailable as error:
+            log.warning("receiver.enrolment_unknown", error=str(error))
+            return False
 
     async def _known(self, uid: str) -> Sequence[str]:
         try:

@@ -33,7 +33,7 @@ __all__ = ["Erased", "UserData"]
 
 PAGE, LARGE_PAGE = 200, 5
 """Rows in memory at once; those of `LARGE` tables have some megabytes each."""
-LARGE = frozenset({"photos", "deliveries", "received_messages"})
+LARGE = frozenset({"photos", "deliveries", "received_events", "received_messages"})
 
 BOOKKEEPING = frozenset(
     {

@@ -160,7 +160,7 @@ def _value(table: Table, column: Column[Any], uid: str, marker: str) -> Any:
     named = f"{table.name}.{column.name}"
     if named in VALUES:
         return VALUES[named]
-    if named == "received_messages.body":
+    if named in ("received_messages.body", "received_events.body"):
         return f'"{marker}"'.encode()
     if column.name == "uid":
         return uid

@@ -8,7 +8,7 @@ is at most `LINE_BYTES`.
 Known doubt: a processor that never returns holds its thread, and with it a share of all others' turns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -57,17 +57,20 @@ class Measuring:
         events: Events,
         results: Results | None,
         failed: Callable[[str], None],
+        voice_allowed: Callable[[str], Awaitable[bool]],
     ) -> None:
-        """`failed` is told the name of a processor that raised."""
+        """`failed` is told the name of a processor that raised; `voice_allowed` says of a user what `Piece` does."""
         self._processors = processors
         self._threads = threads
         self._events = events
         self._results = results
         self._failed = failed
+        self._voice_allowed = voice_allowed
 
     async def consume(self, session: Began, feed: Feed) -> None:
         """See `Consumer`."""
-        chain = await self._threads(_Chain, session, self._processors)
+        allowed = await self._voice_allowed(session.uid)
+        chain = await self._threads(_Chain, session, self._processors, allowed)
         results = None if self._results is None else self._results(session)
         try:
             async for piece in feed:
@@ -92,8 +95,11 @@ class Measuring:
 class _Chain:
     """The processors of one session. Runs in threads, one at a time."""
 
-    def __init__(self, session: Began, processors: Mapping[str, Callable[[], Processor]]) -> None:
+    def __init__(
+        self, session: Began, processors: Mapping[str, Callable[[], Processor]], voice_allowed: bool
+    ) -> None:
         self._session = session
+        self._voice_allowed = voice_allowed
         self._resampler = Resampler(session.sample_rate, SAMPLE_RATE)
         self._processors = {name: make() for name, make in processors.items()}
 
@@ -103,7 +109,11 @@ class _Chain:
         start = audio.position / session.sample_rate
         samples: NDArray[np.int16] = np.frombuffer(audio.pcm, "<i2").astype(np.int16, copy=False)
         piece = Piece(
-            uid=session.uid, session_id=session.id, start=start, samples=self._resampler.process(samples)
+            uid=session.uid,
+            session_id=session.id,
+            start=start,
+            samples=self._resampler.process(samples),
+            voice_allowed=self._voice_allowed,
         )
         earlier: dict[str, Result] = {}
         found = []

@@ -62,6 +62,10 @@ class Silent:
         return None
 
 
+async def nobody(uid: str) -> bool:
+    return False
+
+
 async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str]]:
     """What is said of two pieces with a gap between, and who failed."""
     events, feed = events_in_memory(), Feed(10**9, lossless=False)
@@ -74,7 +78,7 @@ async def lines(*makes: type[Processor]) -> tuple[list[dict[str, Any]], list[str
         await feed.put(piece)
     feed.finish()
     processors = {make.__name__: make for make in makes}
-    measuring = Measuring(processors, trio.to_thread.run_sync, events, None, failed.append)
+    measuring = Measuring(processors, trio.to_thread.run_sync, events, None, failed.append, nobody)
     await measuring.consume(SESSION, feed)
     found = [msgspec.json.decode(event) for event in await published(events, "ann")]
     assert all((event["type"], event["session_id"]) == ("result", "s") for event in found)

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ Samples = NDArray[np.int16]
 
 
 def piece(samples: Samples, start: float = 0.0) -> Piece:
-    return Piece(uid="ann", session_id="s", start=start, samples=samples)
+    return Piece(uid="ann", session_id="s", start=start, samples=samples, voice_allowed=True)
 
 
 def sine(hertz: float, seconds: float, peak: float = 0.5) -> Samples:
@@ -161,6 +162,8 @@ def test_a_voice_is_nearest_to_itself() -> None:
     assert [near["start"] for near in again["nearest"]] == [0.0, 3.0]
     assert again["nearest"][0]["similarity"] > again["nearest"][1]["similarity"]
     assert one.process(piece(samples[:100]), {}) is None
+    unasked = msgspec.structs.replace(piece(samples[:three]), voice_allowed=False)
+    assert list(said(one, unasked)) == ["left_out"]
     assert one.process(piece(samples[:three]), {"vad": {"speech_seconds": 0.1}}) is None
 
 

@@ -1,7 +1,8 @@
 """What the voice in a piece sounds like, and which earlier pieces it is nearest to.
 
-Vectors are numbers made of a person's body: they are kept with the audio, and erased with it. What is near in them may
-be another person; nobody is named here.
+Vectors are numbers made of a person's body: they are made only for users who have enrolled their voice, or whom the
+operator names (`receiver.voices_of`); they are kept with the audio, and erased with it. What is near in them may be
+another person; nobody is named here.
 
 One encoder serves all sessions. A piece of which `vad`, before this in the chain, hears no speech in has no vector.
 Bounded: the latest `REMEMBERED` pieces of a session, 1 KiB each.
@@ -11,6 +12,7 @@ import base64
 import threading
 from collections import deque
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,6 +27,10 @@ LEAST_SECONDS = 1.6
 """The encoder hears windows of this length."""
 LONGEST_SECONDS = 30
 """Of a longer piece the beginning is enough."""
+
+LEFT_OUT = MappingProxyType(
+    {"left_out": "the user has not enrolled their voice, and is not in receiver.voices_of"}
+)
 
 
 class _Encoder:
@@ -46,7 +52,9 @@ _encoder = _Encoder()
 
 
 class VoiceEmbedding:
-    """`vector`: base64 of 256 little-endian float32, of length 1. `nearest`: earlier pieces of the session.
+    """`left_out`, for users whose voice is not to be measured; for others:
+
+    `vector`: base64 of 256 little-endian float32, of length 1. `nearest`: earlier pieces of the session.
 
     Each of these has its `start`, in seconds since the session began, and its `similarity`, 1 for the same.
     """
@@ -57,6 +65,8 @@ class VoiceEmbedding:
 
     def process(self, piece: Piece, earlier: Mapping[str, Result]) -> Result | None:
         """See `Processor`."""
+        if not piece.voice_allowed:
+            return LEFT_OUT
         activity = earlier.get("vad")
         speech = piece.seconds if activity is None else activity["speech_seconds"]
         if piece.seconds < LEAST_SECONDS or speech < LEAST_SECONDS / 2:

@@ -19,13 +19,15 @@ Result: TypeAlias = Mapping[str, Any]
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """The audio of one request. `samples`: int16, shape (n,), at 16 kHz.
 
-    `start` is where it begins, in seconds since its session began.
+    `start` is where it begins, in seconds since its session began. `voice_allowed`: whether what is made of it may tell
+    voices apart, since the user has enrolled theirs or the operator answers for it.
     """
 
     uid: str
     session_id: str
     start: float
     samples: NDArray[np.int16]
+    voice_allowed: bool
 
     @property
     def seconds(self) -> float:
