@@ -37,8 +37,7 @@ class Apps(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=100000,
-            description="Messages that an app may send one user in an hour, also all at once. Each worker counts for"
-            " itself.",
+            description="Messages that an app may send one user in an hour, also all at once.",
         ),
     ] = 10
     answers_per_minute: Annotated[

@@ -46,4 +46,5 @@ class Hosting:
             endpoints=store.webhooks,
             changed=delivering.changed,
             settings=settings,
+            allowances=store.allowances,
         )

@@ -68,7 +68,14 @@ class Receiving:
         self.keeper = Keeper(store.received, store.received_events, blobs, self.archive, settings, wall_clock)
         self._home = None if assignment is None else ReceivingHome(assignment, store.leases, wall_clock)
         consumers = self._consumers(sessions, client)
-        self.intake = Intake(settings, consumers, self._known, store.received_inbox, self._home)
+        self.intake = Intake(
+            settings,
+            consumers,
+            self._known,
+            store.received_inbox,
+            store.received_spool.flush,
+            self._home,
+        )
         metrics.registry.register(ReceiverCollector(self.intake, self.keeper, self.failures))
 
     def _consumers(self, sessions: Sessions, client: WebhookClient) -> list[Consumer]:

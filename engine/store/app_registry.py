@@ -143,9 +143,9 @@ class AppRegistry:
         """Keep the picture of an app, in the place of the one it had."""
         await self._database.write(_give_image, uid, id, image, self._now())
 
-    async def image(self, id: str) -> bytes | None:
-        """The picture that was kept of an app: it is for whoever knows the app's id."""
-        return await self._database.read(_image, id)
+    async def image(self, uid: str, id: str) -> bytes | None:
+        """The picture that was kept of an app that the user sees; without one (""), of a public app."""
+        return await self._database.read(_image, uid, id)
 
     async def get_any(self, id: str) -> AppRow | None:
         """Any app, for the operator."""
@@ -207,6 +207,13 @@ def _change(connection: Connection, uid: str, id: str, values: dict[str, Any]) -
     own = and_(apps.c.id == id, apps.c.uid == uid)
     changed = connection.execute(update(apps).where(own).values(values).returning(*apps.c)).mappings().first()
     return None if changed is None else _row(changed)
+
+
+def forget_apps_of(connection: Connection, uid: str) -> None:
+    """What others said of a user's apps, and that they let them in: the apps themselves go with all of the user's."""
+    own = select(apps.c.id).where(apps.c.uid == uid)
+    for table in (app_reviews, enabled_apps):
+        connection.execute(delete(table).where(table.c.app_id.in_(own)))
 
 
 def _remove(connection: Connection, which: ColumnElement[bool], id: str, now: int) -> bool:
@@ -304,6 +311,8 @@ def _give_image(connection: Connection, uid: str, id: str, image: bytes, now: in
     connection.execute(insert(app_images).values(values))
 
 
-def _image(connection: Connection, id: str) -> bytes | None:
-    found = connection.execute(select(app_images.c.image).where(app_images.c.app_id == id)).scalar()
+def _image(connection: Connection, uid: str, id: str) -> bytes | None:
+    of_app = app_images.join(apps, apps.c.id == app_images.c.app_id)
+    query = select(app_images.c.image).select_from(of_app).where(apps.c.id == id, seen_by(uid))
+    found = connection.execute(query).scalar()
     return None if found is None else bytes(found)

@@ -4,8 +4,9 @@ A file of the spool is a line of JSON, the row it will have, and then its conten
 lock on it, so that one without a lock is known to be left by a process that died.
 
 Operations: `begin` a file, then `Part.write` and `Part.read`, `Part.remove` in the end; `abandoned` finds what nobody
-writes any more.
-Invariants: what `write` returned for is there when the process dies (not when the machine does).
+writes any more; `flush`.
+Invariants: what `write` returned for is there when the process dies, and once `flush` has returned when the machine
+does.
 Bounded by whoever writes. Cost: one write(2) each, in a thread.
 """
 
@@ -28,13 +29,22 @@ LONGEST_HEAD = 65536
 class Part:
     """One file. Made by `Spool`. `size`: bytes of contents."""
 
-    def __init__(self, path: Path, file: int, head: int, row: ReceivedFileRow, off_loop: OffLoop) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: int,
+        head: int,
+        row: ReceivedFileRow,
+        off_loop: OffLoop,
+        unflushed: "set[Part]",
+    ) -> None:
         self.row = row
         self.size = os.fstat(file).st_size - head
         self._path = path
         self._file = file
         self._head = head
         self._off_loop = off_loop
+        self._unflushed = unflushed
 
     async def write(self, data: bytes) -> None:
         """Add to the contents. Raises OSError; then nothing was added, and it may be tried again."""
@@ -46,6 +56,17 @@ class Part:
             written = os.pwrite(self._file, rest, at)
             rest, at = rest[written:], at + written
         self.size += len(data)
+        self._unflushed.add(self)
+
+    def flush(self) -> None:
+        """Have what was written on the disk itself. Blocks. Raises OSError: then it is tried with the next."""
+        self._unflushed.discard(self)
+        try:
+            os.fdatasync(self._file)
+        except OSError:
+            if self._file >= 0:  # else it is finished meanwhile, and where it was brought to is safe
+                self._unflushed.add(self)
+                raise
 
     async def read(self) -> bytes:
         """The contents. Raises OSError."""
@@ -65,6 +86,7 @@ class Part:
     def close(self) -> None:
         """Leave it to who comes later. Idempotent."""
         if self._file >= 0:
+            self._unflushed.discard(self)
             os.close(self._file)
             self._file = -1
 
@@ -75,6 +97,16 @@ class Spool:
     def __init__(self, folder: Path, off_loop: OffLoop) -> None:
         self._folder = folder
         self._off_loop = off_loop
+        self._unflushed: set[Part] = set()
+
+    async def flush(self) -> None:
+        """Have all that was written to files of this process on the disk itself. Raises OSError."""
+        if self._unflushed:
+            await self._off_loop(self._flush)
+
+    def _flush(self) -> None:
+        for part in list(self._unflushed):
+            part.flush()
 
     async def begin(self, row: ReceivedFileRow) -> Part:
         """A file without contents; one of that id that is there is begun anew. Raises OSError."""
@@ -96,7 +128,7 @@ class Spool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.pwrite(file, head, 0)
-            return Part(path, file, len(head), row, self._off_loop)
+            return Part(path, file, len(head), row, self._off_loop, self._unflushed)
         except BaseException:
             os.close(file)
             raise
@@ -111,7 +143,7 @@ class Spool:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 line, newline, _ = os.pread(file, LONGEST_HEAD, 0).partition(b"\n")
                 row = msgspec.json.decode(line, type=ReceivedFileRow)
-                yield Part(path, file, len(line) + len(newline), row, self._off_loop)
+                yield Part(path, file, len(line) + len(newline), row, self._off_loop, self._unflushed)
             except BlockingIOError:
                 os.close(file)
             except msgspec.DecodeError:

@@ -8,6 +8,7 @@ from engine._config_blobs import Blobs as BlobSettings
 from engine.moments import HOUR
 from engine.off_loop import OffLoop
 from engine.store.action_items import ActionItems
+from engine.store.allowances import Allowances
 from engine.store.app_registry import AppRegistry
 from engine.store.app_reviews import AppReviews
 from engine.store.apps import Apps
@@ -66,6 +67,7 @@ class Store:
     tokens: Tokens
     apps: Apps
     app_registry: AppRegistry
+    allowances: Allowances
     app_reviews: AppReviews
     usage: Usage
     leases: Leases
@@ -121,6 +123,7 @@ class Store:
         self.tokens = Tokens(database, now)
         self.apps = Apps(database, now)
         self.app_registry = AppRegistry(database, now)
+        self.allowances = Allowances(database, now)
         self.app_reviews = AppReviews(database)
         self.usage = Usage(database)
         self.leases = Leases(database, now)

@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Table, and_, delete, func, select, tuple_
 
 from engine.moments import instant
+from engine.store.app_registry import forget_apps_of
 from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
@@ -47,6 +48,7 @@ BOOKKEEPING = frozenset(
         "texts",
         "webhook_secrets",
         "blob_erasures",
+        "allowances",
     }
 )
 """Not read out: numbers made of texts that are, marks that something was done, copies of answers, and secrets."""
@@ -237,6 +239,7 @@ def _erase(connection: Connection, uid: str, serving: bool) -> int:
     if serving:
         _refuse_unfinished(connection, uid)
     connection.execute(delete(leases).where(leases.c.name == LEASE + uid))
+    forget_apps_of(connection, uid)
     return sum(connection.execute(delete(table).where(table.c.uid == uid)).rowcount for table in _owned())
 
 

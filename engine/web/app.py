@@ -22,7 +22,7 @@ from engine.web.documents import documents
 from engine.web.errors import ApiError, register_errors
 from engine.web.health import health
 from engine.web.idempotency import Once
-from engine.web.integration import integration
+from engine.web.integration import integration, integration_v1
 from engine.web.listen import Visit, listen, serve_listen
 from engine.web.ports import Services
 from engine.web.processing import processing
@@ -114,7 +114,7 @@ def apis(services: Services, authenticator: Authenticator) -> list[Api]:
     groups.append(webhooks(services.webhooks, identify))
     groups.append(blobs(services.blob_places, services.blob_links, identify))
     groups.append(telling(services.wholes, services.teller, identify))
-    groups += [*app_routes(services, identify), integration(services)]
+    groups += [*app_routes(services, identify), integration(services), integration_v1(services)]
     groups += [*receiver(services, authenticator), received(services.receiver, identify)]
     return [*groups, documents(groups, identify)]
 

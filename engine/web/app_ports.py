@@ -38,6 +38,12 @@ class Apps(Protocol):
     async def revoke_key(self, id: str, app_id: str | None = None) -> bool: ...
 
 
+class Allowances(Protocol):
+    """How often somebody may do something. `engine.store.allowances` says more."""
+
+    async def take(self, uid: str, what: str, count: int, seconds: float) -> float: ...
+
+
 class Registry(Protocol):
     """Registered apps. `engine.store.app_registry` says what each does."""
 
@@ -61,7 +67,7 @@ class Registry(Protocol):
 
     async def give_image(self, uid: str, id: str, image: bytes) -> None: ...
 
-    async def image(self, id: str) -> bytes | None: ...
+    async def image(self, uid: str, id: str) -> bytes | None: ...
 
 
 class Reviews(Protocol):
@@ -116,3 +122,4 @@ class AppServices:
     endpoints: Endpoints
     changed: Callable[[str], None]
     settings: Settings
+    allowances: Allowances

@@ -35,6 +35,9 @@ REVIEWS = 100
 FORM = "app_data"
 """The field of a form in which clients that exist send what an app says of itself, its picture being in `file`."""
 
+NOBODY = ""
+"""Sees what is public."""
+
 Prepare = Callable[[NewApp], Awaitable[NewApp]]
 
 
@@ -70,13 +73,13 @@ def apps(services: AppServices, now: Now, identify: Identify) -> Api:
     """The routes."""
     api = Api("apps", identify, prefix="/v1/apps", tag="Apps")
     prepare = _preparing(services.setup)
-    _seen(api, services)
+    _seen(api, services, identify)
     _made(api, services, prepare, now)
     _changed(api, services.registry, prepare)
     return api
 
 
-def _seen(api: Api, services: AppServices) -> None:
+def _seen(api: Api, services: AppServices, identify: Identify) -> None:
     registry, reviews = services.registry, services.reviews
 
     @api.get(
@@ -105,9 +108,13 @@ def _seen(api: Api, services: AppServices) -> None:
             said = [*said, own]
         return app_details(found, uid, request.url_root, said)
 
-    @api.get("/<app_id>/image", "An app's picture, for whoever has its id", public=True, media="image/*")
+    @api.get("/<app_id>/image", "The picture of a public app, or of one's own", public=True, media="image/*")
     async def app_image(app_id: str) -> Response:
-        image = existing(await registry.image(app_id), "Picture")
+        try:
+            uid = await identify(request)
+        except ApiError:
+            uid = NOBODY
+        image = existing(await registry.image(uid, app_id), "Picture")
         kind = media_type(image) or "application/octet-stream"  # without one it would be sent as a page
         response = current_app.response_class(image, content_type=kind)
         response.headers["X-Content-Type-Options"] = "nosniff"

@@ -24,13 +24,14 @@ from engine.web.given import GivenText, give_text
 from engine.web.memories import MemoryDocument, Tag, memory_document
 from engine.web.ports import Services
 from engine.web.rate_limit import RateLimit
+from engine.web.reading import read_json
 from engine.webhooks.app_setup import integration_of
 from engine.webhooks.notices import LONGEST
 from engine.webhooks.submission import Action
 from engine.wire import ConversationDocument
 from engine.wire.messages import ProactiveMessage
 
-__all__ = ["integration"]
+__all__ = ["integration", "integration_v1"]
 
 AT_ONCE = 50
 """Conversations that are read from the database at once."""
@@ -95,6 +96,13 @@ class AppNotification(ForUser, frozen=True, kw_only=True):
     message: Annotated[str, Meta(min_length=1, max_length=LONGEST)]
 
 
+class AppTelling(ForUser, frozen=True, kw_only=True):
+    """What a user is told, by the app whose id is `aid`."""
+
+    aid: Annotated[str, Meta(min_length=1, max_length=128)]
+    message: Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+
+
 class Nothing(msgspec.Struct, frozen=True):
     """It was done."""
 
@@ -127,23 +135,52 @@ def integration(services: Services) -> Api:
     return api
 
 
+def integration_v1(services: Services) -> Api:
+    """The route of the first version that apps still use: it takes in its body what others take in path and query."""
+    apps = services.apps.apps
+    limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
+
+    async def identify(request: Request) -> str:
+        data = await request.get_data()
+        assert isinstance(data, bytes)
+        said = read_json(data, AppTelling)
+        return await _checked(apps, limit, request, said.aid, said.uid)
+
+    api = Api("integration_v1", identify, prefix="/v1/integrations", tag="Integration API", security=APP)
+
+    @api.post(
+        "/notification",
+        "Tell a user something, as /v2/integrations/{app_id}/notification",
+        body=AppTelling,
+        answer=Done,
+    )
+    async def notify(uid: str, body: AppTelling) -> Done:
+        return await _tell(services.apps, uid, body.aid, body.message)
+
+    return api
+
+
 def _identified(apps: Apps, limit: RateLimit) -> Callable[[Request], Awaitable[str]]:
     async def identify(request: Request) -> str:
         app_id = str((request.view_args or {})["app_id"])
-        key = bearer(request.headers.get("Authorization"))
-        if key is None:
-            raise ApiError(401, "Authorization header not found: send Authorization: Bearer sk_…")
-        if not await apps.verify(app_id, key):
-            raise ApiError(403, "Invalid integration API key")
-        uid = request.args.get("uid")
-        if not uid:
-            raise ApiError(422, "uid is missing: use the user's id")
-        limit.take(f"{app_id}:{uid}")
-        if not await apps.is_enabled(uid, app_id):
-            raise ApiError(403, "App is not enabled for this user")
-        return uid
+        return await _checked(apps, limit, request, app_id, request.args.get("uid"))
 
     return identify
+
+
+async def _checked(apps: Apps, limit: RateLimit, request: Request, app_id: str, uid: str | None) -> str:
+    """The uid, if the app that calls may have to do with them. Raises `ApiError`."""
+    key = bearer(request.headers.get("Authorization"))
+    if key is None:
+        raise ApiError(401, "Authorization header not found: send Authorization: Bearer sk_…")
+    if not await apps.verify(app_id, key):
+        raise ApiError(403, "Invalid integration API key")
+    if not uid:
+        raise ApiError(422, "uid is missing: use the user's id")
+    limit.take(f"{app_id}:{uid}")
+    if not await apps.is_enabled(uid, app_id):
+        raise ApiError(403, "App is not enabled for this user")
+    return uid
 
 
 async def _check_may(services: AppServices, uid: str, app_id: str, action: Action) -> None:
@@ -217,9 +254,6 @@ def _memories(api: Api, services: Services) -> None:
 
 
 def _notifications(api: Api, services: AppServices) -> None:
-    each = services.settings.notifications_per_hour
-    limit = RateLimit(each, HOUR)
-
     @api.post(
         "/notification",
         "Tell a user something: their live sessions, or else the app's chat",
@@ -227,13 +261,22 @@ def _notifications(api: Api, services: AppServices) -> None:
         answer=Done,
     )
     async def notify(uid: str, app_id: str, query: AppNotification) -> Done:
-        if not query.message.strip():
-            raise ApiError(422, "message is not accepted: use a text")
-        limit.take(f"{app_id}:{uid}")
-        found = await services.registry.get(uid, app_id)
-        title = app_id if found is None else found.app.name
-        await services.notices.tell(uid, ProactiveMessage(app_id, title, query.message.strip()))
-        return Done("Ok")
+        return await _tell(services, uid, app_id, query.message)
+
+
+async def _tell(services: AppServices, uid: str, app_id: str, message: str) -> Done:
+    """Tell a user what an app says. Raises `ApiError` 422 for nothing, 429 for too much."""
+    if not message.strip():
+        raise ApiError(422, "message is not accepted: use a text")
+    most = services.settings.notifications_per_hour
+    wait = await services.allowances.take(uid, f"notification:{app_id}", most, HOUR)
+    if wait:
+        limit = f"{most} messages in an hour are the most allowed"
+        raise ApiError(429, f"{limit}: try again in {wait:.1f} s", retry_after=wait)
+    found = await services.registry.get(uid, app_id)
+    title = app_id if found is None else found.app.name
+    await services.notices.tell(uid, ProactiveMessage(app_id, title, message.strip()))
+    return Done("Ok")
 
 
 def _memory(uid: str, app_id: str, content: str, category: str, tags: Sequence[str], now: int) -> MemoryRow:

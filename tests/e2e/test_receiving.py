@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -121,29 +123,63 @@ async def test_two_workers_join_what_comes_in_by_either(tmp_path: Path) -> None:
         assert len(await words(server)) == 10
 
 
+async def post(server: Process, piece: bytes, **headers: str) -> None:
+    """By either worker, if there are two: the kernel deals new connections out."""
+    answer = await server._http.post(
+        "/audio", params={"uid": "ann"}, content=piece, headers={"Connection": "close", **headers}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def pieces_of(server: Process, size: int) -> list[bytes]:
+    """All that is kept of ann's audio, in pieces of so many bytes."""
+    rows = await server.get("/v1/received/audio", uid="ann")
+    rows.sort(key=lambda row: (row["session_began_at"], row["start"]))
+    received = b"".join([await samples_of(server, row["id"]) for row in rows])
+    return [received[at : at + size] for at in range(0, len(received), size)]
+
+
+KEEPING = {
+    "LISTEN_RECEIVER_SESSION_GAP": "1",
+    "LISTEN_RECEIVER_SWEEP_INTERVAL": "1",
+    "LISTEN_RECEIVER_SAVE": "session",
+}
+PIECES = [bytes([number, 1]) * 8000 for number in range(30)]
+
+
 @pytest.mark.parametrize("save", ["session", "request"])
 async def test_what_was_answered_survives_a_kill(tmp_path: Path, save: str) -> None:
-    environ = RECEIVING | {"LISTEN_RECEIVER_SAVE": save, "LISTEN_RECEIVER_TRANSCRIBE": "false"}
-    pieces = [bytes([number, 1]) * 8000 for number in range(30)]
-
-    async def post(server: Process, piece: bytes) -> None:
-        answer = await server._http.post("/audio", params={"uid": "ann"}, content=piece)
-        assert answer.status_code == 200, answer.text
-
+    environ = KEEPING | {"LISTEN_RECEIVER_SAVE": save}
     async with started(tmp_path, **environ) as server:
-        for piece in pieces[:-1]:
+        for piece in PIECES[:-1]:
             await post(server, piece)
         await server.kill()  # with what is answered in files, in memory or on the way between them
     async with started(tmp_path, **environ) as server:
         with trio.fail_after(PATIENCE):
             await server.log.until("receiver.swept")
-        await post(server, pieces[-1])
+        await post(server, PIECES[-1])
         assert await server.terminate() == 0  # with nothing left
     async with started(tmp_path, **environ) as server:
-        rows = await server.get("/v1/received/audio", uid="ann")
-        rows.sort(key=lambda row: (row["session_began_at"], row["start"]))
-        received = b"".join([await samples_of(server, row["id"]) for row in rows])
-    assert [received[at : at + 16_000] for at in range(0, len(received), 16_000)] == pieces
+        assert await pieces_of(server, 16_000) == PIECES
+
+
+async def test_what_a_killed_worker_had_taken_is_taken_by_the_next(tmp_path: Path) -> None:
+    async with started(tmp_path, LISTEN_WORKERS=2, **KEEPING) as server:
+        for place, piece in enumerate(PIECES[:-1]):
+            await post(server, piece, **{"Listen-Session": "s", "Listen-Position": str(place * 8000)})
+        with trio.fail_after(PATIENCE):
+            joining, *_ = await server.log.until("receiver.session_began")
+            (victim,) = server.log.all("worker.started", worker=joining["worker"])
+            os.kill(victim["pid"], signal.SIGKILL)
+            await server.log.until("worker.started", count=2, worker=joining["worker"])
+        await post(server, PIECES[-1], **{"Listen-Session": "s", "Listen-Position": str(29 * 8000)})
+        assert await server.terminate() == 0
+    async with started(tmp_path, **KEEPING) as server:
+        with trio.fail_after(PATIENCE):
+            await server.log.until("receiver.swept")
+        assert await server.terminate() == 0
+    async with started(tmp_path, **KEEPING) as server:
+        assert await pieces_of(server, 16_000) == PIECES
 
 
 async def test_with_two_variables_received_audio_goes_to_googles_bucket(tmp_path: Path) -> None:

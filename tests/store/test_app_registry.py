@@ -107,12 +107,12 @@ async def test_what_belongs_to_an_app_goes_with_it(store: Store) -> None:
     await store.app_registry.add(app(), 10)
     await store.app_registry.give_image("maker", "app1", b"first")
     await store.app_registry.give_image("maker", "app1", b"picture")
-    assert await store.app_registry.image("app1") == b"picture"
+    assert await store.app_registry.image("", "app1") == b"picture"
     key = await store.apps.create_key("app1", "maker")
     await store.apps.enable("u1", "app1")
     await store.app_reviews.put(review("u1"))
     assert await store.app_registry.remove("maker", "app1")
-    assert await store.app_registry.image("app1") is None
+    assert await store.app_registry.image("maker", "app1") is None
     assert not await store.apps.verify("app1", key)
     assert not await store.apps.exists("app1")
     assert await store.apps.enabled("u1") == []

@@ -77,6 +77,18 @@ async def test_a_users_files_are_erased_and_no_others(spool: Spool) -> None:
     assert [part.row.uid for part in await spool.abandoned()] == ["bob"]
 
 
+async def test_what_was_written_is_flushed_until_it_is_finished(spool: Spool) -> None:
+    one, other = await spool.begin(row("a")), await spool.begin(row("b"))
+    await one.write(b"1")
+    await other.write(b"2")
+    await spool.flush()
+    await one.write(b"3")
+    await one.remove()
+    await spool.flush()
+    assert await other.read() == b"2"
+    other.close()
+
+
 async def test_nothing_is_there_before_the_folder_is(spool: Spool) -> None:
     assert await spool.abandoned() == []
     assert await spool.erase("ann") == 0

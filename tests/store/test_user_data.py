@@ -17,6 +17,7 @@ from engine.conversation.recording_spool import Spool, Track
 from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded, webhook_spool
 from engine.store._half_vector import HalfVector
 from engine.store._search_words import SearchWords
+from engine.store.app_reviews import AppReviewRow
 from engine.store.apply import insert_conversations
 from engine.store.blob_names import RECORDING_SPOOL
 from engine.store.database import Database
@@ -26,7 +27,7 @@ from engine.store.tables import conversations, metadata
 from engine.store.texts import index_conversation
 from engine.store.user_data import BOOKKEEPING, UserData
 
-from .making import NOW, Clock, changed, conversation, opened, segment, usage_row
+from .making import NOW, Clock, app, changed, conversation, opened, segment, usage_row
 
 MARK = "Zaphod-8f31"
 """The user's id, and in every text of theirs."""
@@ -158,6 +159,16 @@ async def test_audio_that_waits_for_webhooks_goes_with_its_user_and_no_other(
         await trio.Path(file).write_bytes(b"audio")
     await store.user_data.erase("u1", serving=False)
     assert [await trio.Path(file).exists() for file in files.values()] == [False, True]
+
+
+async def test_who_made_an_app_leaves_none_of_it_with_others(store: Store) -> None:
+    await store.app_registry.add(app(uid=MARK), 10)
+    await store.apps.enable("other", "app1")
+    await store.app_reviews.put(
+        AppReviewRow(uid="other", app_id="app1", id="r", score=4.0, review="Fine.", rated_at=NOW)
+    )
+    await store.user_data.erase(MARK, serving=False)
+    assert await store.user_data.counts("other") == {}
 
 
 async def test_erasing_again_finds_nothing_and_the_user_may_come_back(store: Store) -> None:

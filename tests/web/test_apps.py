@@ -179,6 +179,10 @@ async def test_clients_that_exist_send_a_form_with_a_picture(tmp_path: Path) -> 
         assert (await served.client.get(image)).headers["content-type"] == "image/jpeg"
         assert await seen(served) == ["Renamed"]
         assert (await served.client.get("/v1/apps/none/image")).status_code == 404
+        await served.request("PATCH", f"/v1/apps/{id}/change-visibility", uid=MAKER, params={"private": True})
+        assert (await served.client.get(image)).status_code == 404
+        assert (await served.client.get(image, params={"uid": "alice"})).status_code == 404
+        assert (await served.client.get(image, params={"uid": MAKER})).status_code == 200
 
 
 @pytest.mark.parametrize(

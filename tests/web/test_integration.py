@@ -151,3 +151,18 @@ async def test_only_an_app_that_there_is_can_be_enabled(tmp_path: Path) -> None:
     async with app(tmp_path) as notes:
         assert (await notes.served.request("POST", "/v1/apps/enable?app_id=other")).status_code == 404
         assert (await notes.served.request("POST", "/v1/apps/disable?app_id=other")).status_code == 404
+
+
+async def test_the_older_way_to_tell_a_user_something_takes_all_in_its_body(tmp_path: Path) -> None:
+    async with app(tmp_path) as calling:
+        said = {"aid": "notes", "uid": "alice", "message": "Drink water"}
+        path, headers = "/v1/integrations/notification", {"Authorization": f"Bearer {calling.key}"}
+        told = await calling.served.client.post(path, json=said, headers=headers)
+        assert (told.status_code, told.json()) == (200, {"status": "Ok"})
+        (message,) = await calling.served.store.messages.list("alice")
+        assert (message.text, message.app_id) == ("Drink water", "notes")
+        for wrong, status in (({"aid": "other"}, 403), ({"uid": "bob"}, 403), ({"message": " "}, 422)):
+            answer = await calling.served.client.post(path, json=said | wrong, headers=headers)
+            assert answer.status_code == status, answer.text
+        assert (await calling.served.client.post(path, json=said)).status_code == 401
+        assert (await calling.served.client.post(path, content=b"{", headers=headers)).status_code == 422

@@ -6,7 +6,7 @@ A change here needs a revision in `migrations/versions`; a test compares the two
 """
 
 from engine.store.tables._metadata import metadata
-from engine.store.tables.access import idempotency, tokens, usage, usage_entries, vendor_usage
+from engine.store.tables.access import allowances, idempotency, tokens, usage, usage_entries, vendor_usage
 from engine.store.tables.apps import app_images, app_keys, app_reviews, apps, enabled_apps
 from engine.store.tables.blobs import blob_erasures, recordings, signing_keys
 from engine.store.tables.conversations import (
@@ -29,6 +29,7 @@ from engine.store.tables.work import jobs, leases, probes
 __all__ = [
     "OWN_INDEX",
     "action_items",
+    "allowances",
     "app_images",
     "app_keys",
     "app_reviews",

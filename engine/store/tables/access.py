@@ -64,3 +64,12 @@ usage_entries = Table(
     Column("hour", BigInteger, nullable=False),
     Index("usage_entries_by_hour", "hour"),
 )
+
+# How often somebody may do something (`what`): when their bucket is full again.
+allowances = Table(
+    "allowances",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("full_at", BigInteger, nullable=False),
+)

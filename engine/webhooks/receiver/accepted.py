@@ -2,15 +2,16 @@
 
 Operations: `keep` a chunk before it is answered; `taken` by a consumer, or `useless`, when nobody needs it; `claim` one
 that another process brings; `left` by processes that died. `run` writes down who has taken what; `written` waits.
-Invariants: a chunk that was answered is in memory or in the inbox, until each consumer has taken it: it survives the
-process, and after `flush_interval` the machine. After a death each consumer is given what it had not taken. One that
-dies between taking a chunk and the note of it is given that chunk twice.
+Invariants: a chunk that was answered is in the inbox until each consumer has taken it, and what was written of it is on
+the disk itself: it survives the process, and after `flush_interval` the machine. After a death each consumer is given
+what it had not taken. One that dies between taking a chunk and the note of it is given that chunk twice.
 Bounded: by what waits (`engine.webhooks.receiver.intake`), and what consumers hold.
-Cost: a file written for each request, a line for each consumer but the last.
+Cost: a file written for each request, a line for each consumer; every `flush_interval` what is new is brought to the
+disk.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -57,11 +58,20 @@ class Inbox(Protocol):
 class Accepted:
     """Of all users of one process."""
 
-    def __init__(self, inbox: Inbox, consumers: Sequence[Consumer], settings: Settings) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        consumers: Sequence[Consumer],
+        settings: Settings,
+        flush_files: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`flush_files`: what consumers have written so far is on the disk itself when it returns."""
         self._inbox = inbox
         self._names = frozenset(consumer.name for consumer in consumers)
         self._lossy = frozenset(consumer.name for consumer in consumers if not consumer.lossless)
         self._settings = settings
+        self._flush_files = flush_files
+        self._finished: list[str] = []
         self._missing: dict[str, set[str]] = {}
         self._notes: deque[tuple[str, str | None]] = deque()
         self._news = trio.Event()
@@ -88,10 +98,10 @@ class Accepted:
             return
         missing = self._missing.setdefault(chunk.kept, set(self._names - chunk.done))
         missing.discard(consumer)
-        if missing:
-            self._note(chunk.kept, consumer)
-        else:
-            self.useless(chunk)
+        self._note(chunk.kept, consumer)
+        if not missing:
+            del self._missing[chunk.kept]
+            self._finished.append(chunk.kept)
 
     def useless(self, chunk: Chunk) -> None:
         """Nobody needs it any more."""
@@ -123,13 +133,14 @@ class Accepted:
         """Write down what was taken, and have all on the disk itself every `flush_interval`; until cancelled."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._flush)
+                nursery.start_soon(self._flush_on)
                 while True:
                     await self._news.wait()
                     await self._write()
         finally:
             with trio.move_on_after(self._settings.flush_interval, shield=True):
                 await self._write()
+                await self._flush()
 
     async def written(self) -> None:
         """Wait until all that was taken is written down."""
@@ -155,13 +166,23 @@ class Accepted:
         self._news = trio.Event()
         self._idle.set()
 
-    async def _flush(self) -> None:
+    async def _flush_on(self) -> None:
         while True:
             await trio.sleep(self._settings.flush_interval)
-            try:
-                await self._inbox.flush()
-            except OSError as error:
-                log.warning("receiver.flush_failed", error=str(error))
+            await self._flush()
+
+    async def _flush(self) -> None:
+        finished, self._finished = self._finished, []
+        try:
+            await self._inbox.flush()
+            await self._flush_files()
+            while finished:
+                await self._inbox.remove(finished[-1])
+                finished.pop()
+        except OSError as error:
+            log.warning("receiver.flush_failed", error=str(error))
+        finally:
+            self._finished += finished
 
 
 def _decoded(contents: bytes) -> Chunk | None:

@@ -19,6 +19,7 @@ import trio
 
 from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
+from engine.moments import SECOND
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
 from engine.webhooks.receiver.accepted import Accepted, Inbox
@@ -79,19 +80,21 @@ class Intake:
         consumers: Sequence[Consumer],
         known: Known,
         inbox: Inbox,
+        flush_files: Callable[[], Awaitable[None]],
         home: Home | None = None,
     ) -> None:
-        """Without a `home` this is the only process."""
+        """Without a `home` this is the only process. `flush_files`: see `Accepted`."""
         self._settings = settings
         self._consumers = consumers
         self._known = known
-        self._accepted = Accepted(inbox, consumers, settings)
+        self._accepted = Accepted(inbox, consumers, settings, flush_files)
         self._home = home or Here()
         self._lines: dict[str, Line] = {}
         self._waiting = 0
         self._counts: Counter[str] = Counter()
         self._missed: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
+        self._open = False
         self._draining = False
         self._emptied = trio.Event()
 
@@ -102,12 +105,13 @@ class Intake:
                 self._nursery = nursery
                 nursery.start_soon(self._accepted.run)
                 await self._take_over()
+                self._open = True  # not before: what was left came first
                 task_status.started()
                 while True:
                     await trio.sleep(self._settings.sweep_interval)
                     await self._take_over()
         finally:
-            self._nursery = None
+            self._open, self._nursery = False, None
             if self._waiting:
                 log.warning("receiver.left", bytes=self._waiting, hint="it is taken by the next process")
 
@@ -184,14 +188,15 @@ class Intake:
             return
         if not chunks:
             return
-        late = trio.current_time() - max(chunk.arrived for chunk in chunks)
+        now, latest = trio.current_time(), max(chunk.received_at for chunk in chunks)
         for chunk in chunks:
             self._counts["left_bytes"] += len(chunk.pcm)
-            self._add(msgspec.structs.replace(chunk, arrived=chunk.arrived + late))
+            arrived = now - (latest - chunk.received_at) / SECOND  # as if the latest had come just now
+            self._add(msgspec.structs.replace(chunk, arrived=arrived))
         log.info("receiver.taken_over", requests=len(chunks))
 
     def _no_room(self, uid: str, size: int) -> str | None:
-        if self._draining or self._nursery is None:
+        if self._draining or not self._open:
             return "the server is starting or going away"
         line = self._lines.get(uid)
         held = 0 if line is None else line.bytes
@@ -206,6 +211,7 @@ class Intake:
         """Until nothing of the user waits and no session is open."""
         backoff = Backoff(self._settings.retry_initial, self._settings.retry_limit)
         while line.waits:
+            line.is_joined(False)
             try:
                 async with self._home.at(uid) as bring:
                     line.is_joined(bring is None)
@@ -214,7 +220,6 @@ class Intake:
                     else:
                         await self._bring_all(line, bring, backoff)
             except (DatabaseUnavailable, NotTaken) as error:
-                line.is_joined(False)
                 log.warning("receiver.waiting", error=str(error))
                 await trio.sleep(backoff.next())
         del self._lines[uid]

@@ -1,6 +1,6 @@
 """Audio is taken at once or refused, waits in a bounded line, and becomes sessions."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,6 +63,11 @@ async def nobody(uid: str) -> Sequence[str]:
     return ()
 
 
+async def nothing() -> None:
+    """No files were written."""
+    await trio.lowlevel.checkpoint()
+
+
 @asynccontextmanager
 async def intake(*consumers: Consumer, **settings: Any) -> AsyncIterator[Intake]:
     with TemporaryDirectory() as folder:
@@ -71,10 +76,12 @@ async def intake(*consumers: Consumer, **settings: Any) -> AsyncIterator[Intake]
 
 
 @asynccontextmanager
-async def intake_in(folder: Path, *consumers: Consumer, **settings: Any) -> AsyncIterator[Intake]:
+async def intake_in(
+    folder: Path, *consumers: Consumer, flush: Callable[[], Awaitable[None]] = nothing, **settings: Any
+) -> AsyncIterator[Intake]:
     """With what an intake before it left in the folder."""
     chosen = Receiver(**{"session_gap": 10.0, "jitter": 1.0, **settings})
-    taking = Intake(chosen, consumers, nobody, Inbox(folder, inline, lambda: NOW))
+    taking = Intake(chosen, consumers, nobody, Inbox(folder, inline, lambda: NOW), flush)
     async with trio.open_nursery() as nursery:
         await nursery.start(taking.run)
         yield taking
@@ -219,6 +226,27 @@ async def test_what_was_not_handed_on_when_the_server_stopped_is_by_the_next(
     assert requests_in(tmp_path) == []
 
 
+async def test_a_request_is_there_until_what_was_made_of_it_is_on_the_disk_itself(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    full = True
+
+    async def flush() -> None:
+        await trio.lowlevel.checkpoint()
+        if full:
+            raise OSError("no room")
+
+    collecting = Collecting()
+    async with intake_in(tmp_path, collecting, flush=flush) as taking:
+        await taking.receive(now(tone(10)))
+        await trio.sleep(30)
+        assert collecting.heard == [tone(10)]
+        assert len(requests_in(tmp_path)) == 1
+        full = False
+        await trio.sleep(2)
+        assert requests_in(tmp_path) == []
+
+
 async def test_what_is_dropped_is_not_given_again(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
@@ -286,7 +314,7 @@ async def test_audio_is_brought_to_the_process_that_joins_it_in_order_whatever_f
         trio.open_nursery() as nursery,
     ):
         mine = Inbox(tmp_path, inline, lambda: NOW)
-        here = Intake(Receiver(), (collecting,), nobody, mine, Elsewhere(there))
+        here = Intake(Receiver(), (collecting,), nobody, mine, nothing, Elsewhere(there))
         await nursery.start(here.run)
         for number in range(6):
             await (here if number % 2 else there).receive(now(tone(RATE, number)))
