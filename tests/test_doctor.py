@@ -195,4 +195,4 @@ def test_webhooks_say_where_they_may_go_and_whom_they_trust(tmp_path: Path, envi
     assert checks(environ | {"LISTEN_WEBHOOK_ALLOW": "169.254.0.0/16"})["webhooks"].status == "warn"
     broken = tmp_path / "authority.pem"
     broken.write_text("no certificate")
-    assert checks(environ | {"LISTEN_WEBHOOK_CA_FILE": str(broken)})["webhooks"].status == "fail"
+    assert checks(environ | {"LISTEN_WEBHOOK_CA_FILE": str(broken)})["configuration"].status == "fail"

@@ -4,7 +4,8 @@ Each process has a folder of its own, whose lock it holds for as long as it live
 a process that died. A file is a line of JSON, so many bytes of contents, and a line for each mark that was set on it.
 
 Operations: `keep` a request; `mark` it, `remove` it in the end; `claim` one that another process brings; `left` takes
-over what dead processes left, `read` gives it back; `flush` what is not on the disk itself yet; `erase` a user's.
+over what dead processes left, `read` gives it back; `flush` what is not on the disk itself yet; `erase` a user's;
+`close` leaves all there is to others.
 Invariants: what `keep` returned for is there when the process dies, and once `flush` has returned when the machine
 does. A file belongs to the process whose folder it is in: it changes hands by one rename, so that of several who want
 it one gets it.
@@ -90,6 +91,13 @@ class Inbox:
     async def erase(self, uid: str) -> int:
         """Remove all of a user, in all folders; how many. Raises OSError."""
         return await self._off_loop(self._erase, uid)
+
+    def close(self) -> None:
+        """Be as dead: what is left is for others to take over. Idempotent; keeping a request begins anew."""
+        with self._opening:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock, self._folder = -1, ""
 
     def _own(self) -> Path:
         """This process's folder, which is made when it is first asked for."""

@@ -191,7 +191,8 @@ class Store:
         return await off_loop(cls, data_dir, database, now, vector_cache, user_cache_seconds, blobs)
 
     async def close(self) -> None:
-        """Close the database's connections."""
+        """Close the database's connections, and leave received audio that waits to others."""
+        self.received_inbox.close()
         await self._database.close()
 
     async def check_writable(self) -> None:

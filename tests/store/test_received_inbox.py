@@ -1,6 +1,5 @@
 """A request that is kept is there when its process is not: for one of those that look for it."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,6 @@ def inbox(root: Path) -> Inbox:
 
 def found(root: Path, pattern: str) -> list[Path]:
     return list(root.glob(pattern))
-
-
-def dies(one: Inbox) -> None:
-    """What its process held is held no more."""
-    os.close(one._lock)
 
 
 async def test_what_is_kept_is_read_with_its_marks(tmp_path: Path) -> None:
@@ -47,11 +41,11 @@ async def test_what_a_process_that_died_left_is_taken_over_once_in_its_order(tmp
     for number in range(3):
         await first.keep("ann", bytes([number]))
     assert await second.left() == []
-    dies(first)
+    first.close()
     names = await second.left()
     assert [kept.contents for name in names if (kept := await second.read(name))] == [b"\0", b"\1", b"\2"]
     assert await third.left() == await second.left() == []
-    dies(second)
+    second.close()
     assert len(await third.left()) == 3
     assert len(found(tmp_path, "*.lock")) == 1
 
@@ -63,7 +57,7 @@ async def test_of_two_who_claim_a_request_one_has_it(tmp_path: Path) -> None:
     assert claimed is not None
     assert await third.claim(name) is None
     assert await first.read(name) is None
-    dies(first)
+    first.close()
     assert await third.left() == []
     kept = await second.read(claimed)
     assert kept is not None

@@ -81,11 +81,13 @@ async def intake_in(
 ) -> AsyncIterator[Intake]:
     """With what an intake before it left in the folder."""
     chosen = Receiver(**{"session_gap": 10.0, "jitter": 1.0, **settings})
-    taking = Intake(chosen, consumers, nobody, Inbox(folder, inline, lambda: NOW), flush)
+    inbox = Inbox(folder, inline, lambda: NOW)
+    taking = Intake(chosen, consumers, nobody, inbox, flush)
     async with trio.open_nursery() as nursery:
         await nursery.start(taking.run)
         yield taking
         nursery.cancel_scope.cancel()
+    inbox.close()
 
 
 def requests_in(folder: Path) -> list[Path]:
@@ -154,12 +156,17 @@ async def test_over_its_bound_a_user_is_refused_and_others_are_not(
 
 
 async def test_over_the_bound_of_all_everybody_is_refused(autojump_clock: trio.testing.MockClock) -> None:
-    async with intake(user_queue_mib=1.0, queue_mib=1.5) as taking:
-        await taking.receive(now(bytes(2**20), uid="ann"))
+    stuck = Collecting()
+    stuck.reading = trio.Event()
+    async with intake(stuck, user_queue_mib=1.0, queue_mib=1.5) as taking:
+        for _ in range(FEED_BYTES // 2**20 + 1):
+            await taking.receive(now(bytes(2**20), uid="ann"))
+            await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(NoRoom, match=r"receiver\.queue_mib"):
             await taking.receive(now(bytes(2**20), uid="bob"))
         with pytest.raises(NoRoom):
             taking.check("cid", 2**20)
+        stuck.reading.set()
         await trio.testing.wait_all_tasks_blocked()
         taking.check("bob", 2**20)
 
