@@ -141,6 +141,7 @@ def integration_v1(services: Services) -> Api:
     limit = RateLimit(services.config.web.requests_per_minute, MINUTE)
 
     async def identify(request: Request) -> str:
+        _key(request)  # who has none is told so before what is wrong with the body
         data = await request.get_data()
         assert isinstance(data, bytes)
         said = read_json(data, AppTelling)
@@ -170,10 +171,7 @@ def _identified(apps: Apps, limit: RateLimit) -> Callable[[Request], Awaitable[s
 
 async def _checked(apps: Apps, limit: RateLimit, request: Request, app_id: str, uid: str | None) -> str:
     """The uid, if the app that calls may have to do with them. Raises `ApiError`."""
-    key = bearer(request.headers.get("Authorization"))
-    if key is None:
-        raise ApiError(401, "Authorization header not found: send Authorization: Bearer sk_…")
-    if not await apps.verify(app_id, key):
+    if not await apps.verify(app_id, _key(request)):
         raise ApiError(403, "Invalid integration API key")
     if not uid:
         raise ApiError(422, "uid is missing: use the user's id")
@@ -181,6 +179,13 @@ async def _checked(apps: Apps, limit: RateLimit, request: Request, app_id: str, 
     if not await apps.is_enabled(uid, app_id):
         raise ApiError(403, "App is not enabled for this user")
     return uid
+
+
+def _key(request: Request) -> str:
+    key = bearer(request.headers.get("Authorization"))
+    if key is None:
+        raise ApiError(401, "Authorization header not found: send Authorization: Bearer sk_…")
+    return key
 
 
 async def _check_may(services: AppServices, uid: str, app_id: str, action: Action) -> None:
