@@ -165,4 +165,4 @@ async def test_the_older_way_to_tell_a_user_something_takes_all_in_its_body(tmp_
             answer = await calling.served.client.post(path, json=said | wrong, headers=headers)
             assert answer.status_code == status, answer.text
         assert (await calling.served.client.post(path, json=said)).status_code == 401
-        assert (await calling.served.client.post(path, content=b"{", headers=headers)).status_code == 422
+        assert (await calling.served.client.post(path, content=b"{", headers=headers)).status_code == 400
