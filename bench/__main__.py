@@ -20,7 +20,7 @@ USUAL = (
     "extraction",
     "speaker",
 )
-LONG = ("endtoend", "lane", "results", "guard", "webhooks")
+LONG = ("endtoend", "lane", "results", "guard", "webhooks", "speaker_sessions")
 """Whole servers under load, and what is run by itself: only by name."""
 
 BENCHES = USUAL + LONG

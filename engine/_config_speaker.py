@@ -19,6 +19,15 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Recognise users who have enrolled their voice, and the people they have named."),
     ] = True
+    preroll_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="Of a user's enrolled voice, how much is played to speech-to-text services that tell speakers "
+            "apart, over a second connection at the beginning of each session; they may charge for it. 0: none.",
+        ),
+    ] = 10.0
     core_share: Annotated[
         float,
         Meta(gt=0, le=64, description="Cores that voices may use, on average over ten seconds."),

@@ -1,10 +1,12 @@
 """A vendor that costs little, in a process of its own: Deepgram's /v1/listen as far as measuring a server needs it.
 
-    python -m engine.cli.load_vendor       prints its port, serves until standard input ends
+    python -m engine.cli.load_vendor [SPOKEN PERIOD]     prints its port, serves until standard input ends
 
 It answers each full second of a connection's audio (16 kHz, 16 bit) with one final of one word that says where and
 when: `p7t123456.` = second 7 was complete at 123456 µs of the monotonic clock. `Finalize` and `CloseStream` are
-answered as the vendor does; anything else is taken and ignored.
+answered as the vendor does; anything else is taken and ignored. With SPOKEN and PERIOD people do not talk all the time:
+only the first SPOKEN of each PERIOD seconds have a word, as long as the second, which does not carry its time (a
+connection's seconds may not be the client's, where something was played before).
 Invariants: answers leave in the order of the audio. Bounded: per connection one frame of `FRAME_LIMIT`; a connection
 that does not take its answers at once is closed, because what were measured then is not the server.
 Cost: one receive and one step of Python a frame; audio is counted, not unmasked.
@@ -39,7 +41,9 @@ class Over(Exception):
 class VendorStream:
     """One connection, without I/O: what came goes in, what to send comes out."""
 
-    def __init__(self) -> None:
+    def __init__(self, spoken: int = 0, period: int = 0) -> None:
+        """Without `period` each second has a word."""
+        self._spoken, self._period = spoken, period
         self._received = bytearray()
         self._open = False
         self._audio = 0
@@ -81,8 +85,12 @@ class VendorStream:
         self._audio += size
         while self._audio >= (self._seconds + 1) * SECOND:
             self._seconds += 1
-            word = f"p{self._seconds}t{time.monotonic_ns() // 1000}."
-            yield _result(self._seconds - 1, self._seconds, word)
+            if not self._period:
+                word = f"p{self._seconds}t{time.monotonic_ns() // 1000}."
+                yield _result(self._seconds - 1, self._seconds, word)
+            else:
+                word = f"w{self._seconds}." if (self._seconds - 1) % self._period < self._spoken else ""
+                yield _result(self._seconds - 1, self._seconds, word, length=1.0)
 
     def _said(self, opcode: int, payload: bytes) -> Iterator[bytes]:
         if opcode == PING:
@@ -117,8 +125,8 @@ def _frame(opcode: int, payload: bytes) -> bytes:
     return head + payload
 
 
-def _result(start: float, end: float, word: str, *, finalized: bool = False) -> bytes:
-    said = {"word": word, "punctuated_word": word, "start": end - 0.5, "end": end, "confidence": 0.99}
+def _result(start: float, end: float, word: str, *, finalized: bool = False, length: float = 0.5) -> bytes:
+    said = {"word": word, "punctuated_word": word, "start": end - length, "end": end, "confidence": 0.99}
     alternative = {"transcript": word, "confidence": 0.99, "words": [said] if word else []}
     result = {
         "type": "Results",
@@ -137,8 +145,8 @@ def _result(start: float, end: float, word: str, *, finalized: bool = False) -> 
     return _frame(TEXT, json.dumps(result).encode())
 
 
-def serve(listener: socket.socket) -> None:
-    """All connections, until standard input ends."""
+def serve(listener: socket.socket, spoken: int = 0, period: int = 0) -> None:
+    """All connections, until standard input ends; see `VendorStream`."""
     with selectors.EpollSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
         ready.register(sys.stdin, selectors.EVENT_READ)
@@ -149,7 +157,7 @@ def serve(listener: socket.socket) -> None:
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
                     connection.setblocking(False)
-                    ready.register(connection, selectors.EVENT_READ, VendorStream())
+                    ready.register(connection, selectors.EVENT_READ, VendorStream(spoken, period))
                 elif isinstance(key.fileobj, socket.socket):
                     _serve(ready, key.fileobj, key.data)
 
@@ -172,7 +180,7 @@ def main() -> None:
     """Serve on a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         print(listener.getsockname()[1], flush=True)
-        serve(listener)
+        serve(listener, *map(int, sys.argv[1:3]))
 
 
 if __name__ == "__main__":

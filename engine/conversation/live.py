@@ -121,6 +121,16 @@ class LiveConversation:
         self.amend([changed])
         return changed
 
+    def rewrite(self, by: Participant, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """See `OpenConversation`."""
+        here = not self.closed and by.id in self.participants
+        kept = tuple(s for s in segments if here and self._revisions.get(s.id) == s.revision - 1)
+        if kept:
+            times = self.row.finished_at, self.row.last_speech_at
+            self._keep(by, SegmentsChanged(self.row.uid, self.id, kept, *times))
+            self.amend(kept)
+        return kept
+
     def amend(self, segments: Sequence[Segment]) -> None:
         """See `OpenConversation`."""
         self._revisions.update((segment.id, segment.revision) for segment in segments)

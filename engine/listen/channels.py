@@ -43,6 +43,9 @@ class _Channel:
         """See `Listener`."""
         self._listener.on_interim(self._mine(words), vendor)
 
+    def on_same_speaker(self, gone: int, kept: int) -> None:
+        """Who speaks on a channel is known."""
+
     def on_ready(self, vendor: Vendor) -> None:
         """See `Listener`."""
         self._listener.on_ready(vendor)
@@ -117,6 +120,15 @@ class CallAudio:
     def heard_out(self) -> bool:
         """See `Pipeline.heard_out`; of one channel is of all, for they end together."""
         return any(channel.heard_out for channel in self._channels)
+
+    @property
+    def owner(self) -> int | None:
+        """See `Pipeline.owner`; whose the channels are is known otherwise."""
+        return None
+
+    def preroll_pending(self, vendor: Vendor) -> bool:
+        """See `Pipeline.preroll_pending`."""
+        return False
 
     async def finish(self) -> None:
         """No audio follows on any channel."""

@@ -13,6 +13,7 @@ from tempfile import gettempdir
 from uuid import uuid4
 
 import trio
+from msgspec.structs import replace
 
 from engine.audio.ledger import LedgerSnapshot
 from engine.config import Config
@@ -24,7 +25,7 @@ from engine.off_loop import OffLoop
 from engine.stt.vendor import StreamOptions, Vendor, VendorError
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
-from engine.wire.messages import Segment
+from engine.wire.messages import Segment, speaker_label
 
 
 class EmbeddedSession:
@@ -96,6 +97,14 @@ class EmbeddedSession:
             self._transcript[segment.id] = self._changed[segment.id] = segment
         self._something.set()
 
+    def on_same_speaker(self, gone: int, kept: int) -> None:
+        """See `Listener`."""
+        for id, segment in self._transcript.items():
+            if segment.speaker_id == gone:
+                changed = replace(segment, speaker=speaker_label(kept), revision=segment.revision + 1)
+                self._transcript[id] = self._changed[id] = changed
+        self._something.set()
+
     def on_ready(self, vendor: Vendor) -> None:
         """See `Listener`."""
 
@@ -164,6 +173,7 @@ async def open_session(
         vendors=(vendor,),
         breakers=breakers_for(config),
         options=options,
+        voiceprints=None if speakers is None else speakers.voiceprints,
     ) as pipeline:
         session._pipeline = pipeline
         async with trio.open_nursery() as nursery:

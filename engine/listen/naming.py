@@ -1,7 +1,7 @@
 """Who the speakers of one session are, as far as somebody has said so or their voice has shown.
 
-Operations: `find` (by voice) and `assign` (by hand) say who a label's speaker is, `named` fills it in where nobody is
-named yet; `found`, `is_assigned` to look.
+Operations: `find` (by voice) and `assign` (by hand) say who a label's speaker is, `join` that two are one, `named`
+fills it in where nobody is named yet; `found`, `is_assigned` to look.
 Invariants: what was said by hand is not changed by what is found. A segment that names somebody stays as it is.
 `compared` is False while voices are known and nobody has found out whose the label's is.
 Bounded: `MOST` labels; of more the first are forgotten.
@@ -36,6 +36,13 @@ class SpeakerNames:
     def assign(self, label: str, who: Speaker) -> None:
         """Somebody has said who it is, or that it is nobody they know."""
         _put(self._assigned, label, who)
+
+    def join(self, gone: str, kept: str) -> None:
+        """The speakers of two labels are one: what is known of either holds, that of `kept` before that of `gone`."""
+        for known in (self._found, self._assigned):
+            who = known.pop(gone, None)
+            if who is not None and kept not in known:
+                _put(known, kept, who)
 
     def is_assigned(self, label: str) -> bool:
         """Whether somebody has said who it is."""

@@ -10,13 +10,15 @@ from engine.audio.ring import RingPool
 from engine.config import Config
 from engine.listen.backlog import Backlog
 from engine.listen.pipeline import Pipeline
+from engine.listen.speaker_numbers import MakeVoiceprints
 from engine.listen.spill import Spill
 from engine.listen.unpacking import Unpacking
 from engine.off_loop import OffLoop
 from engine.stt.backoff import Backoff
 from engine.stt.breaker import Breaker, Breakers
 from engine.stt.failover import Policy
-from engine.stt.vendor import SAMPLE_RATE, StreamOptions, Vendor
+from engine.stt.prerolls import FetchPreroll
+from engine.stt.vendor import SAMPLE_RATE, PlayedVendor, StreamOptions, Vendor
 
 IDLE_RINGS = 64
 """Rings kept warm between sessions; each one that was used holds its memory (0.5 MB at 16 s)."""
@@ -71,6 +73,8 @@ def open_pipeline(
     vendors: Sequence[Vendor],
     breakers: Breakers,
     options: StreamOptions,
+    voiceprints: MakeVoiceprints | None = None,
+    preroll: FetchPreroll | None = None,
 ) -> Iterator[Pipeline]:
     """A pipeline whose ring goes back to the pool afterwards. ValueError when there is no such decoder."""
     decoder = create_decoder(codec, sample_rate, channels)
@@ -88,8 +92,16 @@ def open_pipeline(
         options=options,
         breakers=breakers,
         policy=_policy(config),
+        voiceprints=voiceprints if _several_numberings(vendors, options) else None,
+        preroll=preroll,
     )
     try:
         yield pipeline
     finally:
         pipeline.close(pool)
+
+
+def _several_numberings(vendors: Sequence[Vendor], options: StreamOptions) -> bool:
+    """Whether speakers may be numbered anew in the middle: by another vendor, or another stream of one that does."""
+    diarize = [isinstance(vendor, PlayedVendor) and vendor.takes_preroll for vendor in vendors]
+    return any(diarize) or (len(vendors) > 1 and options.speakers is not None)

@@ -21,12 +21,14 @@ from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
 from engine.listen.ports import SessionUsage
+from engine.listen.speaker_numbers import MakeVoiceprints, SpeakerNumbers
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
 from engine.listen.tap import Tap, Taps
 from engine.listen.unpacking import Unpacking
 from engine.stt.breaker import Breakers
-from engine.stt.failover import Failover, Policy
+from engine.stt.failover import Failover, Policy, SttExhausted
+from engine.stt.prerolls import FetchPreroll, Prerolls
 from engine.stt.vendor import (
     SAMPLE_RATE,
     Activity,
@@ -58,6 +60,10 @@ class Listener(Protocol):
 
     def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
         """The open utterance so far."""
+        ...
+
+    def on_same_speaker(self, gone: int, kept: int) -> None:
+        """The speakers of two numbers are one: whose words had the number `gone` is `kept`."""
         ...
 
     def on_lag(self, seconds: float) -> None:
@@ -116,8 +122,14 @@ class Pipeline:
         options: StreamOptions,
         breakers: Breakers,
         policy: Policy,
+        voiceprints: MakeVoiceprints | None = None,
+        preroll: FetchPreroll | None = None,
     ) -> None:
-        """`vendors`: in order of preference; empty for a session that brings its own transcript."""
+        """`vendors`: in order of preference; empty for a session that brings its own transcript.
+
+        `voiceprints` hears who is who over several vendors; `preroll` fetches the user's voice, to be played to those
+        that tell speakers apart.
+        """
         self.ledger = Ledger()
         self.taps = Taps(ring)
         self.last_speech: int | None = None
@@ -133,6 +145,8 @@ class Pipeline:
         self._listener: Listener
         self._breakers = breakers
         self._policy = policy
+        self._numbers = SpeakerNumbers(ring, voiceprints)
+        self._prerolls = Prerolls(preroll, policy)
         self._audio_at: float | None = None
         self._intake: Intake | None = None
         self._at_the_door = False
@@ -359,8 +373,29 @@ class Pipeline:
             self._options,
             breakers=self._breakers,
             policy=self._policy,
+            prerolls=self._prerolls,
         )
-        await failover.run()
+        if self._options.speakers is not None:
+            self._numbers.follow(self._options.speakers, listener.on_same_speaker)
+        exhausted: SttExhausted | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._numbers.run, listener.on_same_speaker)
+            try:
+                await failover.run()
+            except SttExhausted as error:
+                exhausted = error  # raised below: the nursery would wrap it in a group
+            nursery.cancel_scope.cancel()
+        if exhausted is not None:
+            raise exhausted
+
+    @property
+    def owner(self) -> int | None:
+        """The number of the user among the speakers, if a vendor was played their voice."""
+        return self._numbers.owner
+
+    def preroll_pending(self, vendor: Vendor) -> bool:
+        """Whether `vendor` is yet to be played the user's voice."""
+        return self._prerolls.pending(vendor)
 
     # Audience of the failover
 
@@ -387,12 +422,13 @@ class Pipeline:
             case Final():
                 self._on_final(event, vendor)
             case Interim():
-                self._listener.on_interim(event.words, vendor)
+                self._listener.on_interim(self._numbers.interim(event.words), vendor)
             case Activity():
                 self._on_activity(event)
             case Lag():
                 self._listener.on_lag(event.seconds)
             case Ready():
+                self._numbers.began(event)
                 self._listener.on_ready(vendor)
 
     def _on_final(self, final: Final, vendor: Vendor) -> None:
@@ -406,7 +442,7 @@ class Pipeline:
         if words:
             self.words += len(words)
             self._speech(words[0].start, words[-1].end)
-            self._listener.on_words(words, vendor)
+            self._listener.on_words(self._numbers.final(words), vendor)
         # Only now may the ring use the memory again: the words are in the journal.
         self._backlog.cover(end)
         if not words or end - words[-1].end > UNHEARD_TOLERANCE:

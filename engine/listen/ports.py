@@ -10,6 +10,7 @@ from engine.audio.intake import Intake
 from engine.listen.mixing import Mixed
 from engine.listen.naming import SpeakerNames
 from engine.listen.tap import Tap
+from engine.stt.prerolls import Preroll
 from engine.transcript import Merged
 from engine.wire.client_messages import SpeakerAssigned
 from engine.wire.messages import Event, Segment, Speaker, Translation
@@ -166,6 +167,13 @@ class OpenConversation(Protocol):
         """
         ...
 
+    def rewrite(self, by: Participant, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Keep these next revisions of segments, as `publish` does; returns those that were kept.
+
+        Left out are those that changed meanwhile or are gone; all, when `by` does not take part any more.
+        """
+        ...
+
     def amend(self, segments: Sequence[Segment]) -> None:
         """These revisions were made elsewhere, by who keeps them."""
         ...
@@ -196,6 +204,14 @@ class Preferences(Protocol):
 
     async def get(self, uid: str) -> Wishes:
         """What the user has set; nothing where that cannot be known right now."""
+        ...
+
+
+class OwnVoices(Protocol):
+    """Where users' own voices are, to be played to vendors that tell speakers apart."""
+
+    async def preroll(self, uid: str) -> Preroll | None:
+        """The user's; None without one, or where that cannot be known right now. Never raises."""
         ...
 
 

@@ -23,6 +23,7 @@ from engine.listen.naming import SpeakerNames
 from engine.listen.outbox import Outbox
 from engine.listen.pipeline import Pipeline
 from engine.listen.ports import OpenConversation, Participant, Translator, WallClock
+from engine.listen.relabelling import Relabelling
 from engine.listen.stages import Passage, no_audio
 from engine.metrics import Metrics
 from engine.moments import SECOND
@@ -30,7 +31,7 @@ from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.transcript import merge, words_to_segments
 from engine.transcript.words import Word
 from engine.wire.client_messages import SuggestedTranscript
-from engine.wire.messages import ConversationSession, InterimSegments, Segment
+from engine.wire.messages import ConversationSession, InterimSegments, Segment, speaker_label
 from engine.wire.parameters import ListenParameters
 
 INTERIM_SPACING = 0.2
@@ -85,6 +86,7 @@ class Record:
         self._breaks: deque[_Break] = deque()
         self._next_interim = -math.inf
         self._unused_ids: list[str] = []
+        self._relabelling = Relabelling()
         self._before_keeping: Callable[[], None] | None = None
 
     def before_keeping(self, callback: Callable[[], None]) -> None:
@@ -103,6 +105,7 @@ class Record:
         if conversation is self.conversation:
             return
         self.conversation = conversation
+        self._relabelling.forget()
         self.joined.set()
         self._outbox.event(
             ConversationSession(
@@ -124,8 +127,23 @@ class Record:
     def show(self, conversation: OpenConversation, segments: Sequence[Segment]) -> None:
         """Tell the client, and whoever follows, what somebody else changed of the session's conversation."""
         if conversation is self.conversation:
-            self._outbox.segments(segments)
-            self._followings.changed(conversation, segments, (), self._offset_seconds())
+            self._tell(conversation, segments)
+
+    def same_speaker(self, gone: int, kept: int) -> None:
+        """Two numbers are one speaker's: their segments are changed, kept, and told again."""
+        self.names.join(speaker_label(gone), speaker_label(kept))
+        conversation = self.conversation
+        if conversation is None:
+            return
+        changed = self._relabelling.relabelled(gone, kept, self._audio.owner)
+        done = conversation.rewrite(self._participant, changed)
+        if done:
+            self._tell(conversation, done)
+
+    def _tell(self, conversation: OpenConversation, segments: Sequence[Segment]) -> None:
+        self._relabelling.refresh(segments)
+        self._outbox.segments(segments)
+        self._followings.changed(conversation, segments, (), self._offset_seconds())
 
     def leave(self) -> None:
         """The session is over."""
@@ -215,13 +233,18 @@ class Record:
 
     def _to_segments(self, words: Sequence[Word], vendor: Vendor) -> tuple[Segment, ...]:
         segments = words_to_segments(
-            words, offset_seconds=self._offset_seconds(), provider=vendor.provider, new_id=self._next_id
+            words,
+            offset_seconds=self._offset_seconds(),
+            provider=vendor.provider,
+            new_id=self._next_id,
+            speech_profile_processed=not self._audio.preroll_pending(vendor),
         )
         if any(s.start < 0 or s.end < 0 for s in segments):  # a word may have begun before its conversation
             segments = tuple(replace(s, start=max(s.start, 0.0), end=max(s.end, 0.0)) for s in segments)
-        if not self._parameters.multi_channel:
+        owner = OWN_CHANNEL if self._parameters.multi_channel else self._audio.owner
+        if owner is None:
             return segments
-        return tuple(replace(s, is_user=s.speaker_id == OWN_CHANNEL) for s in segments)
+        return tuple(replace(s, is_user=s.speaker_id == owner) for s in segments)
 
     def _publish(self, new: tuple[Segment, ...], passage: Passage) -> int:
         """Merge into the conversation, keep, then send. Returns when they were kept (CLOCK_MONOTONIC, ns)."""
@@ -235,6 +258,7 @@ class Record:
         conversation.publish(self._participant, merged, speech_at)
         kept_at = monotonic_ns()
         self._merge.observe((kept_at - passage.told_at) / 1e9)
+        self._relabelling.note(merged.changed, merged.deleted)
         self._outbox.deleted(merged.deleted)
         if self._parameters.timing:
             timing = passage.timing(kept_at)

@@ -8,6 +8,7 @@ Bounded by the configured limits.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from uuid import uuid4
 
 import msgspec
@@ -25,6 +26,7 @@ from engine.listen.ports import (
     ClientSocket,
     Conversations,
     Follower,
+    OwnVoices,
     Photos,
     Preferences,
     Translator,
@@ -40,6 +42,7 @@ from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.stt.languages import DETECT
+from engine.stt.prerolls import FetchPreroll
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import StreamOptions, Vendor
 from engine.wire.codes import CloseCode
@@ -68,10 +71,11 @@ class ListenService:
         translator: Translator | None = None,
         speakers: Speakers | None = None,
         assignments: Assignments | None = None,
+        own_voices: OwnVoices | None = None,
         followers: Sequence[Follower] = (),
     ) -> None:
         """Without `photos` sessions take no pictures; without `preferences` nobody has set anything; without `speakers`
-        none are told apart for services that do not do it.
+        none are told apart for services that do not do it; without `own_voices` none is played to those that do.
 
         `followers` are told of every session.
         """
@@ -88,6 +92,7 @@ class ListenService:
         self._translator = translator
         self._speakers = speakers
         self._assignments = assignments
+        self._own_voices = own_voices
         self._followers = tuple(followers)
         self.admission = Admission(config.limits)
         self._breakers = breakers_for(config)
@@ -162,7 +167,7 @@ class ListenService:
         with (
             self.admission.admit(uid),
             bound_contextvars(session=session_id),
-            self._audio(session_id, parameters, vendors, wishes.vocabulary) as pipeline,
+            self._audio(session_id, uid, parameters, vendors, wishes.vocabulary) as pipeline,
         ):
             session = Session(
                 session_id=session_id,
@@ -219,6 +224,7 @@ class ListenService:
     def _audio(
         self,
         session_id: str,
+        uid: str,
         parameters: ListenParameters,
         vendors: Sequence[Vendor],
         vocabulary: tuple[str, ...],
@@ -226,12 +232,12 @@ class ListenService:
         """What takes the session's audio: one pipeline, or for a call one per channel."""
         if not parameters.multi_channel:
             channels = parameters.channels
-            with self._pipeline(session_id, parameters, channels, vendors, vocabulary) as pipeline:
+            with self._pipeline(session_id, uid, parameters, channels, vendors, vocabulary) as pipeline:
                 yield pipeline
             return
         with ExitStack() as stack:
             pipelines = [
-                stack.enter_context(self._pipeline(session_id, parameters, 1, vendors, vocabulary))
+                stack.enter_context(self._pipeline(session_id, uid, parameters, 1, vendors, vocabulary))
                 for _ in range(parameters.channels)
             ]
             yield CallAudio(pipelines)
@@ -239,6 +245,7 @@ class ListenService:
     def _pipeline(
         self,
         session_id: str,
+        uid: str,
         parameters: ListenParameters,
         channels: int,
         vendors: Sequence[Vendor],
@@ -262,6 +269,8 @@ class ListenService:
                 interim_results=parameters.interim_results,
                 speakers=self._labels_for(parameters),
             ),
+            voiceprints=None if self._speakers is None else self._speakers.voiceprints,
+            preroll=self._preroll_of(uid, parameters),
         )
 
     def _labels_for(self, parameters: ListenParameters) -> SessionSpeakers | None:
@@ -269,6 +278,12 @@ class ListenService:
         if self._speakers is None or parameters.multi_channel:
             return None
         return self._speakers.session()
+
+    def _preroll_of(self, uid: str, parameters: ListenParameters) -> FetchPreroll | None:
+        """How the user's voice is had, if it may be used."""
+        if self._own_voices is None or parameters.multi_channel or not parameters.include_speech_profile:
+            return None
+        return partial(self._own_voices.preroll, uid)
 
     async def _run(self, session: Session, pipeline: Pipeline | CallAudio, wishes: Wishes) -> None:
         """The session beside its counting; whatever ends it, the last portion is counted."""

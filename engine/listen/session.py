@@ -478,6 +478,10 @@ class Session:
         if self.parameters.interim_results:
             self._record.interim(words, vendor)
 
+    def on_same_speaker(self, gone: int, kept: int) -> None:
+        """See `Listener`."""
+        self._record.same_speaker(gone, kept)
+
     def on_lag(self, seconds: float) -> None:
         """See `Listener`."""
         was, self._lag = self._lag, seconds

@@ -1,22 +1,26 @@
 """Speakers of live sessions told apart by voice, where the speech-to-text service does not tell them apart.
 
-Operations: `Speakers.session` gives what one session needs, whose `label` says who speaks.
+Operations: `Speakers.session` gives what one session needs, whose `label` says who speaks; `voiceprints` who is who
+when services that number speakers follow each other.
 Invariants: a session's speakers keep their numbers, whichever service transcribes it; nothing of a voice outlives its
 session, and nothing of it is written anywhere.
 Bounded by the session's roster, and by what voices may use of the machine (`engine.speaker.encoding`): an utterance
 that there is no time for stays with who spoke before, and is counted there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import trio
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from engine.listen.numbering import Numbering
+from engine.listen.voiceprints import Voiceprints
 from engine.speaker.diarization import Diarizer, atoms, heard_span
 from engine.speaker.embedding import Floats, mean_direction
 from engine.speaker.encoding import Encoding, Urgency
+from engine.speaker.matching import Rules
 from engine.speaker.roster import Roster
 from engine.transcript.words import Word
 
@@ -34,6 +38,11 @@ class SessionSpeakers:
         self._roster = Roster()
         self._diarizer = Diarizer(self._roster)
         self._last = 0
+        self._merged: Callable[[int, int], None] | None = None
+
+    def when_merged(self, tell: Callable[[int, int], None]) -> None:
+        """See `SpeakerLabels`."""
+        self._merged = tell
 
     async def label(self, pcm: NDArray[np.int16], start: int, words: Sequence[Word]) -> tuple[Word, ...]:
         """See `SpeakerLabels`."""
@@ -52,6 +61,9 @@ class SessionSpeakers:
         if len(heard) < len(run):
             return tuple(replace(word, speaker=self._last) for word in words)
         labels = self._diarizer.label(run, heard)
+        if self._merged is not None:
+            for gone, kept in labels.merged.items():
+                self._merged(gone, kept)
         named = list(words)
         for atom, number in zip(run, labels.numbers, strict=True):
             named[atom.first : atom.last] = [
@@ -62,11 +74,16 @@ class SessionSpeakers:
 
 
 class Speakers:
-    """Of all sessions of a process."""
+    """Of all sessions of a process. By `rules` a voice is taken for one that was heard before."""
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, rules: Rules | None = None) -> None:
         self._encoding = encoding
+        self._rules = rules or Rules()
 
     def session(self) -> SessionSpeakers:
         """For a session that begins."""
         return SessionSpeakers(self._encoding)
+
+    def voiceprints(self, numbering: Numbering) -> Voiceprints:
+        """For a session whose speakers are numbered by several services, or anew by one."""
+        return Voiceprints(self._encoding, self._rules, numbering)

@@ -129,6 +129,7 @@ class Parts:
             translator=self.conversing.translator,
             speakers=self.speaking.speakers,
             assignments=self.speaking.assigner,
+            own_voices=self.speaking.own_voices,
             followers=(*self.telling.followers, *self.speaking.followers, *self.recording.followers),
         )
         self.readiness.watch_load(lambda: self.sessions.load)

@@ -12,6 +12,7 @@ from engine.config import Config
 from engine.conversation.assigning import Assigner, Live
 from engine.conversation.identification import Means, rules_of
 from engine.conversation.identifying import Identifier
+from engine.conversation.prerolls import OwnVoices
 from engine.conversation.processor import Processor
 from engine.conversation.rehearing import Learner, Rehearing
 from engine.conversation.voices import Voices
@@ -46,7 +47,13 @@ class Speaking:
         settings = config.speaker
         self._wanted = settings.diarize
         self.encoding = Encoding(core_share=settings.core_share, threads=settings.threads)
-        self.speakers = Speakers(self.encoding) if settings.diarize else None
+        self.speakers = Speakers(self.encoding, rules_of(settings)) if settings.diarize else None
+        seconds = settings.preroll_seconds
+        self.own_voices = (
+            OwnVoices(store.voices, store.profile_blobs, off_loop, seconds)
+            if settings.identify and seconds
+            else None
+        )
         self.voices = Voices(
             kept=store.voices,
             blobs=store.profile_blobs,

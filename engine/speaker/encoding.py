@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from engine.off_loop import OffLoop, worker_threads
 from engine.speaker.embedding import BATCH, RATE, Floats, VoiceEncoder, window_starts
+from engine.transcript.timeline import SAMPLE_RATE
 
 __all__ = ["QUEUE", "Encoding", "EncodingStatistics", "Urgency"]
 
@@ -207,7 +208,7 @@ class Encoding:
         for request, result in zip(batch, results, strict=True):
             self._utterances += 1
             self._windows += len(result)
-            self._speech += len(request.pcm) / RATE
+            self._speech += len(request.pcm) / SAMPLE_RATE
             self._settle(request, result)
 
     def _take(self) -> list[_Request]:

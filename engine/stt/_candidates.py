@@ -12,13 +12,17 @@ from engine.stt.vendor import Fault, Vendor, VendorError
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `elsewhere_pause`: before a vendor that refused this session is asked again."""
+    """Seconds. `elsewhere_pause`: before a vendor that refused this session is asked again.
+
+    `pause_patience`: how long a stream that was played a pre-roll waits for somebody to draw breath.
+    """
 
     exhausted_after: float = 300.0
     elsewhere_pause: float = 60.0
     proof: float = 2.0
     backoff_first: float = 1.0
     backoff_limit: float = 32.0
+    pause_patience: float = 10.0
 
 
 class _Rule(msgspec.Struct, frozen=True):

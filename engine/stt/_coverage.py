@@ -31,6 +31,8 @@ class Coverage:
 
     def __init__(self, emit: Emit) -> None:
         self.base = self.sent = self.covered = 0
+        self.emit = emit
+        """Who is told; of a pre-roll it is not the session."""
         self.begun = False
         self.speaking = False
         """Whether the latest audio may be speech."""
@@ -38,7 +40,6 @@ class Coverage:
         """When the vendor last said anything about its audio."""
         self.due_since: float | None = None
         """Since when it owes a result: speech was sent and nothing heard. None: nothing is due."""
-        self._emit = emit
         self.gate = EnergyGate()
         """Hears all that is sent."""
         self._speech_until = 0
@@ -49,10 +50,12 @@ class Coverage:
         return self._speech_until > self.covered
 
     def begin(self, position: int) -> None:
-        """The stream's first sample is the session's `position`. Further calls change nothing."""
+        """The next sample is the session's `position`; what was sent before is pre-roll. Only the first call counts."""
         if not self.begun:
             self.begun = True
-            self.base = self.sent = self.covered = self._speech_until = position
+            self.base = position - self.sent
+            self.sent = self.covered = self._speech_until = position
+            self.due_since = None
 
     def send(self, pcm: bytes) -> None:
         """These samples go out now, after all before them."""
@@ -88,7 +91,7 @@ class Coverage:
 
     def tentative(self, words: Sequence[Word]) -> None:
         """Interim words."""
-        self._emit(Interim(self._on_timeline(words)))
+        self.emit(Interim(self._on_timeline(words)))
         self._heard()
 
     def answered(self, position: int, *, guessed: bool = False) -> None:
@@ -105,7 +108,7 @@ class Coverage:
         position = min(max(position, self.covered), self.sent)
         if words or position > self.covered:
             start, self.covered = self.covered, position
-            self._emit(Final(start, position, words, assumed=assumed))
+            self.emit(Final(start, position, words, assumed=assumed))
 
     def _on_timeline(self, words: Sequence[Word]) -> tuple[Word, ...]:
         base, covered = self.base, self.covered

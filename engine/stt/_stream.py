@@ -9,9 +9,12 @@ Where connection, protocol and source can, audio goes past the sending task (`_p
 task sends the first chunk of a stream, and again whenever there is more to do than to send on. The books are brought
 up to date (`take`) before anybody looks at them.
 
+A pre-roll is sent before any audio is read. The stream is ready only once the vendor has answered for all of it.
+
 Every wait has a limit:
 
     a send                    `send`
+    results of a pre-roll     `finish`
     results after the end     `finish` without any result
     an answer to `finalize`   `hang` / 2; then, if no audio follows, the stream is ended, for an end is always answered
     acknowledgements, pongs   `hang`
@@ -31,6 +34,7 @@ from engine.log import get_logger
 from engine.stt._coverage import Coverage, Emit
 from engine.stt._outgoing import Outgoing, StreamLimits
 from engine.stt._pace import Pace
+from engine.stt._preroll import PlayedVoice
 from engine.stt._pumping import Pumping
 from engine.stt.protocol import (
     Event,
@@ -79,8 +83,9 @@ class Stream:
         emit: Emit,
         limits: StreamLimits,
         first: Chunk | None = None,
+        preroll: bytes = b"",
     ) -> None:
-        """`first`: a chunk that was read already."""
+        """`first`: a chunk that was read already. `preroll`: speech (s16le) that is sent before any audio."""
         self.protocol = protocol
         self.ended = End.AUDIO_OVER
         self._name = name
@@ -89,7 +94,8 @@ class Stream:
         self._emit = emit
         self._limits = limits
         self._first = first
-        self._books = Coverage(emit)
+        self._preroll = PlayedVoice(preroll) if preroll else None
+        self._books = Coverage(emit if self._preroll is None else self._preroll.on_event)
         self._pumping = Pumping(protocol, self._books, limits.chunk_shortest, limits.chunk_longest)
         self._wanted = self._finalized = 0  # results are asked for up to here; were asked for up to here
         self._finalized_at = -math.inf
@@ -117,7 +123,8 @@ class Stream:
             raise self._error
         self._opened_at = trio.current_time()
         self._pace = Pace(self.protocol.traits.pace)
-        self._emit(Ready())
+        if self._preroll is None:
+            self._emit(Ready())
 
     async def run(self) -> None:
         """Until the stream has ended one way or the other; raises its `VendorError`."""
@@ -134,6 +141,11 @@ class Stream:
                 nursery.start_soon(self._out.ping, traits.ping)
         if self._error is not None:
             raise self._error
+
+    @property
+    def took_audio(self) -> bool:
+        """Whether it was given any of the session's."""
+        return self._books.begun
 
     def _end(self, how: End) -> None:
         if not self._over:
@@ -159,7 +171,22 @@ class Stream:
 
     # Out
 
+    async def _play(self, voice: PlayedVoice) -> None:
+        """Send the pre-roll, and return when the vendor has nothing more to say of it."""
+        for pcm in voice.pieces(self.protocol.traits.chunk):
+            await self._send_pcm(pcm)
+        self._want_results()
+        with trio.move_on_after(self._limits.finish) as limit:
+            await voice.heard_out.wait()
+        if limit.cancelled_caught:
+            self._late("results of the pre-roll", self._limits.finish)
+            return
+        self._books.emit = self._emit
+        self._emit(Ready(owner=voice.owner))
+
     async def _send_audio(self) -> None:
+        if self._preroll is not None:
+            await self._play(self._preroll)
         while (chunk := await self._next_chunk()) is not None:
             self._books.begin(chunk.position)
             if len(chunk.pcm):
@@ -211,7 +238,9 @@ class Stream:
         return self._opened_at + patience
 
     async def _send_chunk(self, chunk: Chunk) -> None:
-        pcm = bytes(chunk.pcm)  # the ring may be written over while this waits its turn
+        await self._send_pcm(bytes(chunk.pcm))  # the ring may be written over while this waits its turn
+
+    async def _send_pcm(self, pcm: bytes) -> None:
         await self._pace.wait(len(pcm) // 2)
         await self._wait_for_window()
 

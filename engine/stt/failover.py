@@ -22,24 +22,26 @@ and refuse a moment later), the current vendor is let go at its next result, and
 the last sample that was sent, which may be in the middle of a word. If it does not get so far nobody notices; if it
 fails then before it gave a result, it gets a long pause.
 
-Known doubt: speakers keep the numbers their vendor gives them; two vendors may number the same people differently.
+In the same shadow a voice is played to a further stream of the vendor that transcribes (`prerolls.py`), which then
+takes over where somebody draws breath: what it is given from there on was not sent to it before, so its first words
+come no later than the last ones of the stream that it follows.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import trio
+from msgspec.structs import replace
 
-from engine.audio.pump import Pump
 from engine.log import get_logger
 from engine.stt._candidates import Candidate
 from engine.stt._candidates import Policy as Policy
+from engine.stt._leg import Leg, Rewindable, first_of
 from engine.stt.breaker import Breakers
+from engine.stt.prerolls import PlayedCandidate, Prerolls
 from engine.stt.vendor import (
-    AudioSource,
-    Chunk,
+    SAMPLE_RATE,
     Final,
-    PumpedSource,
     Ready,
     StreamOptions,
     SttEvent,
@@ -49,15 +51,12 @@ from engine.stt.vendor import (
 
 log = get_logger(__name__)
 
+PAUSE = SAMPLE_RATE // 10
+"""Samples after a word in which no other has begun."""
+
 
 class SttExhausted(Exception):
     """No vendor could be had for longer than the configured time."""
-
-
-class Rewindable(AudioSource, Protocol):
-    """A source that can go back to the last sample covered."""
-
-    def rewind(self) -> None: ...
 
 
 class Audience(Protocol):
@@ -84,42 +83,6 @@ class Audience(Protocol):
         ...
 
 
-class _Leg:
-    """One run of one vendor: the `AudioSource` it reads, and what became of it."""
-
-    def __init__(self, candidate: Candidate, source: Rewindable) -> None:
-        self.candidate = candidate
-        self.begun = trio.Event()
-        self.ready = trio.Event()
-        self.relieved = trio.Event()
-        self.over = trio.Event()
-        self.error: VendorError | None = None
-        self.worked = False
-        self.took_over = False
-        self.scope = trio.CancelScope()
-        self._source = source
-        self._pumped = source if isinstance(source, PumpedSource) else None
-
-    @property
-    def position(self) -> int:
-        """See `AudioSource.position`."""
-        return self._source.position
-
-    async def read(self, samples: int) -> Chunk:
-        """See `AudioSource.read`; waits until the leg has begun."""
-        await self.begun.wait()
-        return await self._source.read(samples)
-
-    def open_pump(self) -> Pump | None:
-        """See `PumpedSource.open_pump`."""
-        return self._pumped.open_pump() if self.begun.is_set() and self._pumped is not None else None
-
-    def close_pump(self) -> None:
-        """See `PumpedSource.close_pump`."""
-        if self._pumped is not None:
-            self._pumped.close_pump()
-
-
 class Failover:
     """One session's vendors."""
 
@@ -132,6 +95,7 @@ class Failover:
         *,
         breakers: Breakers,
         policy: Policy,
+        prerolls: Prerolls | None = None,
     ) -> None:
         """`vendors`: in order of preference, at least one."""
         self._candidates = [
@@ -141,8 +105,10 @@ class Failover:
         self._audience = audience
         self._options = options
         self._policy = policy
-        self._current: _Leg | None = None
-        self._successor: _Leg | None = None
+        self._prerolls = prerolls or Prerolls(None, policy)
+        self._hurried = False  # the successor does not wait for a pause any more
+        self._current: Leg | None = None
+        self._successor: Leg | None = None
         self._degraded = False
         self._idle_since: float | None = None
         self._last: Vendor | None = None
@@ -153,6 +119,7 @@ class Failover:
         """Return when all audio is covered. Raises `SttExhausted`; cancelled, it leaves nothing behind."""
         exhausted: SttExhausted | None = None
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._load_preroll)
             nursery.start_soon(self._recover, nursery)
             try:
                 await self._legs(nursery)
@@ -167,17 +134,16 @@ class Failover:
         while True:
             leg = await self._next_leg(nursery)
             self._begin(leg)
-            await _first_of(leg.over, leg.relieved)
+            await first_of(leg.over, leg.relieved)
             if leg.relieved.is_set():
-                leg.scope.cancel()
-                await leg.over.wait()
+                await leg.release()
                 self._go_back()
             elif leg.error is not None:
                 self._failed(leg, leg.error)
             else:
                 return
 
-    def _begin(self, leg: _Leg) -> None:
+    def _begin(self, leg: Leg) -> None:
         self._current, self._successor = leg, None
         self._changed.set()
         leg.begun.set()
@@ -186,9 +152,11 @@ class Failover:
             self._audience.on_switched(before, vendor, self._replay)
         self._last, self._replay = vendor, 0
         if leg.ready.is_set():
-            self._audience.on_event(Ready(), leg.candidate.vendor)
+            self._audience.on_event(leg.tells, vendor)
+        if isinstance(leg.candidate, PlayedCandidate):
+            self._prerolls.applied()
 
-    def _failed(self, leg: _Leg, error: VendorError) -> None:
+    def _failed(self, leg: Leg, error: VendorError) -> None:
         """Note it, go back, tell the client unless it knows already."""
         candidate = leg.candidate
         log.warning("vendor.failed", vendor=candidate.vendor.name, fault=error.fault.value, error=str(error))
@@ -208,7 +176,7 @@ class Failover:
         self._replay += read_to - self._source.position
         self._current = None
 
-    async def _next_leg(self, nursery: trio.Nursery) -> _Leg:
+    async def _next_leg(self, nursery: trio.Nursery) -> Leg:
         """The successor that is ready, or a new leg with the best vendor that may be tried, once one may."""
         if self._successor is not None:
             return self._successor
@@ -231,35 +199,38 @@ class Failover:
         # Another session may find out sooner that a vendor is back.
         await trio.sleep(min(seconds, left, self._policy.proof))
 
-    def _start(self, nursery: trio.Nursery, candidate: Candidate) -> _Leg:
-        leg = _Leg(candidate, self._source)
+    def _start(self, nursery: trio.Nursery, candidate: Candidate) -> Leg:
+        leg = Leg(candidate, self._source)
         nursery.start_soon(self._run_leg, leg)
         return leg
 
-    async def _run_leg(self, leg: _Leg) -> None:
+    async def _run_leg(self, leg: Leg) -> None:
+        candidate, options = leg.candidate, self._options
+        if isinstance(candidate, PlayedCandidate):
+            options = replace(options, preroll=candidate.preroll)
         try:
             with leg.scope:
-                await leg.candidate.vendor.transcribe(
-                    leg, lambda event: self._on_event(event, leg), self._options
-                )
+                await candidate.vendor.transcribe(leg, lambda event: self._on_event(event, leg), options)
         except VendorError as error:
             leg.error = error
         finally:
             leg.over.set()
 
-    def _on_event(self, event: SttEvent, leg: _Leg) -> None:
+    def _on_event(self, event: SttEvent, leg: Leg) -> None:
         if isinstance(event, Ready):
+            leg.tells = event
             leg.ready.set()
+            self._changed.set()
         if leg is not self._current:
             return
         self._audience.on_event(event, leg.candidate.vendor)
         if isinstance(event, Final):
             if not event.gated and not event.assumed:
                 self._works(leg)
-            if self._successor is not None:
+            if self._successor is not None and (self._hurried or _in_pause(event)):
                 leg.relieved.set()
 
-    def _works(self, leg: _Leg) -> None:
+    def _works(self, leg: Leg) -> None:
         """A result came: the vendor works."""
         if not leg.worked:
             leg.worked = True
@@ -274,12 +245,13 @@ class Failover:
         """Try better vendors in the shadow of the one that transcribes."""
         while True:
             current = self._current
-            if current is None or current.candidate.rank == 0 or not current.worked:
+            better = [] if current is None else self._better(current)
+            if current is None or not better:
                 self._changed = trio.Event()
                 await self._changed.wait()
                 continue
             waits = []
-            for candidate in self._candidates[: current.candidate.rank]:
+            for candidate in better:
                 wait = candidate.wait()
                 if wait == 0:
                     await self._try(nursery, candidate, current)
@@ -288,12 +260,22 @@ class Failover:
             else:
                 await trio.sleep(min(*waits, self._policy.backoff_limit))
 
-    async def _try(self, nursery: trio.Nursery, candidate: Candidate, current: _Leg) -> None:
+    def _better(self, current: Leg) -> Sequence[Candidate]:
+        """Who may take over from one that works: those who are preferred, and the same once it knows the voice."""
+        preferred = self._candidates[: current.candidate.rank] if current.worked else []
+        played = self._prerolls.candidate(current.candidate) if current.ready.is_set() else None
+        return preferred if played is None else [*preferred, played]
+
+    async def _load_preroll(self) -> None:
+        await self._prerolls.load()
+        self._changed.set()
+
+    async def _try(self, nursery: trio.Nursery, candidate: Candidate, current: Leg) -> None:
         leg = self._start(nursery, candidate)
-        await _first_of(leg.ready, leg.over, current.over)
-        if leg.ready.is_set():
+        await first_of(leg.ready, leg.over, current.over)
+        if leg.ready.is_set() and not isinstance(candidate, PlayedCandidate):
             with trio.move_on_after(self._policy.proof):
-                await _first_of(leg.over, current.over)
+                await first_of(leg.over, current.over)
         if leg.error is not None:
             self._shadow_failed(leg, leg.error)
         elif leg.ready.is_set() and not leg.over.is_set() and self._current is current:
@@ -301,17 +283,23 @@ class Failover:
         else:
             leg.scope.cancel()
 
-    def _shadow_failed(self, leg: _Leg, error: VendorError) -> None:
+    def _shadow_failed(self, leg: Leg, error: VendorError) -> None:
         leg.candidate.failed(error, self._policy, worked=False, took_over=False)
         self._audience.on_failed(leg.candidate.vendor, error)
 
-    async def _take_over(self, leg: _Leg, current: _Leg) -> None:
+    async def _take_over(self, leg: Leg, current: Leg) -> None:
         """`leg` goes on after the next result of `current`, if one comes soon: few words are heard twice then."""
-        log.info("vendor.returns", vendor=leg.candidate.vendor.name)
+        played = isinstance(leg.candidate, PlayedCandidate)
+        event = "vendor.knows_the_voice" if played else "vendor.returns"
+        log.info(event, vendor=leg.candidate.vendor.name)
         leg.took_over = True
-        self._successor = leg
+        self._successor, self._hurried = leg, not played
+        if played:
+            with trio.move_on_after(self._policy.pause_patience):
+                await first_of(current.relieved, current.over, leg.over)
+            self._hurried = True
         with trio.move_on_after(self._policy.proof):
-            await _first_of(current.relieved, current.over, leg.over)
+            await first_of(current.relieved, current.over, leg.over)
         if leg.over.is_set() and self._successor is leg:
             self._successor = None
             if leg.error is not None:
@@ -321,13 +309,6 @@ class Failover:
         await leg.begun.wait()
 
 
-async def _first_of(*events: trio.Event) -> None:
-    """Return when one of them has happened."""
-    async with trio.open_nursery() as nursery:
-        for event in events:
-            nursery.start_soon(_then_cancel, event, nursery.cancel_scope)
-
-
-async def _then_cancel(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
+def _in_pause(final: Final) -> bool:
+    """Whether nobody was speaking where it ends."""
+    return not final.words or final.end - final.words[-1].end >= PAUSE

@@ -36,6 +36,7 @@ from engine.stt.vendor import (
     Chunk,
     Final,
     Interim,
+    PlayedVendor,
     StreamOptions,
     SttEvent,
     Vendor,
@@ -73,6 +74,7 @@ class GatedVendor:
     def __init__(self, vendor: Vendor, *, mode: GateMode, voices: SileroPool, hangover: float) -> None:
         self.name = vendor.name
         self.provider = vendor.provider
+        self.takes_preroll = isinstance(vendor, PlayedVendor) and vendor.takes_preroll
         self._vendor = vendor
         self._mode = mode
         self._voices = voices

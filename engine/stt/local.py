@@ -104,7 +104,7 @@ class LocalWhisper:
     ) -> None:
         """See `Vendor.transcribe`. VendorError also without `prepare` or for a language not spoken."""
         stream = self._open(audio, emit, options)
-        emit(Ready())
+        emit(Ready(keeps_numbers=options.speakers is not None))
         self._streams += 1
         try:
             await stream.run()

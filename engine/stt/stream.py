@@ -33,6 +33,7 @@ class StreamingVendor:
         *,
         name: str,
         provider: str,
+        takes_preroll: bool = False,
         speaks: Callable[[str], bool],
         protocol: Callable[[StreamOptions], VendorProtocol],
         transport: Transport,
@@ -40,6 +41,7 @@ class StreamingVendor:
     ) -> None:
         self.name = name
         self.provider = provider
+        self.takes_preroll = takes_preroll
         self._speaks = speaks
         self._protocol = protocol
         self._transport = transport
@@ -55,9 +57,14 @@ class StreamingVendor:
     async def transcribe(self, audio: AudioSource, emit: Emit, options: StreamOptions) -> None:
         """See `Vendor.transcribe`."""
         first: Chunk | None = None
+        preroll = options.preroll
         while True:
-            stream = Stream(self.name, self._protocol(options), audio, emit, self._limits, first)
+            stream = Stream(self.name, self._protocol(options), audio, emit, self._limits, first, preroll)
             await self._connected(stream)
+            if preroll and not stream.took_audio:
+                text = f"{self.name}: the stream ended ({stream.ended.value}) between pre-roll and audio"
+                raise VendorError(Fault.RETRY_AFTER, text)
+            preroll = b""  # the session's audio does not wait for it again
             if stream.ended is End.AUDIO_OVER:
                 return
             log.info("vendor.next_stream", vendor=self.name, because=stream.ended.value)

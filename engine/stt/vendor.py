@@ -19,7 +19,14 @@ from engine.transcript.words import Word
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The vendor takes audio: its stream is open, its model warm. The first event of every stream."""
+    """The vendor takes audio: its stream is open, its model warm. The first event of every stream.
+
+    With a stream the numbers of its speakers begin anew, unless it `keeps_numbers`: those of `SpeakerLabels` go on.
+    `owner` is the number of who speaks in the pre-roll it was played; None without one, or where nobody was made out.
+    """
+
+    owner: int | None = None
+    keeps_numbers: bool = False
 
 
 class Final(msgspec.Struct, frozen=True):
@@ -110,11 +117,17 @@ class SpeakerLabels(Protocol):
         """The words of an utterance, each with its speaker; `pcm` (16 kHz) begins at sample `start`."""
         ...
 
+    def when_merged(self, tell: Callable[[int, int], None]) -> None:
+        """Have `tell(gone, kept)` called, before the next words, when the number `gone` turns out to be `kept`."""
+        ...
+
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a session asks of its vendor. `language` is the client's (`en`, `pt-BR`, `multi` …).
 
-    `speakers` is for vendors that do not tell speakers apart; without it nobody does.
+    `speakers` is for vendors that do not tell speakers apart; without it nobody does. `preroll`: speech of the user's
+    (s16le mono 16 kHz) to be played before the session's audio, of which nothing is told but who speaks in it; only
+    for a `PlayedVendor`.
     """
 
     session_id: str
@@ -122,6 +135,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: tuple[str, ...] = ()
     interim_results: bool = False
     speakers: SpeakerLabels | None = None
+    preroll: bytes = b""
 
 
 class Fault(Enum):
@@ -169,4 +183,14 @@ class Vendor(Protocol):
 
         Raises `VendorError` when it cannot go on. Being cancelled leaves nothing behind.
         """
+        ...
+
+
+@runtime_checkable
+class PlayedVendor(Vendor, Protocol):
+    """A vendor that may tell speakers apart, and to which a voice can be played first."""
+
+    @property
+    def takes_preroll(self) -> bool:
+        """Whether it does."""
         ...

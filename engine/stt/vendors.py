@@ -38,6 +38,7 @@ class _Entry(msgspec.Struct, frozen=True):
     endpoint: Callable[[Config], Endpoint | None]
     languages: Callable[[Config], LanguageTable]
     protocol: MakeProtocol
+    diarizes: bool = True
 
 
 def _table(name: str) -> Callable[[Config], LanguageTable]:
@@ -74,6 +75,7 @@ _ENTRIES = {
         lambda config: Endpoint(config.vosk.url) if config.vosk.url else None,
         lambda config: LanguageTable({code.lower(): code for code in config.vosk.languages}),
         VoskProtocol,
+        diarizes=False,
     ),
 }
 
@@ -110,6 +112,7 @@ def _streaming(
     return StreamingVendor(
         name=name,
         provider=entry.provider,
+        takes_preroll=entry.diarizes,
         speaks=lambda language: table.match(language) is not None,
         protocol=lambda options: entry.protocol(options, endpoint),
         transport=transport,

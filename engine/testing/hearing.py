@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing.marks import BLOCK, MarkReader, Span
@@ -58,9 +59,12 @@ class Intervals:
 
 
 class Hearing:
-    """One connection's audio. Without `marked` the connection's samples are taken for the session's."""
+    """One connection's audio. Without `marked` the connection's samples are taken for the session's.
 
-    def __init__(self, script: Script, *, marked: bool = True) -> None:
+    With `own_numbers` speakers are numbered in the order in which they are first heard here, as vendors do it.
+    """
+
+    def __init__(self, script: Script, *, marked: bool = True, own_numbers: bool = False) -> None:
         self.samples = 0
         """Samples received; an odd byte waits for its other half."""
         self.reached = 0
@@ -76,6 +80,7 @@ class Hearing:
         self._odd = b""
         self._spans: list[Span] = []
         self._number = 0
+        self._speakers: dict[int, int] | None = {} if own_numbers else None
         self._first: int | None = None
 
     def feed(self, payload: bytes) -> list[Heard]:
@@ -133,7 +138,7 @@ class Hearing:
             arrived = sum(_overlap(span, word) for span in spans)
             if arrived and arrived >= word.end - word.start - BLOCK:
                 start, end = self._vendor(spans[0], word.start), self._vendor(spans[-1], word.end)
-                heard.append(Heard(self._number, word, start, end, self.stream))
+                heard.append(Heard(self._number, self._renumbered(word), start, end, self.stream))
             elif word.start >= (self._first or 0):
                 self.missed.append(self._number)
             self._number += 1
@@ -142,6 +147,11 @@ class Hearing:
         ):
             self._spans.pop(0)
         return heard
+
+    def _renumbered(self, word: Word) -> Word:
+        if self._speakers is None or word.speaker is None:
+            return word
+        return replace(word, speaker=self._speakers.setdefault(word.speaker, len(self._speakers)))
 
     @staticmethod
     def _vendor(span: Span, session: int) -> int:

@@ -65,6 +65,8 @@ class StandIn:
         marked: bool = True,
     ) -> None:
         self.key = key
+        self.own_numbers = False
+        """Whether each connection numbers speakers as it first hears them, instead of as the script does."""
         self.log: deque[tuple[float, str]] = deque(maxlen=HISTORY)
         self.attempts: deque[Attempt] = deque(maxlen=HISTORY)
         self.connections: deque[Line] = deque(maxlen=HISTORY)
@@ -199,7 +201,7 @@ class StandIn:
             self._note("refused", str(refusal.status))
             await request.reject(refusal.status, extra_headers=_raw(refusal.headers), body=refusal.body)
             return
-        hearing = Hearing(self._script, marked=self._marked)
+        hearing = Hearing(self._script, marked=self._marked, own_numbers=self.own_numbers)
         line = Line(self._counts["accepted"], attempt, hearing, plan)
         if refused:
             line.refused = plan.refuse_status

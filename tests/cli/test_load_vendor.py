@@ -44,6 +44,14 @@ async def test_each_second_of_audio_is_a_word_that_says_when(url: str) -> None:
     assert (finalized["from_finalize"], finalized["start"], finalized["duration"]) == (True, 2, 0.5)
 
 
+def test_people_may_talk_for_a_part_of_the_time_only() -> None:
+    stream = VendorStream(spoken=2, period=3)
+    answers = list(stream.take(UPGRADE + frame(BINARY, bytes(6 * 32_000))))[1:]
+    words = [json.loads(answer[4:])["channel"]["alternatives"][0]["words"] for answer in answers]
+    assert [len(each) for each in words] == [1, 1, 0, 1, 1, 0]
+    assert [each[0]["start"] for each in words if each] == [0, 1, 3, 4]
+
+
 @given(st.lists(st.integers(1, 40_000), max_size=30))
 def test_however_the_bytes_come_the_words_are_the_same(cuts: list[int]) -> None:
     stream = VendorStream()

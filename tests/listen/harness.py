@@ -212,8 +212,11 @@ async def server(
     translator: Callable[[Store], Translator] | None = None,
     quota_minutes: float = 0.0,
     followers: Callable[[Store], Sequence[Follower]] = lambda _: (),
+    **voices: Any,
 ) -> AsyncIterator[Server]:
     """A server's inside on `tmp_path`, stopped at the end of the block. `translator`, `followers`: made for its store.
+
+    `voices`: the `speakers` and `own_voices` of its `ListenService`.
 
     Then every message of every session must have been one that the AsyncAPI document promises.
     """
@@ -254,6 +257,7 @@ async def server(
         translator=translating,
         assignments=assigner,
         followers=followers(store),
+        **voices,
     )
     processor.describer.tell = lifecycle.notify
     async with trio.open_nursery() as outer:
