@@ -18,6 +18,7 @@ def coded(pcm: Samples, *, container: str, codec: str, rate: int, bit_rate: int)
     into = av.AudioResampler("s16", "mono", rate)
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout="mono", bit_rate=bit_rate)
+        assert isinstance(stream, av.AudioStream), codec
         for frame in [*into.resample(_frame(pcm)), *into.resample(None)]:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))

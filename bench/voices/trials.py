@@ -59,19 +59,20 @@ class OpenSet(msgspec.Struct, frozen=True, kw_only=True):
 
 def scores(people: Sequence[Heard]) -> Scores:
     """Every window of who has enrolled against everybody who has."""
-    known = [one for one in people if one.enrolled is not None]
+    known = {one.name: (one, one.enrolled) for one in people if one.enrolled is not None}
     own: list[float] = []
     other: list[float] = []
     line: list[float] = []
     identified = 0
-    for one in known:
-        against = {each.name: one.windows @ each.enrolled for each in known if not _doubtful(one, each)}
+    for one, _ in known.values():
+        against = {
+            name: one.windows @ voice for name, (each, voice) in known.items() if not _doubtful(one, each)
+        }
         identified += int(np.sum(np.all([against[one.name] >= row for row in against.values()], axis=0)))
         own += against[one.name].tolist()
-        for each in known:
-            if each.name in against and each.name != one.name:
-                together = bool(one.line) and one.line == each.line
-                (line if together else other).extend(against[each.name].tolist())
+        for name in against.keys() - {one.name}:
+            together = bool(one.line) and one.line == known[name][0].line
+            (line if together else other).extend(against[name].tolist())
     return Scores(own=own, other=other, same_line=line, identified=identified)
 
 
