@@ -2,7 +2,7 @@
 
 Operations: `fetched` gives the folder of a package's files, or None after one sentence that says why there is none.
 Nothing is installed: `apt-get download` and `dpkg-deb --extract` need no root. What was fetched stays in `FOLDER`
-(219 MB of packages, 262 MB unpacked; `make clean` removes it) and is not fetched again.
+(221 MB of packages, 286 MB unpacked; `make clean` removes it) and is not fetched again.
 Facts only are kept here: a package is what its checksum says, and what comes as anything else is not used.
 """
 
