@@ -25,17 +25,18 @@ import msgspec
 from bench.endtoend import plan_of
 from bench.load.stacks import KERNELS, ROOT, compile_program
 from bench.machine import machine
-from engine.cli.load_figures import LoadFigures
+from engine.cli.load_figures import LoadFigures, Process
 from engine.cli.load_process import Running, own_server, process
 from engine.cli.load_run import LoadPlan, run_load
 from engine.cli.status import Failure
 
-__all__ = ["Arm", "main", "measure"]
+__all__ = ["Arm", "Pair", "main", "measure", "measure_pair"]
 
 SLOW = 14.0
 """Seconds until the slow receiver answers."""
-SETTLE = 15.0
-"""Seconds of load before anything is measured: by then chunks are cut, refused, waited for and tried again."""
+SETTLE = 25.0
+"""Seconds of load before anything is measured: by then chunks are cut, refused, waited for and tried again, and the
+dead endpoints are in their pause."""
 CHUNK_SECONDS = 5
 TOLD = {"triggers_on": "audio_bytes"}
 APP: dict[str, object] = {
@@ -60,8 +61,16 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def p99(self) -> float:
-        assert self.figures.segment is not None, "segments came"
+        """Of the time from a word to its segment, in ms. Raises Failure when no segment came."""
+        if self.figures.segment is None:
+            raise Failure("no segment came")
         return self.figures.segment.p99
+
+    @property
+    def used(self) -> Process:
+        """By the server."""
+        assert self.figures.server is not None, "we started it"
+        return self.figures.server
 
 
 def measure(streams: int, seconds: float, *, webhooks: bool) -> Arm:
@@ -133,22 +142,46 @@ def _counted(server: Running) -> dict[str, float]:
     return sums
 
 
-def _line(name: str, arms: Sequence[Arm]) -> str:
-    """Medians over the rounds, and the p99 of each."""
-    servers = [arm.figures.server for arm in arms if arm.figures.server is not None]
-    latencies = [arm.figures.segment for arm in arms if arm.figures.segment is not None]
-    if not latencies:
-        return f"{name:18} no segment came"
-    parts = (
-        f"p50 {median(one.p50 for one in latencies):.1f} ms",
-        f"p99 {median(one.p99 for one in latencies):.1f} ms ({', '.join(f'{one.p99:.1f}' for one in latencies)})",
-        f"{median(one.us_per_stream_second for one in servers):.0f} us CPU a stream-second",
-        f"{median(one.kib_per_stream for one in servers):.0f} KiB a stream",
-        f"{median(arm.chunks for arm in arms):.0f} chunks",
-        f"{median(arm.requests for arm in arms):.0f} requests",
-        f"{median(arm.lost for arm in arms):.1f} s never cut",
-    )
-    return f"{name:18} {', '.join(parts)}"
+class Pair(msgspec.Struct, frozen=True):
+    """One round: a run without webhooks, and one with bad ones."""
+
+    without: Arm
+    bad: Arm
+
+    @property
+    def p99(self) -> float:
+        """The latency's ratio."""
+        return self.bad.p99 / self.without.p99
+
+    @property
+    def cpu(self) -> float:
+        """The ratio of the server's CPU."""
+        return self.bad.used.us_per_stream_second / self.without.used.us_per_stream_second
+
+    @property
+    def kib(self) -> float:
+        """What webhooks add to a stream's memory."""
+        return self.bad.used.kib_per_stream - self.without.used.kib_per_stream
+
+    def __str__(self) -> str:
+        one, two = self.without, self.bad
+        return (
+            f"p99 {one.p99:.1f} and {two.p99:.1f} ms, ratio {self.p99:.2f}; "
+            f"CPU {one.used.us_per_stream_second:.0f} and {two.used.us_per_stream_second:.0f} us a stream-second, "
+            f"ratio {self.cpu:.2f}; memory {one.used.kib_per_stream:.0f} and {two.used.kib_per_stream:.0f} KiB a "
+            f"stream; {two.chunks:.0f} chunks, {two.requests:.0f} requests, {two.lost:.1f} s never cut"
+        )
+
+
+def measure_pair(streams: int, seconds: float, number: int) -> Pair:
+    """Both runs, in an order that changes with the round's `number`."""
+    arms: dict[bool, Arm] = {}
+    for webhooks in (False, True) if number % 2 else (True, False):
+        print(
+            f"round {number + 1}: {'with' if webhooks else 'without'} webhooks", file=sys.stderr, flush=True
+        )
+        arms[webhooks] = measure(streams, seconds, webhooks=webhooks)
+    return Pair(arms[False], arms[True])
 
 
 def main(given: Sequence[str] = ()) -> int:
@@ -158,22 +191,22 @@ def main(given: Sequence[str] = ()) -> int:
     )
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args(given)
-    arms: list[Arm] = []
-    for number in range(arguments.rounds):
-        for webhooks in (False, True) if number % 2 else (True, False):
-            print(
-                f"round {number + 1}: {'with' if webhooks else 'without'} webhooks",
-                file=sys.stderr,
-                flush=True,
-            )
-            arms.append(measure(arguments.streams, arguments.seconds, webhooks=webhooks))
     print("\n".join(machine()))
-    print(f"{arguments.streams} streams, {arguments.seconds:g} s, {arguments.rounds} rounds")
-    print(_line("without webhooks", [arm for arm in arms if not arm.webhooks]))
-    print(_line("dead and slow ones", [arm for arm in arms if arm.webhooks]))
-    return int(any(_doubtful(arm) for arm in arms))
+    print(
+        f"{arguments.streams} streams, {arguments.seconds:g} s, {arguments.rounds} rounds; without and with webhooks:"
+    )
+    pairs: list[Pair] = []
+    for number in range(arguments.rounds):
+        pairs.append(measure_pair(arguments.streams, arguments.seconds, number))
+        print(f"round {number + 1}: {pairs[-1]}", flush=True)
+    print(
+        f"medians: p99 {median(pair.p99 for pair in pairs):.2f} times, CPU {median(pair.cpu for pair in pairs):.2f}"
+        f" times, memory {median(pair.kib for pair in pairs):+.0f} KiB a stream"
+    )
+    doubts = [_doubtful(arm) for pair in pairs for arm in (pair.without, pair.bad)]
+    return int(any(doubts))
 
 
 def _doubtful(arm: Arm) -> bool:
