@@ -73,6 +73,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     transcript_age: Annotated[
         float, Meta(gt=0, le=86400, description="A live transcript older than this is dropped, and counted.")
     ] = 60.0
+    audio_keep: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2592000,
+            description="Audio stays on the disk for so long after it was cut, delivered or not, so that it can be sent"
+            " again; within webhook.spool_mib.",
+        ),
+    ] = 3600.0
     audio_behind: Annotated[
         float,
         Meta(
@@ -96,8 +105,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1048576,
-            description="Audio on disk that waits to be delivered, in MiB; beyond this the oldest is dropped, and"
-            " counted.",
+            description="Audio on disk for webhooks, in MiB; beyond this the oldest is dropped, and counted if it may"
+            " not have been delivered.",
         ),
     ] = 1024
     transcript_batch: Annotated[

@@ -7,11 +7,11 @@ from engine.metrics import Metrics
 from engine.off_loop import OffLoop
 from engine.store import Store
 from engine.store.database import wall_clock
+from engine.store.webhook_spool import FOLDER
 from engine.web.webhook_ports import WebhookServices
 from engine.webhooks.client import WebhookClient
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.directory import AppEndpoints, Directory, NoApps
-from engine.webhooks.files import FOLDER
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.sending import Sender
@@ -43,14 +43,13 @@ class Delivering:
         self.spool = Spool(
             config.data_dir / FOLDER,
             settings.spool_mib * 2**20,
+            max(settings.audio_keep, settings.audio_age + settings.claim_time),
             settings.audio_age + settings.claim_time,
             off_loop,
         )
         self.sender = Sender(self.directory, self.spool, self.client, settings, wall_clock, meter)
-        self.delivery = Delivery(store.deliveries, self.sender, self.spool, settings, wall_clock, meter)
-        self.queue = DeliveryQueue(
-            store.deliveries, self.directory, self.spool, wall_clock, self.delivery.wake
-        )
+        self.delivery = Delivery(store.deliveries, self.sender, settings, wall_clock, meter)
+        self.queue = DeliveryQueue(store.deliveries, self.directory, wall_clock, self.delivery.wake)
         metrics.watch(webhook_deliveries_waiting=lambda: self.delivery.statistics().waiting)
 
     def services(self) -> WebhookServices:
@@ -59,6 +58,7 @@ class Delivering:
             table=self._store.webhooks,
             log=self._store.deliveries,
             check=self.client.check,
+            holds=self.spool.holds,
             changed=self.changed,
             overlap=self._settings.secret_overlap_hours * 3600,
         )

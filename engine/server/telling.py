@@ -66,11 +66,14 @@ class Telling:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow sessions until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._spool.run)
-            await nursery.start(self.audio.run)
-            await nursery.start(self.transcripts.run)
-            task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._spool.run)
+                await nursery.start(self.audio.run)
+                await nursery.start(self.transcripts.run)
+                task_status.started()
+        finally:
+            self._spool.close()
 
     async def drained(self) -> None:
         """Wait until all that sessions left is durable."""

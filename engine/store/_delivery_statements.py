@@ -4,13 +4,14 @@ Parameters: `at_uid`, `at_name`, `at_trigger` name an endpoint (`named`), `to_â€
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    Dialect,
     Update,
     and_,
     bindparam,
@@ -20,8 +21,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from engine.store.database import upsert
+from engine.store.prepared import Prepared, PreparedQuery
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import PENDING, DeliveryRow, WebhookRow
 
@@ -30,16 +33,14 @@ __all__ = [
     "FIRST",
     "HOLD",
     "LET_GO",
-    "NUMBER",
-    "NUMBER_BEHIND",
     "OLDEST",
     "SOONEST",
     "TAKE",
     "ended",
-    "insert_delivery",
     "learned",
     "named",
     "named_by",
+    "offering",
 ]
 
 _UID: BindParameter[str] = bindparam("at_uid")
@@ -100,7 +101,7 @@ _DUE = case((_FREE > _EXPIRES, _EXPIRES), else_=_FREE)
 _STAYS = case((webhooks.c.due_at > _EXPIRES, _EXPIRES), else_=webhooks.c.due_at)
 
 
-def _numbering(due_at: ColumnElement[Any]) -> Any:
+def _numbering(due_at: ColumnElement[Any]) -> ReturningUpdate[Any]:
     new = {"sequence": webhooks.c.sequence + 1, "due_at": due_at}
     return update(webhooks).where(_HERE).values(new).returning(webhooks.c.sequence, webhooks.c.due_at)
 
@@ -122,10 +123,17 @@ def named_by(row: DeliveryRow) -> dict[str, Any]:
     return {"at_uid": row.uid, "at_name": row.endpoint, "at_trigger": row.trigger}
 
 
-@cache
-def insert_delivery(dialect: str) -> Any:
-    """A delivery's row unless there is one; returns its id if there was none."""
-    return upsert(dialect, deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
+class Offering:
+    """What offering a delivery takes, by the driver itself: chunks of audio are offered many times a second."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.number = PreparedQuery(NUMBER, dialect)
+        self.number_behind = PreparedQuery(NUMBER_BEHIND, dialect)
+        self.insert = Prepared(upsert(dialect.name, deliveries).on_conflict_do_nothing(), dialect)
+        """A row unless there is one."""
+
+
+offering = lru_cache(maxsize=8)(Offering)
 
 
 @cache

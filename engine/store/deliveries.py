@@ -23,9 +23,9 @@ import math
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from engine.store._delivery_statements import NUMBER, NUMBER_BEHIND, insert_delivery, named_by
+from engine.store._delivery_statements import named_by, offering
 from engine.store._delivery_steps import (
     Claiming,
     Result,
@@ -39,8 +39,8 @@ from engine.store._delivery_steps import (
     steps,
     without_bodies,
 )
-from engine.store._together import Together
 from engine.store.database import Database, WallClock, upsert
+from engine.store.errors import DatabaseUnavailable
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import (
     DEAD,
@@ -52,6 +52,7 @@ from engine.store.webhook_records import (
     WebhookRow,
 )
 from engine.store.webhooks import endpoint_is, ensure_endpoint
+from engine.together import Together
 
 __all__ = ["Claiming", "Deliveries", "DeliveryFilter", "Offered", "Result", "Step", "offer"]
 
@@ -84,12 +85,15 @@ class Deliveries:
     def __init__(self, database: Database, now: WallClock) -> None:
         self._database = database
         self._now = now
-        self._offers = Together(database, self._offer)
-        self._steps = Together(database, steps)
+        self._offers = Together(self._offer_together, DatabaseUnavailable)
+        self._steps = Together(self._step_together, DatabaseUnavailable)
 
     async def offer(self, *rows: DeliveryRow) -> Offered:
         """Keep what is new among `rows`, numbered in this order."""
         return await self._offers(rows)
+
+    async def _offer_together(self, asked: Sequence[Sequence[DeliveryRow]]) -> list[Offered]:
+        return await self._database.write(self._offer, asked)
 
     def _offer(self, connection: Connection, asked: Sequence[Sequence[DeliveryRow]]) -> list[Offered]:
         now = self._now()
@@ -107,6 +111,9 @@ class Deliveries:
         With nothing to send and nothing being sent the endpoint is let go of.
         """
         return await self._steps(StepRequest(claiming, endpoint, tuple(results), frozenset(busy)))
+
+    async def _step_together(self, asked: Sequence[StepRequest]) -> list[Step]:
+        return await self._database.write(steps, asked)
 
     async def release(self, owner: str) -> None:
         """Let go of all endpoints that `owner` holds; they are due as before."""
@@ -140,7 +147,7 @@ class Deliveries:
         return await self._database.read(_counts, uid)
 
     async def replay(self, uid: str, id: str) -> bool:
-        """Send one again that has ended; False when there is none whose body is still here."""
+        """Send one again that has ended; False when there is none. A file may be gone by then: its log says so."""
         return await self._database.write(_replay, uid, deliveries.c.id == id, 1, self._now()) > 0
 
     async def replay_all(self, uid: str, chosen: DeliveryFilter, limit: int) -> int:
@@ -154,10 +161,6 @@ class Deliveries:
     async def add_lost(self, row: DeliveryRow) -> bool:
         """Keep a row that never was a delivery, in state lost; False when it is there already."""
         return await self._database.write(_add_lost, row, self._now())
-
-    async def files(self, uid: str | None = None) -> frozenset[str]:
-        """The files of the spool that deliveries still need."""
-        return await self._database.read(_files, uid)
 
     async def prune(self, before: int, keep: int) -> int:
         """Forget what ended before `before` (µs) and, of each endpoint, all but the latest `keep`; how many."""
@@ -173,7 +176,7 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offe
     for row in rows:
         number, due_at = _number(connection, row, now)
         values = msgspec.structs.asdict(row) | {"sequence": number}
-        made += len(connection.execute(insert_delivery(connection.dialect.name), values).all())
+        made += offering(connection.dialect).insert.run(connection, [values])
         soonest = min(soonest, due_at)
     return Offered(made, soonest <= now)
 
@@ -181,12 +184,14 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offe
 def _number(connection: Connection, row: DeliveryRow, now: int) -> tuple[int, int]:
     """The next number of the endpoint, of which there may be no row so far, as of an app's; when it is due then."""
     here = named_by(row) | {"now": now, "expires": row.expires_at}
-    statement = NUMBER_BEHIND if row.trigger in ORDERED else NUMBER
-    found = connection.execute(statement, here).first()
-    if found is None:
+    statements = offering(connection.dialect)
+    statement = statements.number_behind if row.trigger in ORDERED else statements.number
+    found = statement.rows(connection, here)
+    if not found:
         ensure_endpoint(connection, row.uid, row.endpoint, row.trigger, now)
-        found = connection.execute(statement, here).one()
-    return found.sequence, found.due_at
+        found = statement.rows(connection, here)
+    ((number, due_at),) = found
+    return number, due_at
 
 
 def _waiting(connection: Connection) -> int:
@@ -225,8 +230,9 @@ def _counts(connection: Connection, uid: str) -> dict[tuple[str, str], int]:
 
 
 def _replay(connection: Connection, uid: str, which: ColumnElement[bool], limit: int, now: int) -> int:
-    """Those again of which the body is still here; behind everything that waits."""
-    here = and_(deliveries.c.uid == uid, which, deliveries.c.body.is_not(None))
+    """Those again that had something to say; behind everything that waits."""
+    has_body = or_(deliveries.c.body.is_not(None), deliveries.c.file.is_not(None))
+    here = and_(deliveries.c.uid == uid, which, has_body)
     ended = and_(here, deliveries.c.state.in_((DELIVERED, DEAD, DROPPED)))
     query = (
         without_bodies().where(ended).order_by(deliveries.c.created_at, deliveries.c.sequence).limit(limit)
@@ -273,13 +279,6 @@ def _add_lost(connection: Connection, row: DeliveryRow, now: int) -> bool:
         where = endpoint_is(row.uid, row.endpoint, row.trigger)
         connection.execute(update(webhooks).where(where).values(lost=webhooks.c.lost + 1))
     return made is not None
-
-
-def _files(connection: Connection, uid: str | None) -> frozenset[str]:
-    query = select(deliveries.c.file).where(deliveries.c.file.is_not(None), deliveries.c.state == PENDING)
-    if uid is not None:
-        query = query.where(deliveries.c.uid == uid)
-    return frozenset(connection.execute(query).scalars())
 
 
 def _prunable(connection: Connection, before: int, keep: int) -> Rows[tuple[str, str]]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 
 class Prepared:
@@ -62,19 +63,22 @@ class Prepared:
 
 
 class PreparedQuery:
-    """One query in one dialect; its parameters are texts and numbers, and `ids` made by `listed`. Immutable."""
+    """One query in one dialect, or an update that returns columns. Immutable.
+
+    Its parameters are texts and numbers, and `ids` made by `listed`.
+    """
 
     names: Sequence[str]
     """Of its columns."""
 
-    def __init__(self, query: Select[Any], dialect: Dialect) -> None:
+    def __init__(self, query: Select[Any] | ReturningUpdate[Any], dialect: Dialect) -> None:
         compiled: Any = query.compile(dialect=dialect)
         self._text = str(compiled)
-        self.names = query.selected_columns.keys()
+        self.names = [str(name) for name in query.exported_columns.keys()]  # noqa: SIM118 - of columns
         self._order: Sequence[str] | None = compiled.positiontup
         self._fixed = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
         self._converters = []
-        for place, column in enumerate(query.selected_columns):
+        for place, column in enumerate(query.exported_columns):
             if isinstance(column.type, Float | Numeric):
                 continue  # both drivers give floats
             convert = column.type.dialect_impl(dialect).result_processor(dialect, None)

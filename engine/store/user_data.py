@@ -28,7 +28,7 @@ from engine.store.errors import UserBusy
 from engine.store.records import IN_PROGRESS
 from engine.store.replay import journals_of
 from engine.store.tables import conversations, leases, metadata, segments
-from engine.store.webhook_spool import FOLDER, remove_spooled
+from engine.store.webhook_spool import FOLDER, blank_spooled
 
 __all__ = ["Erased", "UserData"]
 
@@ -153,7 +153,7 @@ class UserData:
         # Journals first: one that is left when this ends half-way would bring its conversation back.
         await self._database.off_loop(_unlink, journals.dead)
         await self._database.off_loop(_remove, self._spool / folder_of(uid))
-        await self._database.off_loop(remove_spooled, self._journals.parent / FOLDER, uid)
+        await self._database.off_loop(blank_spooled, self._journals.parent / FOLDER, uid)
         # Then blobs: without the rows nobody might ask a second time when a bucket is away.
         blobs = await self._erase_blobs(uid)
         rows = await self._database.write(_erase, uid, serving)

@@ -23,7 +23,7 @@ DELIVERED: Final = "delivered"
 DEAD: Final = "dead"
 """It was tried as often as it is, or its endpoint was turned off: kept, and can be sent again."""
 DROPPED: Final = "dropped"
-"""It became too old to be of use, or the spool had no room for it."""
+"""It became too old to be of use, or the spool had no room for it any more."""
 LOST: Final = "lost"
 """It never was: audio that was not cut yet when its process died. `size` says how much."""
 

@@ -50,12 +50,13 @@ class DeliveryLog(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookServices:
-    """All of it. `check`: what is wrong with a URL, None if nothing; `changed`: a user's settings are others now;
-    `overlap`: seconds for which a replaced secret goes on signing.
+    """All of it. `check`: what is wrong with a URL, None if nothing; `holds`: whether a delivery's `file` is there;
+    `changed`: a user's settings are others now; `overlap`: seconds for which a replaced secret goes on signing.
     """
 
     table: Endpoints
     log: DeliveryLog
     check: Callable[[str], Awaitable[str | None]]
+    holds: Callable[[str], Awaitable[bool]]
     changed: Callable[[str], None]
     overlap: float

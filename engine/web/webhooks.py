@@ -4,7 +4,7 @@ from datetime import datetime
 
 from engine.moments import micros
 from engine.store.deliveries import DeliveryFilter
-from engine.web.answers import Done, existing, missing
+from engine.web.answers import Done, existing
 from engine.web.api import Api, Identify
 from engine.web.errors import ApiError
 from engine.web.webhook_documents import (
@@ -113,11 +113,11 @@ def _log(api: Api, services: WebhookServices) -> None:
 
     @api.post(f"{path}/<delivery_id>/replay", "Send it again", answer=Done, errors=(404, 409))
     async def replay(uid: str, delivery_id: str) -> Done:
+        row = existing(await services.log.get(uid, delivery_id), "Delivery")
+        if row.file is not None and not await services.holds(row.file):
+            raise ApiError(409, "the delivery cannot be sent again: its audio is not kept any more")
         if not await services.log.replay(uid, delivery_id):
-            row = await services.log.get(uid, delivery_id)
-            if row is None:
-                raise missing("Delivery")
-            why = "it is being sent" if row.state == "pending" else "its audio is not kept"
+            why = "it is being sent" if row.state == "pending" else "it never was one"
             raise ApiError(409, f"the delivery cannot be sent again: {why}")
         services.changed(uid)
         return Done()

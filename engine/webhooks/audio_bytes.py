@@ -10,7 +10,8 @@ are offered in order. What does not get there is counted in the endpoint's log w
 the disk refused, or the process died, of which `engine.webhooks.marks` tells the next one, to within `BLOCK`.
 Bounded: of a session in memory by `webhook.audio_behind` seconds, and for each endpoint by what is not written yet
 (`chunks.PIECE`). No session waits for anything here.
-Cost: for each second of a session one wake-up and one copy; for each chunk a file and a transaction.
+Cost: for each second of a session one wake-up and one copy; for all that is cut in a fifth of a second (`Cutting`) one
+write and one transaction.
 Cancellation: what was not cut the next process counts.
 """
 
@@ -143,10 +144,10 @@ class AudioBytes:
         if not endpoints:
             return
         hearing = _Hearing(session.id, tap, self._cutting, marks)
-        await hearing.want(endpoints)
+        hearing.want(endpoints)
         while await hearing.go_on():
             if hearing.at_a_cut:
-                await hearing.want(await self._endpoints(session.uid))
+                hearing.want(await self._endpoints(session.uid))
 
     async def _endpoints(self, uid: str) -> dict[str, Endpoint]:
         """Who wants to hear the user now, by name; waits for the database."""
@@ -170,7 +171,10 @@ class AudioBytes:
         """Show what processes that died had not cut. What cannot be done now is left for the next time."""
         try:
             for path, found in await self._off_loop(lambda: list(marks.left_behind())):
-                for left in found:
+                for marked in found:
+                    left = await self._cutting.left(marked)
+                    if left.heard == left.cut:
+                        continue
                     await self._cutting.tell(left, DIED)
                     seconds = (left.heard - left.cut) / SAMPLE_RATE
                     log.warning("webhook.audio_lost", of_session=left.session, seconds=seconds, reason=DIED)
@@ -225,11 +229,10 @@ class _Hearing:
         """Whether a chunk begins here."""
         return any(not chunk.samples for chunk, _ in self._chunks.values())
 
-    async def want(self, endpoints: dict[str, Endpoint]) -> None:
+    def want(self, endpoints: dict[str, Endpoint]) -> None:
         """These want to hear it from now on; who does no longer has no more of it, what was begun is dropped."""
         for name in self._chunks.keys() - endpoints.keys():
-            chunk, mark = self._chunks.pop(name)
-            await self._cutting.discard(chunk)
+            _, mark = self._chunks.pop(name)
             mark.close()
         for name, endpoint in endpoints.items():
             if name not in self._chunks:
@@ -245,11 +248,29 @@ class _Hearing:
         wanted = min(BLOCK, *(chunk.missing for chunk, _ in self._chunks.values()))
         run = await self._tap.read(wanted)
         over = run.samples < wanted
-        for chunk, mark in self._chunks.values():
-            await self._add(chunk, mark, run, over=over)
+        busy = [
+            (chunk, mark)
+            for chunk, mark in self._chunks.values()
+            if self._add(chunk, mark, run) or (over and chunk.samples)
+        ]
+        if busy:
+            async with trio.open_nursery() as nursery:
+                for chunk, mark in busy:
+                    nursery.start_soon(partial(self._write, chunk, mark, run, over=over))
+        if over:
+            for _, mark in self._chunks.values():
+                mark.close()
         return not over
 
-    async def _add(self, chunk: Chunk, mark: Mark, run: Run, *, over: bool) -> None:
+    def _add(self, chunk: Chunk, mark: Mark, run: Run) -> bool:
+        """The chunk goes on with `run`; whether there is something to write of it."""
+        if run.samples:
+            chunk.add(run)
+        mark.set(cut=chunk.position, heard=run.position + run.samples)
+        return bool(run.lost) or chunk.due
+
+    async def _write(self, chunk: Chunk, mark: Mark, run: Run, *, over: bool) -> None:
+        """What is held to the disk, the chunk to the queue when it is whole; what was lost to the log."""
         if run.lost:
             left = Left(
                 uid=chunk.endpoint.uid,
@@ -259,16 +280,10 @@ class _Hearing:
                 heard=run.position,
             )
             await self._cutting.lose(left, FELL_BEHIND)
-        if run.samples:
-            chunk.add(run)
         heard = run.position + run.samples
-        mark.set(cut=chunk.position, heard=heard)
-        to_write = chunk.due or (over and chunk.held)
-        if to_write and not await self._cutting.write(chunk, self._id):
+        if (chunk.due or (over and chunk.held)) and not await self._cutting.write(chunk, self._id):
             chunk.next(chunk.endpoint, heard)
         if chunk.samples and (over or not chunk.missing):
             await self._cutting.cut(chunk, self._id)
             chunk.next(chunk.endpoint, heard)
         mark.set(cut=chunk.position, heard=heard)
-        if over:
-            mark.close()

@@ -1,7 +1,7 @@
 """Cutting a stream of samples into one endpoint's chunks: where each begins, what it has, what goes to the disk now.
 
-Operations: `add` runs that are not longer than what is `missing`; `take` what has gathered, to be written; `next` when
-a chunk is cut or given up.
+Operations: `add` runs that are not longer than what is `missing`; `written` once what is held is on the disk; `next`
+when a chunk is cut or given up.
 Invariants: chunks follow each other without a gap but those that runs have; all have `length` samples, unless cut
 before. Bounded: `held` is written by who owns it before it grows beyond `PIECE`.
 """
@@ -9,6 +9,7 @@ before. Bounded: `held` is written by who owns it before it grows beyond `PIECE`
 from engine.listen.tap import Run
 from engine.stt.vendor import SAMPLE_RATE
 from engine.webhooks.ports import Endpoint
+from engine.webhooks.spooled import Place
 
 __all__ = ["PIECE", "Chunk"]
 
@@ -21,8 +22,6 @@ class Chunk:
 
     def __init__(self, endpoint: Endpoint, position: int) -> None:
         """The first begins with sample `position` of the session."""
-        self.file: str | None = None
-        """Where its beginning is, once some of it was written."""
         self._begin(endpoint, position)
 
     def _begin(self, endpoint: Endpoint, position: int) -> None:
@@ -32,7 +31,8 @@ class Chunk:
         self.samples = 0
         self.pieces: list[bytes] = []
         self.held = 0
-        self.file = None
+        self.places: list[Place] = []
+        """Where its beginning is, once some of it was written."""
 
     @property
     def missing(self) -> int:
@@ -52,10 +52,10 @@ class Chunk:
         self.samples += run.samples
         self.held += run.samples
 
-    def take(self) -> list[bytes]:
-        """What is held; nothing is after it."""
-        pieces, self.pieces, self.held = self.pieces, [], 0
-        return pieces
+    def written(self, place: Place) -> None:
+        """What was held is there."""
+        self.places.append(place)
+        self.pieces, self.held = [], 0
 
     def next(self, endpoint: Endpoint, position: int) -> None:
         """Another begins, at sample `position`; what the endpoint's owner has set meanwhile holds for it."""

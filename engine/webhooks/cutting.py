@@ -1,15 +1,19 @@
 """Chunks of audio on their way into the spool and the database, and what is said of those that do not get there.
 
-Operations: `write` what a chunk holds, `cut` one that is written, `discard` one that nobody wants any more; `lose` what
-never became a chunk.
-Invariants: a chunk that was `cut` is durable; its file is nobody else's business but the delivery's. What is lost is
-counted here at once, and in the endpoint's log as soon as the database takes it.
+Operations: `write` what a chunk holds, `cut` one that is written; `lose` what never became a chunk; `left` says what a
+process that died had really not cut.
+Invariants: a chunk that was `cut` is durable. What is lost is counted here at once, and in the endpoint's log as soon
+as the database takes it.
 Bounded: a call waits at most `webhook.audio_age` for a database that is away; audio of that age is of no use.
+Cost: writes of all sessions happen `GATHER` seconds apart, so that one flush of the disk and one transaction are enough
+for all that came between.
 Cancellation: a chunk may have been cut all the same; cutting it again makes no second one.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import trio
 
 from engine._config_webhooks import Webhook
@@ -21,11 +25,13 @@ from engine.webhooks.chunks import Chunk
 from engine.webhooks.marks import Left
 from engine.webhooks.ports import AUDIO_BYTES, Deliveries
 from engine.webhooks.spool import Spool
+from engine.webhooks.spooled import Spooled
 
 __all__ = ["Cutting"]
 
 log = get_logger(__name__)
 
+GATHER = 0.2
 BYTES_PER_SAMPLE = 2
 QUERY = {"sample_rate": str(SAMPLE_RATE)}
 NOT_WRITTEN = "the spool could not be written: {error}"
@@ -51,29 +57,25 @@ class Cutting:
         self._backoff = backoff
 
     async def write(self, chunk: Chunk, session: str) -> bool:
-        """Have what a chunk holds in its file; False when the disk refused, and the chunk is lost."""
-        if chunk.file is None:
-            chunk.file = self._spool.begin(chunk.endpoint.uid, session, chunk.position)
+        """Have what a chunk holds in the spool; False when the disk refused, and the chunk is lost."""
+        await trio.sleep_until(math.ceil(trio.current_time() / GATHER) * GATHER)
         try:
-            await self._spool.append(chunk.file, chunk.take())
+            chunk.written(await self._spool.append(chunk.endpoint.uid, chunk.pieces))
         except OSError as error:
-            await self.discard(chunk)
             await self.lose(_left(chunk, session), NOT_WRITTEN.format(error=error.strerror))
             return False
         return True
 
     async def cut(self, chunk: Chunk, session: str) -> None:
         """Make a delivery of a chunk, all of which is written."""
-        file = chunk.file
-        assert file is not None, "what is cut was written"
-        self._spool.finish(file)
+        spooled = Spooled(session, chunk.position, tuple(chunk.places))
 
         async def offer() -> bool:
             return await self._deliveries.offer_file(
                 chunk.endpoint,
-                file,
+                spooled.line,
                 chunk.samples * BYTES_PER_SAMPLE,
-                key=f"{session}:{chunk.position}",
+                key=_key(session, chunk.position),
                 query=QUERY,
                 seconds=self._settings.audio_age,
             )
@@ -81,16 +83,16 @@ class Cutting:
         made = await self._once_there(offer)
         if made:
             self.chunks += 1
-            return
-        await self.discard(chunk)
-        if made is None:
+        elif made is None:
             self._count(_left(chunk, session), NO_DATABASE)
 
-    async def discard(self, chunk: Chunk) -> None:
-        """Leave nothing of what was written of a chunk. Idempotent."""
-        if chunk.file is not None:
-            await self._spool.give_up(chunk.file)
-            chunk.file = None
+    async def left(self, marked: Left) -> Left:
+        """`marked` without the chunk that was cut while its mark had not moved on. Raises `DatabaseUnavailable`."""
+        size = await self._deliveries.size(
+            marked.uid, marked.endpoint, AUDIO_BYTES, key=_key(marked.session, marked.cut)
+        )
+        cut = marked.cut + size // BYTES_PER_SAMPLE
+        return msgspec.structs.replace(marked, cut=min(cut, marked.heard))
 
     async def lose(self, left: Left, reason: str) -> None:
         """Count audio that an endpoint does not get."""
@@ -125,6 +127,11 @@ class Cutting:
                     log.warning("webhook.waiting_for_database", error=str(error))
                     await trio.sleep(backoff.next())
         return None
+
+
+def _key(session: str, position: int) -> str:
+    """What a chunk is known by, so that it is one delivery however often it is cut."""
+    return f"{session}:{position}"
 
 
 def _left(chunk: Chunk, session: str) -> Left:

@@ -29,7 +29,6 @@ from engine.store.webhook_records import DEAD, DROPPED, PENDING, DeliveryRow, We
 from engine.stt.backoff import Backoff
 from engine.webhooks.judging import LIVE, Attempt, judge
 from engine.webhooks.metrics import DeliveryMetrics
-from engine.webhooks.ports import Spool
 from engine.webhooks.sending import Sender
 from engine.webhooks.upkeep import Log, Upkeep
 
@@ -83,7 +82,6 @@ class Delivery:
         self,
         kept: Kept,
         sender: Sender,
-        spool: Spool,
         settings: Webhook,
         wall_clock: Callable[[], int],
         meter: DeliveryMetrics,
@@ -91,7 +89,6 @@ class Delivery:
     ) -> None:
         self._kept = kept
         self._sender = sender
-        self._spool = spool
         self._settings = settings
         self._now = wall_clock
         self._meter = meter
@@ -211,7 +208,7 @@ class Delivery:
             self.wake()
 
     async def _begin(self, held: "_Held", nursery: trio.Nursery) -> None:
-        """Send what is due; what was ended unsent leaves no file behind."""
+        """Send what is due; count what was ended unsent."""
         step = held.step
         for delivery in () if self._draining else step.due:
             held.busy.add(delivery.id)
@@ -220,7 +217,6 @@ class Delivery:
             endpoint = step.endpoint
             state = DROPPED if endpoint.enabled and endpoint.disabled_at is None else DEAD
             self._meter.ended(endpoint.trigger, endpoint.name, state, len(step.dropped))
-            await self._remove_files(step.dropped)
 
     def _until(self, step: Step) -> float:
         """Seconds until the endpoint is looked at again, if no request ends before."""
@@ -258,16 +254,13 @@ class Delivery:
             except DatabaseUnavailable as error:
                 log.warning("webhooks.waiting_for_database", error=str(error))
                 await trio.sleep(backoff.next())
-        await self._written(held.step.endpoint, results, [delivery for _, delivery in ended])
+        await self._written(held.step.endpoint, results)
 
-    async def _written(
-        self, endpoint: WebhookRow, results: Sequence[Result], sent: Sequence[DeliveryRow]
-    ) -> None:
+    async def _written(self, endpoint: WebhookRow, results: Sequence[Result]) -> None:
         """What follows from results, beside the database."""
-        for result, delivery in zip(results, sent, strict=True):
+        for result in results:
             if result.delivery["state"] != PENDING:
                 self._meter.ended(endpoint.trigger, endpoint.name, result.delivery["state"])
-                await self._remove_files([delivery])
         offs = [result.values["disabled_at"] for result in results if "disabled_at" in result.values]
         if endpoint.disabled_at is not None and endpoint.disabled_at in offs:
             await self._tell_disabled(endpoint)
@@ -281,11 +274,6 @@ class Delivery:
                 await who.disabled(endpoint.uid, endpoint.name, endpoint.trigger, reason)
             except Exception as error:
                 log.error("webhooks.notice_failed", trigger=endpoint.trigger, exc_info=error)
-
-    async def _remove_files(self, rows: Sequence[DeliveryRow]) -> None:
-        for row in rows:
-            if row.file is not None:
-                await self._spool.remove(row.file)
 
 
 class _Held:

@@ -22,7 +22,7 @@ from engine.store.jobs import Job
 from engine.store.whole import Whole
 from engine.webhooks.ports import DEVELOPER, MEMORY_CREATED, Deliveries, Directory, Endpoint
 
-__all__ = ["Finished"]
+__all__ = ["Finished", "memory_body"]
 
 
 class Wholes(Protocol):
@@ -84,7 +84,7 @@ class Finished:
         wanted = [endpoint for endpoint in endpoints if _may_know(endpoint, whole)]
         if not wanted:
             return 0
-        body = await self._off_loop(_body, whole)
+        body = await self._off_loop(memory_body, whole)
         for endpoint in wanted:
             await self._deliveries.offer_to(endpoint, body, key=key)
         return len(wanted)
@@ -96,5 +96,6 @@ def _may_know(endpoint: Endpoint, whole: Whole) -> bool:
     return endpoint.name == DEVELOPER or not whole.row.discarded
 
 
-def _body(whole: Whole) -> bytes:
+def memory_body(whole: Whole) -> bytes:
+    """The conversation as it is told, but for the delivery's id. Takes as long as the conversation is."""
     return msgspec.json.encode(whole_document(whole))

@@ -6,6 +6,7 @@
      answer, a redirect   (a redirect is not followed: it is a failure like others)
               other 4xx   the same: endpoints are set up late, behind names that are not there yet
    not a public address   dead: trying again would ask for trouble
+      no audio any more   dropped: a full spool, or one that was sent again too late
 
 Standard Webhooks, "Deliverability and reliability". An endpoint with `breaker_failures` in a row gets a pause, after
 which one request at a time is tried; 429 pauses it at once, as do 502, 503 and 504 that ask for it. After
@@ -42,7 +43,8 @@ GONE, TOO_MANY = 410, 429
 THROTTLED = frozenset((TOO_MANY, 502, 503, 504))
 OURS = frozenset(("off", "spool", "disk", "error"))
 """Why there was no request; its endpoint has no part in that."""
-HOPELESS = frozenset(("address", "off", "spool"))
+HOPELESS = frozenset(("address", "off"))
+GONE_HERE = "spool"
 HISTORY = 20
 HOUR = 3600 * SECOND
 
@@ -115,6 +117,8 @@ def _delivery(
     if attempt.worked:
         return changed | _ended(DELIVERED, now)
     schedule = settings.live_schedule if delivery.trigger in LIVE else settings.schedule
+    if attempt.kind == GONE_HERE:
+        return changed | _ended(DROPPED, now)
     if attempt.status == GONE or attempt.kind in HOPELESS or delivery.attempts >= len(schedule):
         return changed | _ended(DEAD, now)
     pause = schedule[delivery.attempts] * (1 + settings.jitter * rng.random())

@@ -102,14 +102,18 @@ class Deliveries(Protocol):
         query: Mapping[str, str] = ...,
         seconds: float | None = None,
     ) -> bool:
-        """Tell one what is in the spool's `file` (octets); whether a delivery was made. In the order of the calls.
+        """Tell one what is in the spool (octets); whether a delivery was made. In the order of the calls.
 
-        The file is removed from the spool once the delivery has ended, however it does.
+        `file`: `Spooled.line`.
         """
         ...
 
     async def drop(self, uid: str, id: str, reason: str) -> bool:
         """End one that is pending, and count it; False when it has ended already."""
+        ...
+
+    async def size(self, uid: str, name: str, trigger: Trigger, *, key: str) -> int:
+        """Bytes of what an endpoint is to be told, or was, under `key`; 0 when that was never offered."""
         ...
 
     async def lost(self, uid: str, name: str, trigger: Trigger, *, key: str, size: int, reason: str) -> bool:
@@ -120,12 +124,8 @@ class Deliveries(Protocol):
 class Spool(Protocol):
     """Where bodies are that are too large for the database."""
 
-    async def read(self, file: str) -> bytes:
-        """Raises `OSError`."""
-        ...
-
-    async def remove(self, file: str) -> None:
-        """Nothing happens when it is gone."""
+    async def read(self, line: str) -> bytes:
+        """What a delivery's `file` names. Raises `OSError`, `FileNotFoundError` when it is not there any more."""
         ...
 
 

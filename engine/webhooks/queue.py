@@ -1,6 +1,6 @@
 """What is to be told, made durable: one delivery for each endpoint that wants to know.
 
-Operations: `offer`, `offer_to`, `offer_file`, `drop`, `lost`; `ports.Deliveries` says what each does.
+Operations: `offer`, `offer_to`, `offer_file`, `drop`, `size`, `lost`; `ports.Deliveries` says what each does.
 Invariants: a call returns once its deliveries are in the database. A delivery's id is a hash of user, endpoint, trigger
 and key, so offering twice makes one.
 Bounded: by those who offer; see `engine.store.deliveries` for what bounds what waits.
@@ -18,9 +18,9 @@ import msgspec
 from engine.moments import SECOND
 from engine.store.deliveries import Offered
 from engine.store.webhook_records import LOST, DeliveryRow
-from engine.webhooks.ports import Directory, Endpoint, Spool, Trigger
+from engine.webhooks.ports import Directory, Endpoint, Trigger
 
-__all__ = ["DeliveryQueue", "delivery_id"]
+__all__ = ["JSON", "OCTETS", "DeliveryQueue", "delivery_id", "with_id"]
 
 OCTETS = "application/octet-stream"
 JSON = "application/json"
@@ -34,6 +34,8 @@ class Kept(Protocol):
 
     async def drop(self, uid: str, id: str, reason: str) -> DeliveryRow | None: ...
 
+    async def get(self, uid: str, id: str) -> DeliveryRow | None: ...
+
     async def add_lost(self, row: DeliveryRow) -> bool: ...
 
 
@@ -44,13 +46,11 @@ class DeliveryQueue:
         self,
         kept: Kept,
         directory: Directory,
-        spool: Spool,
         now: Callable[[], int],
         wake: Callable[..., None],
     ) -> None:
         self._kept = kept
         self._directory = directory
-        self._spool = spool
         self._now = now
         self._wake = wake
 
@@ -97,10 +97,12 @@ class DeliveryQueue:
 
     async def drop(self, uid: str, id: str, reason: str) -> bool:
         """See `ports.Deliveries`."""
-        row = await self._kept.drop(uid, id, reason)
-        if row is not None and row.file is not None:
-            await self._spool.remove(row.file)
-        return row is not None
+        return await self._kept.drop(uid, id, reason) is not None
+
+    async def size(self, uid: str, name: str, trigger: Trigger, *, key: str) -> int:
+        """See `ports.Deliveries`."""
+        row = await self._kept.get(uid, delivery_id(uid, name, trigger, key))
+        return row.size if row is not None else 0
 
     async def lost(self, uid: str, name: str, trigger: Trigger, *, key: str, size: int, reason: str) -> bool:
         """See `ports.Deliveries`."""
@@ -130,7 +132,7 @@ class DeliveryQueue:
         self, endpoint: Endpoint, body: bytes, key: str, query: Mapping[str, str], seconds: float | None
     ) -> DeliveryRow:
         row = self._row(endpoint, key, query, seconds)
-        named = _with_id(body, row.id)
+        named = with_id(body, row.id)
         return msgspec.structs.replace(row, body=named, size=len(named))
 
     def _row(
@@ -156,7 +158,7 @@ def delivery_id(uid: str, name: str, trigger: str, key: str) -> str:
     return "msg_" + hashlib.blake2b(said, digest_size=16).hexdigest()
 
 
-def _with_id(body: bytes, id: str) -> bytes:
+def with_id(body: bytes, id: str) -> bytes:
     """A JSON object with `delivery_id` as its last member. Raises ValueError for what is none."""
     inner = body.strip()
     if not (inner.startswith(b"{") and inner.endswith(b"}")):

@@ -22,7 +22,7 @@ from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.ports import Answered, Endpoint, Spool
 from engine.webhooks.receiver.positions import POSITION, SESSION
 from engine.webhooks.signing import signed_headers
-from engine.webhooks.spool import place_of
+from engine.webhooks.spooled import Spooled
 from engine.webhooks.urls import with_query
 
 __all__ = ["Sender"]
@@ -75,7 +75,7 @@ class Sender:
         except NoAnswer as error:
             kind, reason = error.kind, str(error)
         except FileNotFoundError:
-            kind, reason = "spool", "the audio is not in the spool any more"
+            kind, reason = "spool", "the audio is not kept any more (webhook.audio_keep, webhook.spool_mib)"
         except OSError as error:
             kind, reason = "disk", f"the audio cannot be read: {error.strerror}"
         except Exception as error:
@@ -109,10 +109,10 @@ class Sender:
     async def _send(self, endpoint: Endpoint, delivery: DeliveryRow, at: int) -> Answer:
         body, place = delivery.body or b"", None
         if delivery.file is not None:
-            body, place = await self._spool.read(delivery.file), place_of(delivery.file)
+            body, place = await self._spool.read(delivery.file), Spooled.read(delivery.file)
         headers = signed_headers(delivery.id, body, endpoint.secrets, at // SECOND)
         if place is not None:
-            headers |= {SESSION: place[0], POSITION: str(place[1])}
+            headers |= {SESSION: place.session, POSITION: str(place.position)}
         return await self._client.send(
             "POST",
             with_query(endpoint.url, delivery.query),

@@ -1,14 +1,17 @@
-"""Bodies too large for the database, as files on the local disk until they are delivered: chunks of audio.
+"""Audio on the local disk until webhooks have it, and for a while after: many users' in one file, behind each other.
 
-Operations: `begin` a file and `append` to it, `finish` it (or `give_up`); `read` and `remove` are for whoever delivers;
-`run` sweeps until cancelled.
-Invariants: a file is read as it was when it was finished, or not at all. One that is being written is never dropped.
-Bounded by `limit` bytes: when a write would go beyond, the oldest finished files are removed, and counted. Files that
-nobody asked for in `age` seconds are swept away: those of users who are gone, and of processes that died meanwhile.
-Cost: a write for each `append`, off the loop; a listing of the folder for each sweep.
+Operations: `append` makes audio durable and says where it is; `read` gives what a row's line names; `run` sweeps until
+cancelled.
+Invariants: `append` returns once what it wrote is flushed to the disk, the file's name included. What was appended is
+read as it was, or not at all. Only the process that began a file writes to it, only at its end; a write that fails ends
+the file, so that nothing is ever behind a torn record.
+Bounded by `limit` bytes: when a write would go beyond, the oldest files are removed, and counted if they may have been
+of use still. A file is removed `age` seconds after its end.
+Cost: what is appended together (`engine.together`), of however many sessions, is one write and one flush; what several
+append together of the same audio is written once. A listing of the folder for each sweep.
+Cancellation: what was to be appended may be there; nobody knows of it, and it goes with its file.
 Known doubts: other processes' files are known since the last sweep, so several together may go beyond the limit by
-what they write between two. Files are not flushed: they survive the process, not the machine's power. Machines that
-share a database need a folder that they share.
+what they write between two. Machines that share a database need a folder that they share.
 """
 
 import os
@@ -23,19 +26,23 @@ import trio
 
 from engine.log import get_logger
 from engine.off_loop import OffLoop
-from engine.store.webhook_spool import owner_of
-from engine.webhooks.files import SpoolFiles
+from engine.store.webhook_spool import HEADER, SUFFIX, header
+from engine.together import Together
+from engine.webhooks.spooled import Place, Spooled, segment_name
 
-__all__ = ["Spool", "SpoolStatistics", "place_of"]
+__all__ = ["Spool", "SpoolStatistics"]
 
 log = get_logger(__name__)
 
-SUFFIX = ".pcm"
-DASHES = 4
+SHARE = 16
+"""A file has at most this part of the limit, so that little is dropped at a time."""
+LONGEST = 60.0
+"""Seconds that a file is written to, at most, and between two sweeps."""
 SWEEPS = 5
 """Times the folder is swept while a file is of use."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two sweeps, at most."""
+NANOSECONDS = 1_000_000_000
+MOST_BUFFERS = 512
+"""In one call of the system, which takes 1024."""
 
 
 class SpoolStatistics(msgspec.Struct, frozen=True):
@@ -48,56 +55,88 @@ class SpoolStatistics(msgspec.Struct, frozen=True):
     dropped_bytes: int
 
 
-class Spool(SpoolFiles):
-    """Implements `ports.Spool`. `limit` in bytes; `age` in seconds, as long as a file is of use."""
+class _Append(msgspec.Struct, frozen=True):
+    uid: str
+    pieces: Sequence[bytes]
 
-    def __init__(self, folder: Path, limit: int, age: float, off_loop: OffLoop) -> None:
-        super().__init__(folder, off_loop)
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    @property
+    def same(self) -> tuple[object, ...]:
+        """Equal to another's only if that has the very same bytes of the same user."""
+        return self.uid, *map(id, self.pieces)
+
+
+class _Segment:
+    """The file that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        """Blocks. Raises `OSError`."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.name = segment_name(time.time_ns(), uuid4().hex[:8])
+        self.began = time.monotonic()
+        self.size = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(folder / self.name, flags, 0o600)
+        parent = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(parent)  # else a power cut may take the name
+        finally:
+            os.close(parent)
+
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """All of them, on the disk. Blocks. Raises `OSError`."""
+        left = [memoryview(buffer) for buffer in buffers if buffer]
+        while left:
+            written = os.writev(self._descriptor, left[:MOST_BUFFERS])
+            self.size += written
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Spool:
+    """One per process. `limit` in bytes; `age`: seconds that audio is of use; `needed`: those that it may be waited
+    for, which are fewer."""
+
+    def __init__(self, folder: Path, limit: int, age: float, needed: float, off_loop: OffLoop) -> None:
+        self.folder = folder
         self._limit = limit
         self._age = age
+        self._needed = needed
+        self._off_loop = off_loop
         self._files: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
-        self._writing: set[str] = set()
+        self._segment: _Segment | None = None
         self._dropped_files = 0
         self._dropped_bytes = 0
+        self._append = Together(self._write_together)
 
-    # Writing
+    async def append(self, uid: str, pieces: Sequence[bytes]) -> Place:
+        """Keep `pieces` of a user's; where they are, once they are on the disk. Raises `OSError`."""
+        return await self._append(_Append(uid, pieces))
 
-    def begin(self, uid: str, session: str = "", position: int = 0) -> str:
-        """The name of a file that will be written for this user. `finish` or `give_up` must follow.
+    async def read(self, line: str) -> bytes:
+        """What is in the places that `line` (`Spooled.line`) names. Raises `FileNotFoundError` when it is gone."""
+        return await self._off_loop(_read, self.folder, line)
 
-        What it has begins with sample `position` of `session`, a hexadecimal number; `place_of` reads both again.
-        """
-        name = f"{time.time_ns():020d}-{owner_of(uid)}-{session}-{position}-{uuid4().hex[:8]}{SUFFIX}"
-        self._writing.add(name)
-        return name
+    async def holds(self, line: str) -> bool:
+        """Whether what `line` names is still there."""
+        spooled = Spooled.read(line)
+        return spooled is not None and await self._off_loop(_are_there, self.folder, spooled.places)
 
-    async def append(self, file: str, pieces: Sequence[bytes]) -> None:
-        """Write `pieces` behind what the file has. Raises `OSError`, after which `give_up` must follow."""
-        size = sum(map(len, pieces))
-        await self._make_room(size)
-        await self._off_loop(_append, self.folder, file, tuple(pieces))
-        self._count(file, size)
-
-    def finish(self, file: str) -> None:
-        """It is whole."""
-        self._writing.discard(file)
-
-    async def give_up(self, file: str) -> None:
-        """It is not wanted any more; what the disk does not let go of is swept later. Idempotent."""
-        self._writing.discard(file)
-        try:
-            await self.remove(file)
-        except OSError as error:
-            log.warning("webhook.spool_not_removed", error=str(error))
-            self._uncount(file)
-
-    # Delivering
-
-    async def remove(self, file: str) -> None:
-        """See `ports.Spool`."""
-        await super().remove(file)
-        self._uncount(file)
+    def close(self) -> None:
+        """Let go of the file that was begun, while nobody appends. Idempotent."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
 
     # Keeping within bounds
 
@@ -108,13 +147,14 @@ class Spool(SpoolFiles):
                 await self.sweep()
             except OSError as error:
                 log.warning("webhook.spool_not_swept", folder=str(self.folder), error=str(error))
-            await trio.sleep(min(self._age / SWEEPS, LONGEST_PAUSE))
+            await trio.sleep(min(self._age / SWEEPS, LONGEST))
 
     async def sweep(self) -> None:
         """Look at what is there, and remove what is too old to be of use. Raises `OSError`."""
-        oldest = f"{time.time_ns() - round(self._age * 1e9):020d}"
+        oldest = segment_name(time.time_ns() - round((self._age + LONGEST) * NANOSECONDS), "")
         found = await self._off_loop(_listed, self.folder)
-        stale = tuple(name for name in found if name < oldest and name not in self._writing)
+        current = self._segment.name if self._segment else ""
+        stale = tuple(name for name in found if name < oldest and name != current)
         await self._off_loop(_unlink, self.folder, stale)
         for name in stale:
             del found[name]
@@ -127,43 +167,83 @@ class Spool(SpoolFiles):
             self._bytes, self._limit, len(self._files), self._dropped_files, self._dropped_bytes
         )
 
+    # Inside
+
+    async def _write_together(self, asked: Sequence[_Append]) -> list[Place]:
+        """One write, in which what is asked twice is once."""
+        different = {one.same: one for one in asked}
+        await self._make_room(sum(one.size for one in different.values()))
+        places = await self._off_loop(self._write, list(different.values()))
+        where = dict(zip(different, places, strict=True))
+        for place in places:
+            self._files[place.segment] = self._files.get(place.segment, 0) + place.size
+            self._bytes += place.size
+        return [where[one.same] for one in asked]
+
+    def _write(self, asked: Sequence[_Append]) -> list[Place]:
+        """Blocks. One thread at a time, for writes take turns."""
+        segment = self._to_write_to()
+        try:
+            places: list[Place] = []
+            buffers: list[bytes] = []
+            at = segment.size
+            for one in asked:
+                buffers += [header(one.uid, one.size), *one.pieces]
+                places.append(Place(segment.name, at + HEADER.size, one.size))
+                at += HEADER.size + one.size
+            segment.write(buffers)
+        except OSError:
+            self.close()
+            raise
+        return places
+
+    def _to_write_to(self) -> _Segment:
+        segment = self._segment
+        if segment is not None and (
+            segment.size * SHARE >= self._limit or time.monotonic() - segment.began >= LONGEST
+        ):
+            self.close()
+        if self._segment is None:
+            self._segment = _Segment(self.folder)
+        return self._segment
+
     async def _make_room(self, size: int) -> None:
         """Drop the oldest until `size` more bytes fit."""
         dropped: list[str] = []
+        current = self._segment.name if self._segment else ""
+        of_use = segment_name(time.time_ns() - round((self._needed + LONGEST) * NANOSECONDS), "")
         for name in tuple(self._files):
             if self._bytes + size <= self._limit:
                 break
-            if name not in self._writing:
-                self._dropped_files += 1
-                self._dropped_bytes += self._uncount(name)
+            if name != current:
+                held = self._files.pop(name)
+                self._bytes -= held
                 dropped.append(name)
+                if name >= of_use:
+                    self._dropped_files += 1
+                    self._dropped_bytes += held
         if dropped:
             await self._off_loop(_unlink, self.folder, tuple(dropped))
-            log.warning("webhook.spool_full", dropped_files=len(dropped), limit=self._limit)
-
-    def _count(self, file: str, size: int) -> None:
-        self._files[file] = self._files.get(file, 0) + size
-        self._bytes += size
-
-    def _uncount(self, file: str) -> int:
-        size = self._files.pop(file, 0)
-        self._bytes -= size
-        return size
+            log.info("webhook.spool_full", dropped_files=len(dropped), limit=self._limit)
 
 
-def place_of(file: str) -> tuple[str, int] | None:
-    """The session and the number of the first sample of what is in a file; None when its name does not say."""
-    parts = file.removesuffix(SUFFIX).split("-")
-    if len(parts) != DASHES + 1 or not parts[2] or not parts[3].isdecimal():
-        return None
-    return parts[2], int(parts[3])
+def _read(folder: Path, line: str) -> bytes:
+    spooled = Spooled.read(line)
+    if spooled is None:
+        raise FileNotFoundError(f"file: {line!r} given, a line of the spool accepted")
+    return b"".join(_read_place(folder, place) for place in spooled.places)
 
 
-def _append(folder: Path, file: str, pieces: Sequence[bytes]) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / file).open("ab") as target:
-        for piece in pieces:
-            target.write(piece)
+def _read_place(folder: Path, place: Place) -> bytes:
+    with (folder / place.segment).open("rb", buffering=0) as file:
+        found = os.pread(file.fileno(), place.size, place.offset)
+    if len(found) < place.size:
+        raise FileNotFoundError(f"{place.segment} ends before {place.offset + place.size}")
+    return found
+
+
+def _are_there(folder: Path, places: Sequence[Place]) -> bool:
+    return all((folder / place.segment).is_file() for place in places)
 
 
 def _unlink(folder: Path, names: Sequence[str]) -> None:
@@ -178,7 +258,7 @@ def _listed(folder: Path) -> dict[str, int]:
         return found
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(SUFFIX) and entry.name.count("-") == DASHES:
+            if entry.name.endswith(SUFFIX):
                 try:
                     found[entry.name] = entry.stat().st_size
                 except FileNotFoundError:

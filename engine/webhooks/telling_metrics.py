@@ -28,7 +28,10 @@ class TellingCollector(Collector):
         gauges: dict[str, tuple[str, float]] = {
             "listen_webhook_sessions_heard": ("Sessions whose audio is cut for a webhook.", audio.heard),
             "listen_webhook_segments_waiting": ("Segments gathered for webhooks.", transcripts.waiting),
-            "listen_webhook_spool_bytes": ("Audio on disk that waits to be delivered.", spool.bytes),
+            "listen_webhook_spool_bytes": (
+                "Audio on disk, to be delivered or sent again.",
+                spool.bytes,
+            ),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(name, text, value=value)

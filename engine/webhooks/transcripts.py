@@ -28,7 +28,7 @@ from engine.stt.backoff import Backoff
 from engine.webhooks.ports import REALTIME_TRANSCRIPT, Deliveries, Directory
 from engine.wire.messages import Segment
 
-__all__ = ["Transcripts", "TranscriptsStatistics"]
+__all__ = ["Body", "Transcripts", "TranscriptsStatistics"]
 
 log = get_logger(__name__)
 

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 import trio
 from msgspec.structs import replace
 
-from engine.conversation.recording_spool import Spool, Track
+from engine.conversation import recording_spool
+from engine.conversation.recording_spool import Track
 from engine.store import PROCESSING, ConversationOpened, Store, UsageAdded, webhook_spool
 from engine.store._half_vector import HalfVector
 from engine.store._search_words import SearchWords
@@ -26,6 +27,9 @@ from engine.store.journal import FOLDER, Journal
 from engine.store.tables import conversations, metadata
 from engine.store.texts import index_conversation
 from engine.store.user_data import BOOKKEEPING, UserData
+from engine.webhooks.spool import Spool
+from engine.webhooks.spooled import Spooled
+from tests.listen.harness import inline
 
 from .making import NOW, Clock, app, changed, conversation, opened, segment, usage_row
 
@@ -134,8 +138,8 @@ async def test_nothing_of_an_erased_user_is_found_anywhere(
     for name in ("recordings/a.flac", "received/b.wav"):
         await store.blobs.put(MARK, name, MARK.encode())
     track = Track(uid=MARK, session_id="s1", channel=0)
-    Spool.create(tmp_path / RECORDING_SPOOL, track, 1000).close()
-    spool = Spool.create(tmp_path / RECORDING_SPOOL, replace(track, session_id="s2"), 1000)
+    recording_spool.Spool.create(tmp_path / RECORDING_SPOOL, track, 1000).close()
+    spool = recording_spool.Spool.create(tmp_path / RECORDING_SPOOL, replace(track, session_id="s2"), 1000)
     spool.append(0, MARK.encode() * 2)
     spool.close()
     assert places_with(database_url, tmp_path, MARK)
@@ -151,14 +155,12 @@ async def test_audio_that_waits_for_webhooks_goes_with_its_user_and_no_other(
     store: Store, tmp_path: Path
 ) -> None:
     folder = tmp_path / webhook_spool.FOLDER
-    files = {
-        uid: folder / f"00000000000000000001-{webhook_spool.owner_of(uid)}-s-0-x.pcm" for uid in ("u1", "u2")
-    }
-    for file in files.values():
-        await trio.Path(file.parent).mkdir(exist_ok=True)
-        await trio.Path(file).write_bytes(b"audio")
+    it = Spool(folder, 2**20, 3600.0, 300.0, inline)
+    places = {uid: await it.append(uid, [b"audio"]) for uid in ("u1", "u2")}
+    it.close()
     await store.user_data.erase("u1", serving=False)
-    assert [await trio.Path(file).exists() for file in files.values()] == [False, True]
+    found = [await it.read(Spooled("s", 0, (place,)).line) for place in places.values()]
+    assert found == [bytes(5), b"audio"]
 
 
 async def test_who_made_an_app_leaves_none_of_it_with_others(store: Store) -> None:

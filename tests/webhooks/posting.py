@@ -17,11 +17,12 @@ from engine.webhooks.addresses import Resolver
 from engine.webhooks.client import WebhookClient
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.directory import AppEndpoints, Directory, NoApps
-from engine.webhooks.files import SpoolFiles
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.ports import Endpoint, Trigger
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.sending import Sender
+from engine.webhooks.spool import Spool
+from engine.webhooks.spooled import Spooled
 from tests.databases import migrated
 
 PATIENCE = 30.0
@@ -42,7 +43,7 @@ QUICK: dict[str, Any] = {
 
 
 class News:
-    """Something was written down, or a file removed."""
+    """Something was written down."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
@@ -78,18 +79,6 @@ class Watched:
         return getattr(self._kept, name)
 
 
-class Spool(SpoolFiles):
-    """The spool, which tells of what it removes."""
-
-    def __init__(self, folder: Path, news: News) -> None:
-        super().__init__(folder, trio.to_thread.run_sync)
-        self._news = news
-
-    async def remove(self, file: str) -> None:
-        await super().remove(file)
-        self._news.tell()
-
-
 class Post:
     """One process that delivers."""
 
@@ -103,14 +92,10 @@ class Post:
         off_loop = trio.to_thread.run_sync
         self.client = WebhookClient(settings, off_loop, resolver=resolver)
         self.directory = Directory(store.webhooks, apps, settings.settings_age)
-        self.spool = Spool(store.data_dir / "spool", news)
+        self.spool = Spool(store.data_dir / "spool", 2**20, 3600.0, 300.0, off_loop)
         self.sender = Sender(self.directory, self.spool, self.client, settings, wall_clock, meter)
-        self.delivery = Delivery(
-            Watched(store.deliveries, news), self.sender, self.spool, settings, wall_clock, meter
-        )
-        self.queue = DeliveryQueue(
-            store.deliveries, self.directory, self.spool, wall_clock, self.delivery.wake
-        )
+        self.delivery = Delivery(Watched(store.deliveries, news), self.sender, settings, wall_clock, meter)
+        self.queue = DeliveryQueue(store.deliveries, self.directory, wall_clock, self.delivery.wake)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with self.client.open():
@@ -128,11 +113,9 @@ class Post:
         await self.offer_chunk(to, number, seconds)
 
     async def offer_chunk(self, to: Endpoint, number: int, seconds: float | None) -> None:
-        name, chunk = f"{number}.pcm", bytes([number]) * 320
-        self.spool.folder.mkdir(exist_ok=True)
-        await trio.to_thread.run_sync((self.spool.folder / name).write_bytes, chunk)
-        query = {"sample_rate": "16000"}
-        assert await self.queue.offer_file(to, name, 320, key=f"s:{number}", query=query, seconds=seconds)
+        place = await self.spool.append(to.uid, [bytes([number]) * 320])
+        line, query = Spooled("s", number, (place,)).line, {"sample_rate": "16000"}
+        assert await self.queue.offer_file(to, line, 320, key=f"s:{number}", query=query, seconds=seconds)
 
     async def rows(self, uid: str = "ada") -> list[DeliveryRow]:
         """All deliveries, in order."""
@@ -149,8 +132,8 @@ class Post:
                 await news.wait()
 
     async def ended(self) -> list[DeliveryRow]:
-        """Wait until nothing is pending, nor in the spool; the rows."""
-        return await self.until(lambda rows: not self.spooled() and all(row.state != PENDING for row in rows))
+        """Wait until nothing is pending; the rows."""
+        return await self.until(lambda rows: all(row.state != PENDING for row in rows))
 
     async def endpoint(self, trigger: str = "memory_created") -> WebhookRow:
         row = await self.store.webhooks.get("ada", "developer", trigger)
@@ -159,9 +142,6 @@ class Post:
 
     def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
-
-    def spooled(self) -> list[str]:
-        return sorted(file.name for file in self.spool.folder.iterdir()) if self.spool.folder.exists() else []
 
 
 @asynccontextmanager
@@ -185,5 +165,6 @@ async def posting(
             yield post
             nursery.cancel_scope.cancel()
     finally:
+        post.spool.close()
         with trio.CancelScope(shield=True):
             await store.close()

@@ -1,6 +1,6 @@
 """A server's inside whose sessions are told of: real store, queue, spool and followers; nobody delivers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from engine.stt.backoff import Backoff
 from engine.stt.vendor import Vendor
 from engine.webhooks.audio_bytes import AudioBytes
 from engine.webhooks.cutting import Cutting
-from engine.webhooks.directory import Directory, NoApps
-from engine.webhooks.ports import AUDIO_BYTES, DEVELOPER
+from engine.webhooks.directory import Directory
+from engine.webhooks.ports import AUDIO_BYTES, DEVELOPER, Endpoint
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.spool import Spool
 from engine.webhooks.transcripts import Transcripts
@@ -36,12 +36,19 @@ class Told:
 
     def __init__(self, folder: Path, store: Store, settings: Webhook) -> None:
         self.store = store
-        self.directory = Directory(store.webhooks, NoApps(), settings.settings_age)
-        self.spool = Spool(folder / "spool", settings.spool_mib * 2**20, settings.audio_age, inline)
-        self.queue = DeliveryQueue(store.deliveries, self.directory, self.spool, wall_clock, lambda *_: None)
+        self.apps: list[str] = []
+        """That hear everybody's audio."""
+        self.directory = Directory(store.webhooks, self, settings.settings_age)
+        limit, age = settings.spool_mib * 2**20, settings.audio_age
+        self.spool = Spool(folder / "spool", limit, age, age, inline)
+        self.queue = DeliveryQueue(store.deliveries, self.directory, wall_clock, lambda *_: None)
         self.cutting = Cutting(self.queue, self.spool, settings, backoff)
         self.audio = AudioBytes(self.directory, self.cutting, folder / "marks", settings, inline, backoff)
         self.transcripts = Transcripts(self.directory, self.queue, settings, backoff)
+
+    async def endpoints(self, uid: str) -> Sequence[Endpoint]:
+        """Those of apps."""
+        return [Endpoint(uid=uid, name=f"app:{name}", trigger=AUDIO_BYTES, url=URL) for name in self.apps]
 
     async def wants(
         self, trigger: str = AUDIO_BYTES, *, uid: str = "ada", name: str = DEVELOPER, seconds: int = 5
@@ -79,3 +86,4 @@ async def telling(tmp_path: Path, *vendors: Vendor, **settings: Any) -> AsyncIte
         await nursery.start(told.transcripts.run)
         yield told
         nursery.cancel_scope.cancel()
+    told.spool.close()

@@ -1,5 +1,6 @@
 """Whoever wants a user's audio gets all of it, in chunks of exact length, the tail at the end, and each only once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from engine.store.errors import DatabaseUnavailable
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words
 from engine.webhooks.marks import Marks
+from engine.webhooks.spooled import Place
 from tests.listen.harness import MemorySocket, frames, parameters, tone
 from tests.webhooks.telling import Told, telling
 
@@ -25,6 +27,10 @@ def vendor() -> ScriptedVendor:
 async def say(socket: MemorySocket, sound: bytes) -> None:
     for frame in frames(sound):
         await socket.say(frame)
+
+
+def chunks_of(sound: bytes) -> list[bytes]:
+    return [sound[at : at + 5 * SECOND] for at in range(0, len(sound), 5 * SECOND)]
 
 
 async def heard(told: Told, sound: bytes, uid: str = "ada") -> None:
@@ -200,6 +206,38 @@ async def test_what_a_process_that_died_had_not_cut_is_shown_in_the_log_once(
     assert (row.size, row.reason) == (3 * SECOND, "the process died before this audio was cut")
 
 
+async def test_what_was_cut_before_its_mark_had_moved_on_is_not_counted_as_lost(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with telling(tmp_path, vendor()) as told:
+        await told.wants()
+        await heard(told, tone(5))
+        (row,) = await told.deliveries()
+        session = row.file.partition("-")[0] if row.file else ""
+    for end, lost in ((5, []), (6, [SECOND])):
+        dead = Marks(tmp_path / "marks")
+        dead.open("ada", "developer", session).set(cut=0, heard=end * SAMPLE_RATE)
+        dead.close()
+        async with telling(tmp_path) as told:
+            await wait_all_tasks_blocked()
+            assert [row.size for row in await told.deliveries(states=("lost",))] == lost
+
+
+async def test_two_who_hear_the_same_have_it_on_the_disk_once(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with telling(tmp_path, vendor()) as told:
+        await told.wants()
+        told.apps.append("diary")
+        await heard(told, tone(11))
+        rows = await told.deliveries()
+        assert b"".join(await told.audio_of()) == b"".join(
+            chunk for chunk in chunks_of(tone(11)) for _ in range(2)
+        )
+        assert len({row.file for row in rows}) == len(rows) // 2 == 3
+        assert told.spool.statistics().bytes == 11 * SECOND
+
+
 async def test_a_session_marks_what_is_not_cut_yet(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with telling(tmp_path, vendor()) as told:
         await told.wants()
@@ -227,9 +265,9 @@ async def test_who_falls_behind_is_counted_and_nobody_waits(
         await told.wants()
         stuck, append = trio.Event(), told.spool.append
 
-        async def slow(file: str, pieces: list[bytes]) -> None:
+        async def slow(uid: str, pieces: Sequence[bytes]) -> Place:
             await stuck.wait()
-            await append(file, pieces)
+            return await append(uid, pieces)
 
         monkeypatch.setattr(told.spool, "append", slow)
         socket = await told.it.connect()

@@ -45,13 +45,12 @@ async def test_the_id_and_the_body_stay_over_retries_and_the_time_does_not_verif
     assert (row.state, row.attempts, [entry[1] for entry in row.history]) == ("delivered", 3, [500, 503, 200])
 
 
-async def test_audio_arrives_in_order_one_at_a_time_as_octets_and_leaves_no_file(tmp_path: Path) -> None:
+async def test_audio_arrives_in_order_one_at_a_time_as_octets(tmp_path: Path) -> None:
     async with receiver(answering(500, 200, 500, 500, 200)) as there, posting(tmp_path) as post:
         await post.set(there.url(), "audio_bytes")
         for number in range(5):
             await post.offer_audio(number)
         rows = await post.ended()
-        assert post.spooled() == []
         (secret,) = await post.store.webhooks.secrets("ada", "unused")
     arrived = [request.body[0] for request in there.requests]
     assert arrived == sorted(arrived)
@@ -216,20 +215,39 @@ async def test_answers_are_told_with_their_delivery_and_a_fault_in_that_stops_no
     assert {row.state for row in rows} == {"delivered"}
 
 
-async def test_a_chunk_whose_file_is_gone_is_dead_with_the_reason_and_the_next_is_sent(
+async def test_a_chunk_whose_audio_is_gone_is_dropped_with_the_reason_and_the_next_is_sent(
     tmp_path: Path,
 ) -> None:
     async with receiver() as there, posting(tmp_path, running=False) as post:
         await post.set(there.url(), "audio_bytes")
-        for number in range(2):
-            await post.offer_audio(number)
-        post.spool.path("0.pcm").unlink()
+        await post.offer_audio(0)
+        for file in post.spool.folder.iterdir():
+            file.unlink()
+        post.spool.close()
+        await post.offer_audio(1)
         async with trio.open_nursery() as nursery:
             await nursery.start(post.run)
             gone, sent = await post.ended()
             nursery.cancel_scope.cancel()
-        assert (gone.state, gone.reason) == ("dead", "the audio is not in the spool any more")
-        assert (sent.state, (await post.endpoint("audio_bytes")).failures) == ("delivered", 0)
+        reason = "the audio is not kept any more (webhook.audio_keep, webhook.spool_mib)"
+        endpoint = await post.endpoint("audio_bytes")
+        assert (gone.state, gone.reason, endpoint.dropped) == ("dropped", reason, 1)
+        assert (sent.state, endpoint.failures) == ("delivered", 0)
+
+
+async def test_audio_that_was_delivered_can_be_sent_again_while_it_is_kept(tmp_path: Path) -> None:
+    async with receiver() as there, posting(tmp_path) as post:
+        await post.set(there.url(), "audio_bytes")
+        await post.offer_audio(7)
+        (row,) = await post.ended()
+        for times, states in ((2, {"delivered"}), (2, {"dropped"})):
+            assert await post.store.deliveries.replay("ada", row.id)
+            post.delivery.wake()
+            rows = await post.ended()
+            assert ({one.state for one in rows}, len(there.requests)) == (states, times)
+            for file in post.spool.folder.iterdir():
+                file.unlink()
+    assert len({(request.id, request.body) for request in there.requests}) == 1
 
 
 async def test_a_process_that_stops_leaves_what_it_was_sending_to_the_next(tmp_path: Path) -> None:

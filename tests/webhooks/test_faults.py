@@ -102,7 +102,6 @@ async def test_each_delivery_arrives_or_is_dead_with_a_reason(
             await (post.offer_audio(number) if trigger == "audio_bytes" else post.offer())
         rows = await post.ended()
         endpoint = await post.endpoint(trigger)
-        assert post.spooled() == []
     first = rows[0]
     assert (first.state, endpoint.disabled_at is not None) == (fault.state, fault.off)
     assert first.attempts >= fault.attempts
@@ -189,7 +188,6 @@ async def test_audio_that_became_too_old_is_dropped_counted_and_the_rest_stays_i
         await post.offer_audio(CHUNKS)
         rows = await post.ended()
         endpoint = await post.endpoint("audio_bytes")
-        assert post.spooled() == []
     assert [row.state for row in rows] == ["dropped"] * CHUNKS + ["delivered"]
     assert all("500" in (row.reason or "") for row in rows[:CHUNKS])
     assert (endpoint.dropped, endpoint.delivered) == (CHUNKS, 1)

@@ -126,7 +126,7 @@ def test_a_private_address_is_not_tried_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [("off", "dead"), ("spool", "dead"), ("disk", "pending"), ("error", "pending")]
+    ("kind", "state"), [("off", "dead"), ("spool", "dropped"), ("disk", "pending"), ("error", "pending")]
 )
 def test_what_is_our_own_fault_is_not_held_against_the_endpoint(kind: str, state: str) -> None:
     result = after(None, kind=kind, reason="ours", size=0)

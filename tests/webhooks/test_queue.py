@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.store.deliveries import Offered
 from engine.store.webhook_records import DeliveryRow
 from engine.webhooks.ports import Endpoint, Trigger
-from engine.webhooks.queue import DeliveryQueue, _with_id, delivery_id
+from engine.webhooks.queue import DeliveryQueue, delivery_id, with_id
 
 NOW = 1_750_000_000_000_000
 
@@ -32,6 +32,10 @@ class Kept:
         row = self.rows.pop(id, None)
         return row if row is not None and row.uid == uid else None
 
+    async def get(self, uid: str, id: str) -> DeliveryRow | None:
+        row = self.rows.get(id)
+        return row if row is not None and row.uid == uid else None
+
     async def add_lost(self, row: DeliveryRow) -> bool:
         return (await self.offer(row)).new > 0
 
@@ -46,17 +50,6 @@ class Two:
         return next(one for one in await self.endpoints(uid, "memory_created") if one.name == name)
 
 
-class Spool:
-    def __init__(self) -> None:
-        self.removed: list[str] = []
-
-    async def read(self, file: str) -> bytes:
-        return file.encode()
-
-    async def remove(self, file: str) -> None:
-        self.removed.append(file)
-
-
 def endpoint(name: str = "developer", *, uid: str = "ada", trigger: Trigger = "memory_created") -> Endpoint:
     return Endpoint(uid=uid, name=name, trigger=trigger, url="https://a.example/")
 
@@ -65,9 +58,9 @@ class Desk:
     """A queue, what it keeps, and whom it woke for."""
 
     def __init__(self) -> None:
-        self.kept, self.spool = Kept(), Spool()
+        self.kept = Kept()
         self.woken: list[tuple[str, str, str]] = []
-        self.queue = DeliveryQueue(self.kept, Two(), self.spool, lambda: NOW, self._wake)
+        self.queue = DeliveryQueue(self.kept, Two(), lambda: NOW, self._wake)
 
     def _wake(self, *endpoints: tuple[str, str, str]) -> None:
         self.woken.extend(endpoints)
@@ -93,7 +86,7 @@ async def test_offering_twice_makes_no_second_delivery() -> None:
     assert await desk.queue.offer_to(endpoint(), b"{}", key="c1:2") is True
 
 
-async def test_a_file_is_offered_as_octets_and_removed_when_it_is_dropped() -> None:
+async def test_a_file_is_offered_as_octets_and_its_size_is_known_by_its_key() -> None:
     desk = Desk()
     to = endpoint(trigger="audio_bytes")
     assert await desk.queue.offer_file(
@@ -107,9 +100,10 @@ async def test_a_file_is_offered_as_octets_and_removed_when_it_is_dropped() -> N
         "application/octet-stream",
     )
     assert (row.expires_at, row.query) == (NOW + 5_000_000, {"sample_rate": "16000", "uid": "ada"})
+    sizes = [await desk.queue.size("ada", to.name, to.trigger, key=key) for key in ("0", "1")]
+    assert sizes == [320, 0]
     assert await desk.queue.drop("ada", row.id, "no room")
     assert not await desk.queue.drop("ada", row.id, "no room")
-    assert desk.spool.removed == ["one.pcm"]
 
 
 async def test_what_was_lost_is_logged_once() -> None:
@@ -132,7 +126,7 @@ async def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
 def test_an_object_keeps_its_members_and_gains_the_id(members: dict[str, object]) -> None:
     members.pop("delivery_id", None)
     for body in (msgspec.json.encode(members), msgspec.json.format(msgspec.json.encode(members), indent=1)):
-        assert msgspec.json.decode(_with_id(body, "msg_1")) == {**members, "delivery_id": "msg_1"}
+        assert msgspec.json.decode(with_id(body, "msg_1")) == {**members, "delivery_id": "msg_1"}
 
 
 @given(st.tuples(*[st.text()] * 4), st.tuples(*[st.text()] * 4))

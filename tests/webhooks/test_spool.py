@@ -1,107 +1,165 @@
-"""The spool keeps files until they are delivered, within its bytes, and says what it dropped."""
+"""The spool keeps audio until it is of no use, within its bytes, and says what it dropped."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
-from engine.store.webhook_spool import remove_spooled
-from engine.webhooks.spool import Spool, place_of
+from engine.store.webhook_spool import HEADER, blank_spooled
+from engine.webhooks.spool import Spool
+from engine.webhooks.spooled import Place, Spooled
 from tests.listen.harness import inline
 
-KILOBYTE = bytes(1000)
+KILOBYTE = bytes(range(250)) * 4
 
 
-def spool(folder: Path, limit: int = 10_000, age: float = 3600.0) -> Spool:
-    return Spool(folder, limit, age, inline)
+def spool(folder: Path, limit: int = 160_000, age: float = 3600.0, needed: float = 300.0) -> Spool:
+    return Spool(folder, limit, age, needed, inline)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def kept(it: Spool, uid: str = "ada", *pieces: bytes) -> str:
-    file = it.begin(uid)
-    await it.append(file, pieces or [KILOBYTE])
-    it.finish(file)
-    return file
+def line(*places: Place) -> str:
+    return Spooled("5e3604", 80_000, places).line
 
 
-async def test_a_file_is_read_as_it_was_written_piece_by_piece(tmp_path: Path) -> None:
+async def test_audio_is_read_as_it_was_appended_piece_by_piece(tmp_path: Path) -> None:
     it = spool(tmp_path)
-    file = it.begin("ada")
-    await it.append(file, [b"one", b"two"])
-    await it.append(file, [b"three"])
-    it.finish(file)
-    assert await it.read(file) == b"onetwothree"
-    assert (it.statistics().bytes, it.statistics().files) == (11, 1)
-    await it.remove(file)
-    await it.remove(file)
-    assert (it.statistics().bytes, names(tmp_path)) == (0, [])
-    with pytest.raises(FileNotFoundError):
-        await it.read(file)
+    first = await it.append("ada", [b"one", b"two"])
+    await it.append("bob", [b"not hers"])
+    second = await it.append("ada", [b"three"])
+    assert await it.read(line(first, second)) == b"onetwothree"
+    assert (it.statistics().bytes, it.statistics().files, len(names(tmp_path))) == (19, 1, 1)
+    it.close()
 
 
-async def test_a_full_spool_drops_the_oldest_and_counts_it(tmp_path: Path) -> None:
-    it = spool(tmp_path, limit=3000)
-    files = [await kept(it) for _ in range(5)]
-    assert names(tmp_path) == files[2:]
+async def test_what_is_appended_together_is_flushed_once_and_the_same_audio_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = spool(tmp_path)
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    places: dict[str, Place] = {}
+    hers = [KILOBYTE, KILOBYTE]
+
+    async def append(name: str, uid: str, pieces: list[bytes]) -> None:
+        places[name] = await it.append(uid, pieces)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(append, "one", "ada", hers)
+        nursery.start_soon(append, "another", "ada", hers)
+        nursery.start_soon(append, "his", "bob", [b"his"])
+    assert places["one"] == places["another"]
+    assert await it.read(line(places["one"])) == KILOBYTE * 2
+    assert await it.read(line(places["his"])) == b"his"
+    assert (it.statistics().bytes, len(flushed)) == (2003, 1)
+    it.close()
+
+
+async def test_a_full_spool_drops_the_oldest_and_counts_what_may_have_been_of_use(tmp_path: Path) -> None:
+    it = spool(tmp_path, limit=16_000)  # a file of a kilobyte each
+    places = [await it.append("ada", [KILOBYTE]) for _ in range(20)]
+    assert len(names(tmp_path)) == 16
     said = it.statistics()
-    assert (said.bytes, said.files, said.dropped_files, said.dropped_bytes) == (3000, 3, 2, 2000)
+    assert (said.bytes, said.files, said.dropped_files, said.dropped_bytes) == (16_000, 16, 4, 4000)
+    with pytest.raises(FileNotFoundError):
+        await it.read(line(places[3]))
+    assert [await it.holds(line(places[number])) for number in (3, 4)] == [False, True]
+    assert not await it.holds("gone.pcm")
+    assert await it.read(line(places[4])) == KILOBYTE
+    it.close()
 
 
-async def test_a_file_that_is_being_written_is_not_dropped(tmp_path: Path) -> None:
-    it = spool(tmp_path, limit=2000)
-    begun = it.begin("ada")
-    await it.append(begun, [KILOBYTE])
-    await kept(it)
-    last = await kept(it)
-    await it.append(begun, [KILOBYTE])
-    it.finish(begun)
-    assert await it.read(begun) == KILOBYTE * 2
-    assert last not in names(tmp_path)
+async def test_audio_that_was_only_kept_to_be_sent_again_makes_room_uncounted(tmp_path: Path) -> None:
+    it = spool(tmp_path, limit=16_000, needed=-120.0)
+    for _ in range(20):
+        await it.append("ada", [KILOBYTE])
+    assert (it.statistics().dropped_files, it.statistics().bytes) == (0, 16_000)
+    it.close()
 
 
 async def test_what_earlier_processes_left_counts_and_is_swept_once_it_is_of_no_use(tmp_path: Path) -> None:
-    await kept(spool(tmp_path))
+    before = spool(tmp_path)
+    place = await before.append("ada", [KILOBYTE])
+    before.close()
     it = spool(tmp_path)
     await it.sweep()
-    assert it.statistics().bytes == 1000
-    gone = spool(tmp_path, age=0.0)
+    assert it.statistics().bytes == 1000 + HEADER.size
+    assert await it.read(line(place)) == KILOBYTE
+    gone = spool(tmp_path, age=-120.0)
     await gone.sweep()
     assert (gone.statistics().bytes, names(tmp_path)) == (0, [])
 
 
-async def test_a_users_files_can_be_removed_without_those_of_others(tmp_path: Path) -> None:
+async def test_the_file_that_is_being_written_is_never_swept(tmp_path: Path) -> None:
+    it = spool(tmp_path, age=-120.0)
+    place = await it.append("ada", [KILOBYTE])
+    await it.sweep()
+    assert await it.read(line(place)) == KILOBYTE
+    it.close()
+
+
+async def test_a_users_audio_can_be_blanked_without_that_of_others(tmp_path: Path) -> None:
+    it = spool(tmp_path, limit=2**24)
+    places = {uid + str(n): await it.append(uid, [KILOBYTE * 99]) for n in range(2) for uid in ("ada", "bob")}
+    assert blank_spooled(tmp_path, "ada") == 2
+    assert blank_spooled(tmp_path / "nowhere", "ada") == 0
+    for name, place in places.items():
+        assert await it.read(line(place)) == (bytes(99_000) if name.startswith("ada") else KILOBYTE * 99)
+    it.close()
+
+
+async def test_a_record_that_a_dying_process_did_not_finish_is_blanked_as_far_as_it_goes(
+    tmp_path: Path,
+) -> None:
     it = spool(tmp_path)
-    for uid in ("ada", "ada", "bob"):
-        await kept(it, uid)
-    assert remove_spooled(tmp_path, "ada") == 2
-    assert len(names(tmp_path)) == 1
+    place = await it.append("ada", [KILOBYTE])
+    it.close()
+    (name,) = names(tmp_path)
+    os.truncate(tmp_path / name, HEADER.size + 300)
+    assert blank_spooled(tmp_path, "ada") == 1
+    assert (tmp_path / name).read_bytes()[HEADER.size :] == bytes(300)
+    with pytest.raises(FileNotFoundError, match="ends before"):
+        await it.read(line(place))
 
 
-def test_a_files_name_says_where_its_audio_belongs(tmp_path: Path) -> None:
-    it = spool(tmp_path)
-    assert place_of(it.begin("ada", "5e3604", 80_000)) == ("5e3604", 80_000)
-    assert [place_of(name) for name in (it.begin("ada"), "0.pcm", "a-b-c-d-e.pcm", "")] == [None] * 4
-
-
-@pytest.mark.parametrize("name", ["../store.sqlite", "/etc/passwd", "a/b"])
-async def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    it = spool(tmp_path / "spool")
+@pytest.mark.parametrize("given", ["../store.sqlite", "/etc/passwd", "s-0/../store.sqlite:0:6", ""])
+async def test_no_line_leads_out_of_the_folder(tmp_path: Path, given: str) -> None:
     (tmp_path / "store.sqlite").write_bytes(b"secret")
-    with pytest.raises(ValueError, match="without folders"):
-        await it.read(name)
-    with pytest.raises(ValueError, match="without folders"):
-        await it.remove(name)
-    assert (tmp_path / "store.sqlite").exists()
+    with pytest.raises(FileNotFoundError, match="line of the spool"):
+        await spool(tmp_path / "spool").read(given)
 
 
-async def test_a_disk_that_refuses_is_told_of_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "spool").write_bytes(b"not a folder")
     it = spool(tmp_path / "spool")
-    file = it.begin("ada")
     with pytest.raises(OSError, match="File exists"):
-        await it.append(file, [KILOBYTE])
-    await trio.lowlevel.checkpoint()
+        await it.append("ada", [KILOBYTE])
     assert it.statistics().bytes == 0
+
+
+async def test_after_a_write_that_failed_another_file_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = spool(tmp_path)
+    writev, refused = os.writev, 1
+
+    def full(descriptor: int, buffers: Any) -> int:
+        nonlocal refused
+        written = writev(descriptor, [buffers[0][:5]]) if refused else writev(descriptor, buffers)
+        if refused:
+            refused -= 1
+            raise OSError(28, "No space left on device")
+        return written
+
+    monkeypatch.setattr(os, "writev", full)
+    with pytest.raises(OSError, match="No space"):
+        await it.append("ada", [b"torn"])
+    place = await it.append("ada", [KILOBYTE])
+    assert await it.read(line(place)) == KILOBYTE
+    assert len(names(tmp_path)) == 2
+    it.close()

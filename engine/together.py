@@ -1,26 +1,22 @@
-"""Group commit: what many ask for at the same time is written in one transaction.
+"""Group commit: what many ask for at the same time is written at once, in one transaction or by one flush of a file.
 
 Operations: `Together.__call__` gives the answer to one request.
-Invariants: a call returns once its request is committed, or raises and it is not. Requests are written in the order of
-the calls. One that breaks a transaction (a value the database refuses) breaks it for nobody else.
-Bounded: `MOST` requests in a transaction; those that wait are their callers' to bound.
-Cost: a commit for all that came while the one before was being made; alone, a call costs what it did.
-Cancellation: before its transaction has begun a request is forgotten; then it is written, and the call returns.
+Invariants: a call returns once its request is written, or raises and it is not. Requests are written in the order of
+the calls. One that breaks a batch (a value the database refuses) breaks it for nobody else.
+Bounded: `MOST` requests in a batch; those that wait are their callers' to bound.
+Cost: a batch for all that came while the one before was written; alone, a call costs what it did.
+Cancellation: before its batch has begun a request is forgotten; then it is written, and the call returns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import trio
-from sqlalchemy import Connection
-
-from engine.store.database import Database
-from engine.store.errors import DatabaseUnavailable
 
 __all__ = ["MOST", "Together"]
 
 MOST = 256
-"""Requests in a transaction, so that others need not wait long for the database."""
+"""Requests in a batch, so that others need not wait long for what it goes to."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -38,18 +34,23 @@ class _Request(Generic[Asked, Answer]):
 
 
 class Together(Generic[Asked, Answer]):
-    """Runs `write(connection, requests)`, which gives an answer for each."""
+    """Runs `write(requests)`, which gives an answer for each, and is not cancelled once it has begun.
+
+    A fault of type `everybodys` has nothing to do with any one request: all of the batch are told of it.
+    """
 
     def __init__(
-        self, database: Database, write: Callable[[Connection, Sequence[Asked]], Sequence[Answer]]
+        self,
+        write: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]],
+        everybodys: type[Exception] | tuple[()] = (),
     ) -> None:
-        self._database = database
         self._write = write
+        self._everybodys = everybodys
         self._waiting: list[_Request[Asked, Answer]] = []
         self._turn = trio.Lock()
 
     async def __call__(self, asked: Asked) -> Answer:
-        """The answer, once it is committed. Raises `DatabaseUnavailable`, or what the request itself does wrong."""
+        """The answer, once it is written. Raises what `write` does."""
         request: _Request[Asked, Answer] = _Request(asked)
         self._waiting.append(request)
         try:
@@ -68,9 +69,9 @@ class Together(Generic[Asked, Answer]):
         batch = self._waiting[:MOST]
         try:
             await self._try(batch)
-        except DatabaseUnavailable as error:
+        except self._everybodys as error:
             for request in batch:
-                request.error = DatabaseUnavailable(str(error))
+                request.error = type(error)(*error.args)
         except Exception as error:  # noqa: BLE001 - it is given to whoever asked
             if len(batch) == 1:
                 batch[0].error = error
@@ -79,7 +80,7 @@ class Together(Generic[Asked, Answer]):
         self._waiting = [request for request in self._waiting if not request.done]
 
     async def _try(self, batch: Sequence[_Request[Asked, Answer]]) -> None:
-        answers = await self._database.write(self._write, [request.asked for request in batch])
+        answers = await self._write([request.asked for request in batch])
         for request, answer in zip(batch, answers, strict=True):
             request.answers.append(answer)
 

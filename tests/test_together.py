@@ -1,6 +1,7 @@
 """Group commit: many ask, one transaction answers."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ import trio
 import trio.testing
 from sqlalchemy import Connection
 
-from engine.store._together import MOST, Together
 from engine.store.database import Database
 from engine.store.errors import DatabaseUnavailable
+from engine.together import MOST, Together
 
 
 class Writes(Database):
@@ -37,7 +38,7 @@ def together() -> tuple[Writes, Together[int, int]]:
         writes.batches.append(list(asked))
         return [2 * number for number in asked]
 
-    return writes, Together(writes, double)
+    return writes, Together(partial(writes.write, double), DatabaseUnavailable)
 
 
 async def test_what_comes_while_one_is_written_is_written_together_in_order() -> None:
