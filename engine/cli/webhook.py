@@ -10,12 +10,16 @@ from rich.table import Table
 from engine.cli import options
 from engine.cli.status import USAGE, Failure
 from engine.cli.token import shown_date, with_store
+from engine.webhooks.ports import TRIGGERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine._config_webhooks import Webhook
     from engine.store import Store
     from engine.store.webhook_records import DeliveryRow
     from engine.webhooks.client import Answer
+    from engine.webhooks.ports import Trigger
 
 Uid = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 
@@ -107,7 +111,7 @@ def replay(
     start = options.given_time("--since", since)
     if id is not None and start is None:
         if not with_store(config, data_dir, lambda store: store.deliveries.replay(uid, id)):
-            raise Failure(f"there is no delivery {id!r} of {uid!r} that has ended and whose body is kept")
+            raise Failure(f"there is no delivery {id!r} of {uid!r} that has ended and may be sent again")
         count = 1
     elif start is not None and id is None:
         count = with_store(config, data_dir, lambda store: _replay_since(store, uid, start))
@@ -119,39 +123,59 @@ def replay(
 @app.command("test")
 def try_(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where to.")],
+    trigger: Annotated[
+        str, typer.Option(metavar="TRIGGER", help=f"As which of {', '.join(TRIGGERS)}.")
+    ] = "memory_created",
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="Sign with this user's secret; else with a new one.")
+    ] = None,
     config: options.ConfigFile = None,
+    data_dir: options.DataDir = None,
 ) -> None:
-    """Send `{"test":true}` to an address as webhooks are sent, unsigned, and show what it answers.
+    """Send something made up to an address as a webhook is sent, signed, and show what it answers.
 
     \b
     Examples:
       listen webhook test https://example.com/hook
+      listen webhook test https://example.com/audio --trigger audio_bytes --user ada
     """
     from engine.webhooks.client import NoAnswer
+    from engine.webhooks.signing import new_secret
 
+    if trigger not in TRIGGERS:
+        accepted = ", ".join(TRIGGERS)
+        raise Failure(f"--trigger {trigger!r} is not accepted: use one of {accepted}", status=USAGE)
+    secrets: Sequence[str] = [new_secret()]
+    if user is not None:
+        rows = with_store(config, data_dir, lambda store: store.webhooks.secrets(user, secrets[0]))
+        secrets = [row.secret for row in rows]
     try:
-        answer = _send(options.load(config).webhook, url)
+        answer = _send(options.load(config).webhook, url, trigger, user or "test", secrets)
     except NoAnswer as error:
         raise Failure(str(error)) from None
+    if user is None:
+        typer.echo(f"signed with {secrets[0]}")
     typer.echo(f"{answer.status}, {len(answer.body)} bytes{' and more' if answer.cut else ''}")
     if not 200 <= answer.status < 300:
         raise Failure(f"answered {answer.status}: only 2xx is a success")
 
 
-def _send(settings: Webhook, url: str) -> Answer:
+def _send(settings: Webhook, url: str, trigger: Trigger, uid: str, secrets: Sequence[str]) -> Answer:
     import trio
 
+    from engine.store.database import wall_clock
     from engine.webhooks.addresses import check_url
     from engine.webhooks.client import WebhookClient
+    from engine.webhooks.trial import trial
 
     if wrong := check_url(url):
         raise Failure(f"URL {url!r} is not accepted: {wrong}", status=USAGE)
     client = WebhookClient(settings, trio.to_thread.run_sync)
+    request = trial(url, trigger, uid, secrets, wall_clock())
 
     async def sent() -> Answer:
         async with client.open():
-            headers = {"Content-Type": "application/json"}
-            return await client.send("POST", url, body=b'{"test":true}', headers=headers)
+            return await client.send("POST", request.url, body=request.body, headers=request.headers)
 
     return trio.run(sent)
 

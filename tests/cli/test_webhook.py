@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 import pytest
 import trio
+from standardwebhooks import Webhook as Verifier
 
 from engine.cli.status import FAILED, USAGE
 from engine.store import Store
@@ -23,7 +25,7 @@ DAY = 1_762_000_000_000_000
 
 @pytest.fixture
 def filled(data_dir: Path) -> None:
-    """Two endpoints of Ada's, and three deliveries: one waits, one was dropped, one is gone with its audio."""
+    """Two endpoints of Ada's, and three deliveries: one waits, two were dropped, one of them audio."""
 
     async def fill() -> None:
         store = await Store.open(data_dir, trio.to_thread.run_sync)
@@ -77,18 +79,30 @@ def test_deliveries_are_listed_with_their_reason(listen: Listen) -> None:
 @pytest.mark.usefixtures("filled")
 def test_what_failed_is_sent_again_by_id_or_since_a_time(listen: Listen) -> None:
     assert listen("webhook", "replay", "ada", "--since", "2025-11-02").out == "0 to be sent again.\n"
-    assert listen("webhook", "replay", "ada", "--since", "2025-11-01").out == "1 to be sent again.\n"
+    assert listen("webhook", "replay", "ada", "--since", "2025-11-01").out == "2 to be sent again.\n"
     outcome = listen("webhook", "replay", "ada", "--id", "msg_1")
     assert (outcome.status, "msg_1" in outcome.err) == (FAILED, True)
     for wrong in ((), ("--id", "msg_1", "--since", "2025-11-01"), ("--since", "yesterday")):
         assert listen("webhook", "replay", "ada", *wrong).status == USAGE
 
 
+class Got(NamedTuple):
+    """A request's target, its headers and its body."""
+
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
 @contextmanager
-def answering(status: int) -> Iterator[int]:
+def answering(status: int) -> Iterator[tuple[str, list[Got]]]:
+    """Its address, and what it was sent."""
+    got: list[Got] = []
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append(Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(b"thanks")
@@ -98,18 +112,53 @@ def answering(status: int) -> Iterator[int]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
+        yield f"http://127.0.0.1:{server.server_port}/?token=s3cret", got
         server.shutdown()
 
 
 def test_an_address_is_tried_as_webhooks_would(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(200) as port:
-        refused = listen("webhook", "test", f"http://127.0.0.1:{port}/")
+    with answering(200) as (url, got):
+        refused = listen("webhook", "test", url)
         assert refused.status == FAILED
         assert "not on the public Internet" in refused.err
         monkeypatch.setenv("LISTEN_WEBHOOK_ALLOW", "127.0.0.0/8")
-        assert listen("webhook", "test", f"http://127.0.0.1:{port}/").out == "200, 6 bytes\n"
-    with answering(404) as port:
-        outcome = listen("webhook", "test", f"http://127.0.0.1:{port}/")
+        said = listen("webhook", "test", url).out.splitlines()
+    assert said[1:] == ["200, 6 bytes"]
+    (request,) = got
+    secret = said[0].removeprefix("signed with ")
+    body = Verifier(secret).verify(request.body, request.headers)
+    assert request.target == "/?token=s3cret&uid=test"
+    assert (body["structured"]["title"], body["delivery_id"]) == ("A test", request.headers["webhook-id"])
+    with answering(404) as (url, _):
+        outcome = listen("webhook", "test", url)
     assert (outcome.status, "only 2xx is a success" in outcome.err) == (FAILED, True)
     assert listen("webhook", "test", "ftp://example.com/").status == USAGE
+    outcome = listen("webhook", "test", "https://example.com/", "--trigger", "news")
+    assert (outcome.status, "use one of audio_bytes" in outcome.err) == (USAGE, True)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "query", "names"),
+    [
+        ("realtime_transcript", "session_id=" + "0" * 32, ["segments", "session_id", "delivery_id"]),
+        ("day_summary", "", ["uid", "created_at", "summary", "summary_json", "delivery_id"]),
+        ("audio_bytes", "sample_rate=16000", []),
+    ],
+)
+@pytest.mark.usefixtures("filled")
+def test_an_address_is_tried_as_each_trigger_and_signed_with_a_users_secret(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, trigger: str, query: str, names: list[str]
+) -> None:
+    monkeypatch.setenv("LISTEN_WEBHOOK_ALLOW", "127.0.0.0/8")
+    with answering(200) as (url, got):
+        for _ in range(2):
+            assert (
+                listen("webhook", "test", url, "--trigger", trigger, "--user", "ada").out == "200, 6 bytes\n"
+            )
+    one, another = got
+    assert one.target == "/?token=s3cret" + (f"&{query}" if query else "") + "&uid=ada"
+    assert one.headers["webhook-id"] != another.headers["webhook-id"]
+    if names:
+        assert list(json.loads(one.body)) == names
+    else:
+        assert (one.body, one.headers["content-type"]) == (bytes(32_000), "application/octet-stream")

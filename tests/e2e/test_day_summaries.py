@@ -3,6 +3,7 @@
 Real processes, real time: the hour is the one that has just been, which whoever starts first makes up for.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -11,19 +12,37 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+from standardwebhooks import Webhook as Verifier
 
 from engine.store import COMPLETED, ConversationRow, SegmentsChanged, Store
 from engine.store.database import wall_clock
 from engine.store.day_summaries import SUMMARISE
+from engine.store.user_records import DaySummaryRow
 from engine.wire.messages import Segment
 from tests.e2e.process import started
 from tests.e2e.running import PATIENCE
-from tests.webhooks.receiving import Receiver, receiver
+from tests.webhooks.receiving import Received, Receiver, receiver
 
 HOUR = 3_600_000_000
 USERS = [f"user-{n}" for n in range(12)]
 Seen = trio.TaskStatus[None]
 SETTINGS = {"LISTEN_WEBHOOK_ALLOW": "127.0.0.0/8"}
+DOCUMENTED = (
+    "id",
+    "date",
+    "created_at",
+    "headline",
+    "overview",
+    "day_emoji",
+    "stats",
+    "highlights",
+    "action_items",
+    "unresolved_questions",
+    "decisions_made",
+    "knowledge_nuggets",
+    "locations",
+)
+"""What `summary_json` has."""
 
 
 async def prepare(store: Store, hook: Receiver) -> date:
@@ -66,6 +85,28 @@ async def serve(
         assert await server.terminate() == 0
 
 
+def check_request(request: Received, row: DaySummaryRow, secret: str) -> None:
+    """Byte for byte as documented, of the row that is kept."""
+    assert request.method == "POST"
+    assert request.headers["content-type"] == "application/json"
+    sent = msgspec.json.decode(request.body)["created_at"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", sent)
+    assert (
+        request.body
+        == b'{"uid":%b,"created_at":"%b","summary":%b,"summary_json":%b,"delivery_id":"%b"}'
+        % (
+            msgspec.json.encode(row.uid),
+            sent.encode(),
+            msgspec.json.encode(repr(row.summary)),
+            msgspec.json.encode(row.summary),
+            request.headers["webhook-id"].encode(),
+        )
+    )
+    assert tuple(row.summary) == DOCUMENTED
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+", row.summary["created_at"])  # no offset, as documented
+    Verifier(secret).verify(request.body, dict(request.headers))
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_two_processes_make_and_tell_each_users_day_once(
     tmp_path: Path, request: pytest.FixtureRequest, database: str
@@ -86,12 +127,13 @@ async def test_two_processes_make_and_tell_each_users_day_once(
                 starting.start_soon(nursery.start, partial(serve, folder, settings, workers, told))
         await hook.until(len(USERS))
         told.set()
-    bodies = [msgspec.json.decode(each.body) for each in hook.requests]
-    assert sorted(body["uid"] for body in bodies) == sorted(USERS)
-    for body in bodies:
-        (row,) = await store.day_summaries.dated(body["uid"], limit=5)
+    assert sorted(each.target for each in hook.requests) == sorted(f"/hook?uid={uid}" for uid in USERS)
+    for each in hook.requests:
+        uid = each.target.removeprefix("/hook?uid=")
+        (row,) = await store.day_summaries.dated(uid, limit=5)
         assert (row.date, row.scheduled) == (day.isoformat(), True)
-        assert body["summary_json"] == row.summary
-        assert row.summary["headline"] == f"What {body['uid']} said"
+        assert row.summary["headline"] == f"What {uid} said"
+        (secret,) = await store.webhooks.secrets(uid, "unused")
+        check_request(each, row, secret.secret)
     assert await store.jobs.counts([SUMMARISE]) == (0, 0)
     await store.close()
