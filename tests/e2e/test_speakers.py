@@ -1,5 +1,6 @@
 """Speakers told apart and recognised by voice in the whole server, through the local model, which cannot."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.stt import LocalWhisper
 from engine.testing import ScriptedVendor, script_of
 from engine.testing.diarization import SpeakerTurn, diarization_error, read_rttm
 from engine.transcript.words import Word
+from engine.wire.messages import SpeakerDecision, SpeakerLabelSuggestion
 from tests.e2e.running import PATIENCE, Running, config, hear_all, running, segments_of, talking
 from tests.stt.streams import load
 
@@ -64,6 +66,46 @@ async def test_who_has_enrolled_is_recognised_and_a_stranger_is_not(tmp_path: Pa
     assert (named["person"], named["best"], named["verdict"]) == ("user", "user", "match")
     assert named["score"] >= named["threshold"]
     assert (unnamed["person"], unnamed["verdict"]) == (None, "too_different")
+
+
+async def test_who_is_named_on_the_socket_is_recognised_and_suggested_in_the_next_conversation(
+    tmp_path: Path,
+) -> None:
+    stranger = read_wav(AUDIO / "voices" / "two-cities.wav")[0][: 12 * 16_000]
+    vendor = LocalWhisper(Local(), data_dir=tmp_path)
+    async with running(config(tmp_path), vendor) as server:
+        await enrol(server.port, "ada", AUDIO / "beckett.wav")
+        person = await asked(server, "POST", "/v1/users/people", json={"name": "Grace"})
+        async with talking(server.url, "ada") as (client, shown):
+            await hear_all(client, shown, packets(load("austen-0870")))
+            message = {
+                "type": "speaker_assigned",
+                "speaker_id": shown.ordered[0].speaker_id,
+                "person_id": person["id"],
+                "person_name": "Grace",
+                "segment_ids": [one.id for one in shown.ordered],
+            }
+            await client.send_text(json.dumps(message))
+            await shown.until(lambda shown: all(one.person_id == person["id"] for one in shown.ordered))
+            with trio.fail_after(PATIENCE):
+                await server.log.until("voices.learnt")
+        await asked(server, "POST", "/v1/conversations", json={})
+        async with talking(server.url, "ada", speaker_decisions=True) as (client, shown):
+            pcm = np.concatenate([stranger, np.zeros(2 * 16_000, np.int16), load("austen-0890")])
+            await hear_all(client, shown, packets(pcm))
+            await shown.until(lambda shown: shown.ordered[-1].person_id)
+        first, last = shown.ordered[0], shown.ordered[-1]
+        assert first.speaker != last.speaker
+        assert {one.person_id for one in shown.ordered if one.speaker == last.speaker} == {person["id"]}
+        assert {one.person_id for one in shown.ordered if one.speaker != last.speaker} == {None}
+        (suggested,) = [one for one in shown.events if isinstance(one, SpeakerLabelSuggestion)]
+        assert (suggested.person_id, suggested.person_name) == (person["id"], "Grace")
+        decisions = [one for one in shown.events if isinstance(one, SpeakerDecision)]
+        assert {one.person for one in decisions if one.speaker_id == last.speaker_id} == {person["id"]}
+        assert all(one.person is None for one in decisions if one.speaker_id != last.speaker_id)
+        logged = json.dumps(server.log.entries)
+        assert "Grace" not in logged
+        assert "voices/" not in logged
 
 
 async def test_who_enrols_today_is_named_in_yesterdays_conversation_if_it_was_recorded(
