@@ -29,6 +29,15 @@ class Llm(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = OPENAI_URL
     model: Annotated[str, Meta(min_length=1, description="The model to ask for.")] = "gpt-4o-mini"
+    small_model: Annotated[
+        bool,
+        Meta(
+            description=(
+                "The model has less than some 2 billion parameters: it is asked short questions of one thing, at"
+                " temperature 0, and rules do what it cannot (action items, events, memories, looking things up)."
+            )
+        ),
+    ] = False
     vision_model: Annotated[
         str,
         Meta(description="The model that says what is to be seen on pictures. Empty: nobody does."),

@@ -20,6 +20,7 @@ from engine.conversation.llm.metrics import LlmMeter
 from engine.conversation.llm.model_server import open_model_server
 from engine.conversation.llm.openai import OpenAiLlm, is_configured
 from engine.conversation.llm.port import Llm as LlmPort
+from engine.conversation.llm.short import ShortExtractor
 from engine.conversation.structured import Extractor
 from engine.log import get_logger
 from engine.off_loop import OffLoop, worker_threads
@@ -87,6 +88,8 @@ def extractor_for(llm: LlmPort | None, settings: Llm, off_loop: OffLoop, meter: 
     """The extractor that asks `llm`; without one, that which needs neither key nor model."""
     if llm is None:
         return EmbeddedExtractor(off_loop)
+    if settings.small_model:
+        return ShortExtractor(llm, EmbeddedExtractor(off_loop), meter=meter)
     return LlmExtractor(llm, asks=settings.asks, answer_tokens=settings.answer_tokens, meter=meter)
 
 

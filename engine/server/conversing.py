@@ -59,6 +59,7 @@ class Conversing:
             settings=config.chat,
             now=wall_clock,
             asks=config.llm.asks,
+            small=config.llm.small_model,
             apps=apps,
             meter=meter,
         )

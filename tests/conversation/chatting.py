@@ -151,6 +151,7 @@ async def chatting(
     apps: AppTools | None = None,
     settings: Settings | None = None,
     with_embedder: bool = True,
+    small: bool = False,
     **changes: Any,
 ) -> AsyncIterator[Talk]:
     """A chat with the model `standin`, or with none."""
@@ -172,6 +173,7 @@ async def chatting(
             models=models,
             settings=settings or Settings(),
             now=Clock(),
+            small=small,
             apps=apps,
             meter=meter,
         )

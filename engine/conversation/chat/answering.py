@@ -29,6 +29,7 @@ from engine.conversation.chat.reply import (
     without_zeros,
 )
 from engine.conversation.chat.retrieved import answer_with_passages
+from engine.conversation.chat.small import answer_with_small_model
 from engine.conversation.llm.metrics import LlmMeter, NoMeter
 from engine.conversation.llm.port import Llm, LlmError
 from engine.conversation.zones import zone_of
@@ -72,9 +73,11 @@ class Chat:
         settings: Settings,
         now: WallClock,
         asks: int = 3,
+        small: bool = False,
         apps: AppTools | None = None,
         meter: LlmMeter | None = None,
     ) -> None:
+        """`small`: the language model is; see `engine.conversation.chat.small`."""
         self._messages = messages
         self._users = users
         self._search = search
@@ -82,6 +85,7 @@ class Chat:
         self._settings = settings
         self._now = now
         self._asks = asks
+        self._small = small
         self._apps = apps or NoApps()
         self._meter = meter or NoMeter()
 
@@ -174,6 +178,9 @@ class Chat:
                 await answer_with_passages(asked, reply, self._search, MODEL_FAILED)
 
     async def _ask_model(self, llm: Llm, asked: Asked, reply: Reply) -> None:
+        if self._small:
+            await answer_with_small_model(asked, reply, llm=llm, search=self._search)
+            return
         doubts: Counter[str] = Counter()
         try:
             await answer_with_model(

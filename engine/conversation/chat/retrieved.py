@@ -1,8 +1,12 @@
 """Answers without a language model: the passages nearest to the question in meaning, each with its citation."""
 
+from collections.abc import Sequence
+
 from engine.conversation.chat.ports import ChatSearch, Wanted
 from engine.conversation.chat.prompts import local_time
 from engine.conversation.chat.reply import Asked, Reply
+from engine.store.records import ConversationRow
+from engine.wire.messages import Segment
 
 __all__ = ["answer_with_passages"]
 
@@ -20,7 +24,7 @@ NOTHING = "Nothing that was said has been found about this."
 
 async def answer_with_passages(asked: Asked, reply: Reply, search: ChatSearch, why: str) -> None:
     """Write what is found about the question, after a sentence that says `why` it is no more than that."""
-    text, uid, zone = _question(asked), asked.uid, asked.zone
+    text, uid, zone = question_of(asked), asked.uid, asked.zone
     await reply.think("Looking through your conversations")
     rows = await search.search_conversations(uid, Wanted(text=text), CONVERSATIONS)
     memories = await search.search_memories(uid, text, OTHERS)
@@ -30,13 +34,7 @@ async def answer_with_passages(asked: Asked, reply: Reply, search: ChatSearch, w
         await reply.paragraph(NOTHING)
         return
     for row in rows:
-        number = reply.sources.number(row.id)
-        title = str(row.structured.get("title") or "Untitled")
-        lines = [f"{title} ({local_time(row.started_at, zone)}) [{number}]"]
-        for segment in await search.passages(uid, row.id, text, SEGMENTS):
-            who = asked.user.name or "You" if segment.is_user else segment.speaker
-            lines.append(f"{who}: {_plain(segment.text)}")
-        await reply.paragraph("\n".join(lines))
+        await write_passages(asked, reply, row, await search.passages(uid, row.id, text, SEGMENTS))
     known = [f"- {_plain(memory.content)}{_cited(reply, memory.conversation_id)}" for memory in memories]
     todo = [
         f"- {_plain(item.description)} ({'done' if item.completed else 'open'}"
@@ -49,7 +47,22 @@ async def answer_with_passages(asked: Asked, reply: Reply, search: ChatSearch, w
             await reply.paragraph("\n".join([heading, *lines]))
 
 
-def _question(asked: Asked) -> str:
+async def write_passages(
+    asked: Asked, reply: Reply, row: ConversationRow, passages: Sequence[Segment]
+) -> None:
+    """What was said in a conversation, in a paragraph under its title, with its citation."""
+    title = str(row.structured.get("title") or "Untitled")
+    lines = [f"{title} ({local_time(row.started_at, asked.zone)}) [{reply.sources.number(row.id)}]"]
+    lines += [f"{speaker_of(asked, segment)}: {_plain(segment.text)}" for segment in passages]
+    await reply.paragraph("\n".join(lines))
+
+
+def speaker_of(asked: Asked, segment: Segment) -> str:
+    """Whom an answer names as the speaker of what it quotes."""
+    return asked.user.name or "You" if segment.is_user else segment.speaker
+
+
+def question_of(asked: Asked) -> str:
     """The message; a short one, which may be about what was asked before, with the one before it."""
     before = [row.text for row in asked.earlier if row.sender == "human"]
     if before and len(asked.text.split()) < ALONE:

@@ -86,6 +86,8 @@ class OpenAiLlm:
             "messages": [_message(message) for message in messages],
             limit: max_tokens or self._settings.answer_tokens,
         }
+        if self._settings.small_model:
+            body["temperature"] = 0  # what is less likely is made up
         if tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in tools]
         return body
