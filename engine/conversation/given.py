@@ -6,10 +6,10 @@ A text is kept as it came, in `external_data`; what processing reads of it are i
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
+from engine.ids import new_id
 from engine.moments import SECOND
 from engine.store.records import PROCESSING, ConversationRow
 from engine.wire.messages import Segment, speaker_label
@@ -64,7 +64,7 @@ def row_of(now: int, uid: str, given: Given) -> ConversationRow:
     ended = max(begun if given.finished_at is None else given.finished_at, begun)
     return ConversationRow(
         uid=uid,
-        id=str(uuid4()),
+        id=new_id(),
         status=PROCESSING,
         created_at=now,
         started_at=begun,

@@ -9,13 +9,13 @@ Cancellation: a cancelled request may have been taken.
 
 from collections.abc import Sequence
 from typing import Any, Protocol
-from uuid import uuid4
 
 from msgspec.structs import replace
 
 from engine.conversation.given import Given, row_of, segments_of_text, text_row, transcript_row
 from engine.conversation.ports import Clock, Conversations, Jobs, Processing, Wholes, Work
 from engine.conversation.states import Trigger, statuses_before
+from engine.ids import new_id
 from engine.moments import SECOND
 from engine.store.jobs import PROCESS, Job
 from engine.store.records import ConversationRow
@@ -156,10 +156,10 @@ def merged(sources: Sequence[Whole]) -> list[Segment]:
     for whole in sources:
         offset = (whole.row.started_at - begun) / SECOND
         given = [] if whole.segments else segments_of_text(whole.row.external_data)
-        for segment in (*whole.segments, *(replace(line, id=str(uuid4())) for line in given)):
+        for segment in (*whole.segments, *(replace(line, id=new_id()) for line in given)):
             changes: dict[str, Any] = {"start": segment.start + offset, "end": segment.end + offset}
             if segment.id in found:
-                changes["id"] = str(uuid4())
+                changes["id"] = new_id()
             moved = replace(segment, **changes)
             found[moved.id] = moved
     return sorted(found.values(), key=lambda segment: (segment.start, segment.end))

@@ -94,7 +94,7 @@ class AppRegistry:
         self._now = now
 
     async def add(self, row: AppRow, limit: int) -> bool:
-        """Keep a new app; False when its owner has `limit` already."""
+        """Keep a new app, unless it is there; False when its owner has `limit` others."""
         return await self._database.write(_add, row, limit)
 
     async def change(self, uid: str, id: str, values: Mapping[str, Any]) -> AppRow | None:
@@ -196,6 +196,8 @@ def _row(found: Any) -> AppRow:
 
 
 def _add(connection: Connection, row: AppRow, limit: int) -> bool:
+    if connection.execute(select(apps.c.id).where(apps.c.uid == row.uid, apps.c.id == row.id)).first():
+        return True
     own = select(func.count()).select_from(apps).where(apps.c.uid == row.uid)
     if connection.execute(own).scalar_one() >= limit:
         return False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.store.database import Database
-from engine.store.texts import TextFilter, visible
+from engine.store.texts import TextFilter, hidden
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind
 from engine.store.vectors import Vectors
 from engine.store.whole import Whole, some_wholes
@@ -64,10 +64,15 @@ class VisibleVectors:
         filter: VectorFilter,
     ) -> tuple[list[VectorHit], list[Whole]]:
         hits = self._vectors.nearest(connection, uid, kind, model, vector, k, filter)
-        seen = visible(connection, uid, [hit.id for hit in hits], self._scope) if hits else set()
-        hits = [hit for hit in hits if hit.id in seen]
+        hits = [hit for hit in hits if self._in_time(hit)]
+        unseen = hidden(connection, uid, [hit.id for hit in hits], self._scope.include_discarded)
+        hits = [hit for hit in hits if hit.id not in unseen]
         chosen = self._choose(hits) if self._choose else ()
         return hits, some_wholes(connection, uid, chosen) if chosen else []
+
+    def _in_time(self, hit: VectorHit) -> bool:
+        start, end = self._scope.start, self._scope.end
+        return (start is None or hit.created_at >= start) and (end is None or hit.created_at <= end)
 
 
 class Finding:

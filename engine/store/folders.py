@@ -50,6 +50,9 @@ def _ordered(connection: Connection, uid: str) -> list[FolderRow]:
 
 def _add(connection: Connection, row: FolderRow, limit: int) -> FolderRow | None:
     have = _ordered(connection, row.uid)
+    there = next((one for one in have if one.id == row.id), None)
+    if there is not None:
+        return there
     if len(have) >= limit:
         return None
     place = have[-1].place + 1 if have else 0

@@ -7,6 +7,8 @@ Bounded by `forget`.
 Cancellation: after a cancelled `begin` the key may be taken until its lifetime is over.
 """
 
+from uuid import uuid4
+
 import msgspec
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
@@ -18,7 +20,13 @@ __all__ = ["Answered", "Begun", "Idempotency", "InProgress", "Mismatch", "Outcom
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """The request is new: do it."""
+    """The request is new: do it.
+
+    `seed` is drawn for it; a request that was begun before and left behind has the one it had, so that what it makes
+    may have the ids of what it made then.
+    """
+
+    seed: str
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -74,9 +82,11 @@ def _begin(connection: Connection, uid: str, key: str, digest: str, now: int, de
         return Answered(found.status, found.answer)
     if found is not None and found.created_at > dead:
         return InProgress()
+    seed = uuid4().hex if found is None else found.seed
     connection.execute(delete(idempotency).where(named))
-    connection.execute(insert(idempotency).values(uid=uid, key=key, digest=digest, created_at=now))
-    return Begun()
+    row = {"uid": uid, "key": key, "digest": digest, "seed": seed, "created_at": now}
+    connection.execute(insert(idempotency).values(row))
+    return Begun(seed)
 
 
 def _finish(connection: Connection, uid: str, key: str, status: int, body: bytes) -> None:

@@ -20,7 +20,6 @@ from functools import lru_cache
 
 import msgspec
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Connection,
     Dialect,
@@ -35,6 +34,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
 )
 from sqlalchemy.types import Text
 
@@ -48,9 +48,9 @@ __all__ = [
     "TextHit",
     "Texts",
     "drop_texts",
+    "hidden",
     "index_conversation",
     "index_ended",
-    "visible",
     "words_of",
 ]
 
@@ -216,24 +216,25 @@ _SCORED = {
 
 @lru_cache(maxsize=8)
 def _among(dialect: Dialect) -> PreparedQuery:
-    of, start, end = conversations.c, bindparam("start", type_=BigInteger), bindparam("end", type_=BigInteger)
-    visible = and_(
+    of = conversations.c
+    # The second line is that of the index `conversations_hidden`: few rows are looked at, and not all asked for.
+    hidden = and_(
         of.uid == bindparam("uid"),
+        or_(of.deleted_at.is_not(None), of.is_locked == true(), of.discarded == true()),
         is_listed(of.id, dialect.name),
-        of.deleted_at.is_(None),
-        of.is_locked == false(),
-        or_(start.is_(None), of.created_at >= start),
-        or_(end.is_(None), of.created_at <= end),
-        or_(of.discarded == false(), bindparam("include_discarded", type_=Boolean)),
+        or_(
+            of.deleted_at.is_not(None),
+            of.is_locked == true(),
+            bindparam("include_discarded", type_=Boolean) == false(),
+        ),
     )
-    return PreparedQuery(select(of.id).where(visible), dialect)
+    return PreparedQuery(select(of.id).where(hidden), dialect)
 
 
-def visible(connection: Connection, uid: str, ids: Sequence[str], filter: TextFilter) -> set[str]:
-    """Those of `ids` that `Texts.search` might find, whatever is said in them."""
-    values = {"uid": uid, "ids": listed(ids, connection.dialect.name)}
-    rows = _among(connection.dialect).rows(connection, msgspec.structs.asdict(filter) | values)
-    return {id for (id,) in rows}
+def hidden(connection: Connection, uid: str, ids: Sequence[str], include_discarded: bool) -> set[str]:
+    """Those of `ids` that `Texts.search` does not find, whatever is said in them."""
+    values = {"uid": uid, "ids": listed(ids, connection.dialect.name), "include_discarded": include_discarded}
+    return {id for (id,) in _among(connection.dialect).rows(connection, values)}
 
 
 def _search(

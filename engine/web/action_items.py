@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.ids import new_id
 from engine.moments import instant, micros
 from engine.store.action_items import ItemFilter
 from engine.store.user_records import ActionItemRow
@@ -190,7 +190,7 @@ def new_item(uid: str, given: NewItem, now: int) -> ActionItemRow:
     """The row of an action item written by hand."""
     return ActionItemRow(
         uid=uid,
-        id=str(uuid4()),
+        id=new_id(),
         conversation_id=given.conversation_id,
         description=given.description.strip(),
         completed=given.completed,

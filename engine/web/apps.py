@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta
 from quart import Response, current_app, request
 
 from engine.conversation.photos import media_type
+from engine.ids import new_id
 from engine.store.app_registry import AppFound, AppRow
 from engine.web.answers import Done, existing, missing
 from engine.web.api import Api, Identify
@@ -127,7 +127,7 @@ def _made(api: Api, services: AppServices, prepare: Prepare, now: Now) -> None:
     @api.post("", "Register an app", creates=True, form=FORM, body=NewApp, answer=Registered, errors=(409,))
     async def register(uid: str, body: NewApp) -> Registered:
         app, image = await prepare(body), await _image()
-        id, made = uuid4().hex, now()
+        id, made = new_id().replace("-", ""), now()
         values = _columns(app) | ({"image": f"/v1/apps/{id}/image"} if image else {})
         row = AppRow(id=id, uid=uid, secret=new_secret(), created_at=made, updated_at=made, **values)
         if not await registry.add(row, most):

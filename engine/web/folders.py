@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
-from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.ids import new_id
 from engine.moments import instant
 from engine.store.user_records import FolderRow
 from engine.web.answers import Done, locked, missing
@@ -116,7 +116,7 @@ def _of_folders(api: Api, table: Folders, now: Now) -> None:
     async def create(uid: str, body: NewFolder) -> FolderDocument:
         made = now()
         given = msgspec.structs.asdict(body) | {"name": body.name.strip()}
-        row = FolderRow(uid=uid, id=str(uuid4()), created_at=made, updated_at=made, **given)
+        row = FolderRow(uid=uid, id=new_id(), created_at=made, updated_at=made, **given)
         added = await table.add(row, FOLDERS)
         if added is None:
             raise ApiError(409, f"there are {FOLDERS} folders already, which is the most a user may have")

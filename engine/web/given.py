@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 
 from engine.conversation.given import Given
+from engine.ids import new_id
 from engine.moments import micros
 from engine.store.records import ConversationRow
 from engine.web.errors import ApiError
@@ -122,7 +122,7 @@ def _segment(place: int, given: GivenSegment) -> Segment:
         )
     speaker = given.speaker or speaker_label(given.speaker_id or 0)
     return Segment(
-        id=str(uuid4()),
+        id=new_id(),
         text=given.text.strip(),
         speaker=speaker,
         is_user=given.is_user,

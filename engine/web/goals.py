@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.ids import new_id
 from engine.moments import instant
 from engine.store.goals import DAY, GoalDay
 from engine.store.user_records import GoalRow
@@ -187,7 +187,9 @@ def _new_goal(uid: str, given: NewGoal, now: int) -> GoalRow:
             422, f"min_value={given.min_value:g} is not accepted: use at most max_value ({given.max_value:g})"
         )
     fields = msgspec.structs.asdict(given) | {"title": given.title.strip()}
-    return GoalRow(uid=uid, id=f"goal_{uuid4().hex[:12]}", created_at=now, updated_at=now, **fields)
+    return GoalRow(
+        uid=uid, id=f"goal_{new_id().replace('-', '')[:12]}", created_at=now, updated_at=now, **fields
+    )
 
 
 def goal_changes(given: GoalChanges) -> dict[str, Any]:

@@ -7,8 +7,8 @@ Invariants: of requests of one user with one key, one is done at a time. Another
 is the same one while it is being answered. A request that is refused (any error) leaves its key free.
 A request with a key is not cut off when its client goes: it is done and its answer kept, within `limit` seconds.
 Bounded: keys by their age, which the store's owner sees to; answers by what routes answer to a creation.
-Known doubts: when the process dies between a creation and keeping its answer, the key is free again after twice
-`limit`, and the same request then creates a second time.
+When the process dies between a creation and keeping its answer, the key is free again after twice `limit`; the same
+request is then done a second time with the ids it had, so that it makes what it made and nothing beside it.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from typing import Protocol
 import trio
 from quart import Request, Response, current_app
 
+from engine.ids import ids_of
 from engine.store.idempotency import Answered, InProgress, Mismatch, Outcome
 from engine.web.errors import ApiError
 from engine.wire.refusal import printable
@@ -56,14 +57,15 @@ class Once:
         if not (0 < len(key) <= KEY_CHARACTERS and key.isascii() and key.isprintable()):
             accepted = f"use 1 to {KEY_CHARACTERS} printable ASCII characters"
             raise ApiError(422, f"{HEADER}={printable(key)} is not accepted: {accepted}")
-        match await self._keys.begin(uid, key, await _digest(request), 2 * self._limit):
+        begun = await self._keys.begin(uid, key, await _digest(request), 2 * self._limit)
+        match begun:
             case Answered(status, body):
                 return current_app.response_class(body, status=status, content_type="application/json")
             case InProgress():
                 raise ApiError(409, f"{HEADER}={printable(key)}: the same request is being answered")
             case Mismatch():
                 raise ApiError(409, f"{HEADER}={printable(key)} was used for another request: use a new one")
-        with trio.move_on_after(self._limit, shield=True):
+        with ids_of(begun.seed), trio.move_on_after(self._limit, shield=True):
             return await self._done(uid, key, do)
         raise ApiError(503, f"the request took longer than {self._limit:g} s")
 

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 from quart import Request, Response, current_app
 
 from engine.conversation.document import whole_document
+from engine.ids import new_id
 from engine.moments import micros
 from engine.store.conversations import Chosen
 from engine.store.user_records import MemoryRow
@@ -287,7 +287,7 @@ async def _tell(services: AppServices, uid: str, app_id: str, message: str) -> D
 def _memory(uid: str, app_id: str, content: str, category: str, tags: Sequence[str], now: int) -> MemoryRow:
     return MemoryRow(
         uid=uid,
-        id=str(uuid4()),
+        id=new_id(),
         content=content,
         category=category,
         tags=list(tags),

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 
+from engine.ids import new_id
 from engine.moments import instant
 from engine.store.owned import PAGE_LIMIT
 from engine.store.user_records import MemoryRow
@@ -168,7 +168,7 @@ def new_memory(uid: str, given: NewMemory, now: int) -> MemoryRow:
     """The row of a memory written by hand."""
     return MemoryRow(
         uid=uid,
-        id=str(uuid4()),
+        id=new_id(),
         content=given.content.strip(),
         category="manual",
         visibility=given.visibility,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
-from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 
+from engine.ids import new_id
 from engine.log import get_logger
 from engine.moments import instant
 from engine.store.errors import BlobsUnavailable
@@ -71,7 +71,7 @@ def people(table: People, voices: Voices, now: Now, identify: Identify) -> Api:
     )
     async def create(uid: str, body: NewPerson) -> PersonDocument:
         made = now()
-        row = PersonRow(uid=uid, id=str(uuid4()), name=body.name.strip(), created_at=made, updated_at=made)
+        row = PersonRow(uid=uid, id=new_id(), name=body.name.strip(), created_at=made, updated_at=made)
         there = await table.find_or_add(row)
         return await shown(there, await voices.recordings(uid, there.id))
 

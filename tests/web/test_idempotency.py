@@ -6,7 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from sqlalchemy import Connection, update
 
+from engine.store.tables import idempotency
 from engine.store.user_records import MemoryRow
 from engine.web.idempotency import KEY_CHARACTERS
 
@@ -43,6 +45,51 @@ async def test_a_key_is_one_users_and_one_requests(tmp_path: Path) -> None:
         assert other.status_code == 409
         assert "Idempotency-Key=k1" in other.json()["detail"]
         assert (await count(running), await count(running, "bob")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "listed", "body"),
+    [
+        (PATH, PATH, {"content": "Likes tea."}),
+        ("/v1/action-items", "/v1/action-items", {"description": "Buy tea"}),
+        ("/v1/folders", "/v1/folders", {"name": "Tea"}),
+        ("/v1/users/people", "/v1/users/people", {"name": "Ada"}),
+        ("/v1/goals", "/v1/goals/all", {"title": "Drink tea", "goal_type": "numeric", "target_value": 3}),
+        (
+            "/v1/dev/user/conversations/from-segments",
+            "/v1/conversations",
+            {"transcript_segments": [{"text": "We drink tea.", "start": 0, "end": 2}]},
+        ),
+    ],
+)
+async def test_what_was_made_before_a_process_died_is_not_made_a_second_time(
+    path: str, listed: str, body: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> None:
+        """The process died before the answer was kept."""
+
+    def long_ago(connection: Connection) -> None:
+        connection.execute(update(idempotency).values(created_at=0))
+
+    headers = {"Authorization": "Bearer dev:alice", "Idempotency-Key": "k1"}
+    async with site(tmp_path) as running:
+        with monkeypatch.context() as patched:
+            patched.setattr(running.store.idempotency, "finish", lost)
+            first = await running.client.post(path, json=body, headers=headers)
+        assert first.status_code == 200, first.text
+        before = (await running.client.get(listed, headers=headers)).json()
+        await running.store._database.write(long_ago)
+        again = await running.client.post(path, json=body, headers=headers)
+        assert again.status_code == 200, again.text
+        after = (await running.client.get(listed, headers=headers)).json()
+        assert again.json()["id"] == first.json()["id"]
+        assert len(str(before)) > 10
+        assert _ids(after) == _ids(before)
+
+
+def _ids(listed: Any) -> list[str]:
+    rows = listed if isinstance(listed, list) else next(iter(listed.values()))
+    return [row["id"] for row in rows]
 
 
 async def test_a_request_that_was_refused_leaves_its_key_free(tmp_path: Path) -> None:

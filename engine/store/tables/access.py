@@ -26,6 +26,7 @@ idempotency = Table(
     Column("uid", String, primary_key=True),
     Column("key", String, primary_key=True),
     Column("digest", String, nullable=False),
+    Column("seed", String, nullable=False),
     Column("status", Integer),
     Column("answer", LargeBinary),
     Column("created_at", BigInteger, nullable=False),

@@ -12,6 +12,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    or_,
+    true,
 )
 
 from engine.store.tables._metadata import NULLABLE_JSON, metadata
@@ -48,6 +50,23 @@ conversations = Table(
     Index("conversations_by_creation", "created_at"),
     Index("conversations_by_status", "uid", "status", "created_at"),
     Index("conversations_unfinished", "status"),
+)
+
+# What no search shows, or only if asked: few rows, in which the many that a search finds are looked up.
+_HIDDEN = or_(
+    conversations.c.deleted_at.is_not(None),
+    conversations.c.is_locked == true(),
+    conversations.c.discarded == true(),
+)
+Index(
+    "conversations_hidden",
+    conversations.c.uid,
+    conversations.c.id,
+    conversations.c.deleted_at,
+    conversations.c.is_locked,
+    conversations.c.discarded,
+    sqlite_where=_HIDDEN,
+    postgresql_where=_HIDDEN,
 )
 
 # Deleted conversations, so that a journal replayed later does not bring them back.
