@@ -17,7 +17,7 @@ ROW_OVERHEAD = 120
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
-    """Some thousands of vectors: `ids`, `created_at` (µs) and the rows of `matrix` go together."""
+    """Thousands of vectors: `ids`, `created_at` (µs) and the rows of `matrix` go together."""
 
     ids: list[str]
     created_at: NDArray[np.int64]

@@ -1,6 +1,6 @@
 """Search among a user's vectors by looking at each with numpy, where the database has no such search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -36,10 +36,10 @@ class _Best:
     def add(self, block: Block, scores: NDArray[np.float32], places: NDArray[np.intp]) -> None:
         """Those of a block that are at `places`; `scores` are of all of it."""
         places = places[_best(scores[places], self._k)]
-        ids = self._ids + [block.ids[place] for place in places]
+        ids = self._ids + [block.ids[place] for place in places.tolist()]
         together = np.concatenate((self._scores, scores[places]))
         kept = _best(together, self._k)
-        self._ids = [ids[place] for place in kept]
+        self._ids = [ids[place] for place in kept.tolist()]
         self._scores = together[kept]
         self._created_at = np.concatenate((self._created_at, block.created_at[places]))[kept]
 
@@ -110,7 +110,16 @@ def _blocks(connection: Connection, cache: VectorCache, key: Key) -> Iterator[Bl
             read.clear()
         else:
             read.append(block)
-    cache.put(key, version, read, size)
+    cache.put(key, version, [_joined(read)] if read else read, size)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """One block of all: each that is looked at takes a fifth of a millisecond."""
+    return Block(
+        [id for block in blocks for id in block.ids],
+        np.concatenate([block.created_at for block in blocks]),
+        np.concatenate([block.matrix for block in blocks]),
+    )
 
 
 def _read(connection: Connection, key: Key) -> Iterator[Block]:

@@ -4,7 +4,7 @@ Operations: `upsert_vector`, `upsert_vectors`, `delete_vector`, `delete_user`, `
 Invariants: every statement names the owner. A search compares vectors of one kind and one model only, sees one
 snapshot, and looks at every vector: its answer is exact but for the rounding of what is kept (half precision: an
 inner product is off by less than 0.001). PostgreSQL searches by itself, with pgvector; else numpy does.
-Bounded: memory by the cache's limit and one block of vectors per search; whoever has more vectors than the cache
+Bounded: memory by twice the cache's limit and one block of vectors per search; whoever has more vectors than the cache
 may hold is searched block by block from the database each time. An answer has at most `QUERY_LIMIT` hits.
 Cancellation: a cancelled write may still take effect; calling again does no harm.
 Cost: 768 bytes a vector of 384 numbers on disk, twice that in the cache. A search takes a read transaction, and 2 ms
