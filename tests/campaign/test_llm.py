@@ -31,7 +31,6 @@ from engine.conversation.structured import Extraction, Structured
 from engine.off_loop import worker_threads
 from tests.cli.test_serve_conversations import (
     ABOUT_CONTRACT,
-    ABOUT_DENTIST,
     asking,
     chat,
     found_by_meaning,
@@ -162,6 +161,9 @@ async def test_what_a_small_model_sums_up_is_about_what_was_said(
     record_property("repaired or dropped", dict(+meter.doubts) or "nothing")
     record_property("overview", found.structured.overview)
 
+
+ABOUT_DENTIST = "Does any kid suffer from caries?"
+"""None of its words is one that a model may put into an overview of that talk."""
 
 SERVER_SETTINGS = {
     "LISTEN_LLM_SMALL_MODEL": "true",
