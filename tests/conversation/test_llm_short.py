@@ -33,7 +33,7 @@ async def extracted(
     async with asked(standin, small_model=True, retries=0, **changes) as model:
         extractor = ShortExtractor(model.llm, EmbeddedExtractor(worker_threads(1)), meter=model.meter)
         found = await outcome.acapture(extractor.extract, said or transcript())
-    return found.unwrap(), model.meter, standin.requests
+    return found.unwrap(), model.meter, list(standin.requests)
 
 
 async def test_the_model_says_what_it_was_about_and_rules_say_the_rest() -> None:
