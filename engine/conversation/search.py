@@ -48,6 +48,7 @@ LATEST = 1000
 ANYTHING = VectorFilter()
 
 Row = TypeVar("Row")
+Made = TypeVar("Made")
 Item = TypeVar("Item", MemoryRow, ActionItemRow)
 
 
@@ -96,7 +97,7 @@ class Search:
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, include_discarded: bool = False
     ) -> dict[str, float]:
         """Ids of all conversations that fit `text`, best first, with their scores."""
-        ranked, _ = await self._ranked(uid, text, filter, include_discarded, slice(0))
+        ranked, _ = await self._ranked(uid, text, filter, include_discarded, slice(0), lambda *_: None)
         return ranked
 
     async def page(
@@ -108,19 +109,27 @@ class Search:
         include_discarded: bool = False,
         limit: int = 10,
         offset: int = 0,
-    ) -> tuple[list[Whole], int]:
-        """A page of the conversations that fit `text`, best first, and how many there are on all pages.
+        make: Callable[[Sequence[Whole], int], Made],
+    ) -> Made:
+        """`make` of a page of the conversations that fit `text`, best first, and of how many there are on all pages.
 
-        Raises `ValueError` for a limit above `engine.store.whole.WHOLE_LIMIT`.
+        `make` is called in the thread that reads them: it must not block, and takes its time. Raises `ValueError` for
+        a limit above `engine.store.whole.WHOLE_LIMIT`.
         """
         page = slice(offset, offset + limit)
-        ranked, wholes = await self._ranked(uid, text, filter, include_discarded, page)
-        return wholes, len(ranked)
+        _, made = await self._ranked(uid, text, filter, include_discarded, page, make)
+        return made
 
     async def _ranked(
-        self, uid: str, text: str, filter: VectorFilter, include_discarded: bool, page: slice
-    ) -> tuple[dict[str, float], list[Whole]]:
-        """All that fit, and those of the page, read in the same transaction in which the nearest are looked for."""
+        self,
+        uid: str,
+        text: str,
+        filter: VectorFilter,
+        include_discarded: bool,
+        page: slice,
+        make: Callable[[Sequence[Whole], int], Made],
+    ) -> tuple[dict[str, float], Made]:
+        """All that fit, and what is made of the page, in the transaction in which the nearest are looked for."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
         words = words_of(text)
         said, meaning = await self._both(uid, text, words, scope)
@@ -138,12 +147,15 @@ class Search:
             ranked = _fused(by_words, {id: rank for rank, id in enumerate(meant, start=1)})
             return list(ranked)[page]
 
+        def made_of(wholes: Sequence[Whole]) -> Made:
+            return make(wholes, len(ranked))
+
         if meaning is None:
-            wholes = await self._store.wholes.some(uid, choose(()))
-            return ranked, wholes
-        found = self._store.finding.among(scope, choose)
+            made = await self._store.wholes.made_of_some(uid, choose(()), made_of)
+            return ranked, made  # which `choose` has put there by now
+        found = self._store.finding.among(scope, choose, made_of)
         await nearest_in_meaning(found, meaning.model, uid, meaning.vector, k=NEAREST, filter=filter)
-        return ranked, list(found.wholes)
+        return ranked, found.made
 
     async def _both(
         self, uid: str, text: str, words: Sequence[str], scope: TextFilter

@@ -12,6 +12,8 @@ from engine.store.whole import Whole
 
 __all__ = ["Items", "SearchStore"]
 
+Made = TypeVar("Made")
+MadeOut = TypeVar("MadeOut", covariant=True)
 ItemOut = TypeVar("ItemOut", covariant=True)
 
 
@@ -23,27 +25,32 @@ class Texts(Protocol):
     ) -> list[TextHit]: ...
 
 
-class VisibleVectors(VectorQueries, Protocol):
-    """The vectors of conversations that a search may show; `wholes` are those that its last query chose."""
+class VisibleVectors(VectorQueries, Protocol[MadeOut]):
+    """The vectors of conversations that a search may show; `made` is made of those that its last query chose."""
 
     @property
-    def wholes(self) -> Sequence[Whole]: ...
+    def made(self) -> MadeOut: ...
 
 
 class Finding(Protocol):
     """Conversations by meaning; `engine.store.finding` implements it."""
 
     def among(
-        self, scope: TextFilter, choose: Callable[[Sequence[VectorHit]], Sequence[str]]
-    ) -> VisibleVectors:
-        """`choose` names those to be read whole."""
+        self,
+        scope: TextFilter,
+        choose: Callable[[Sequence[VectorHit]], Sequence[str]],
+        make: Callable[[Sequence[Whole]], Made],
+    ) -> VisibleVectors[Made]:
+        """`choose` names those to be read whole, of which something is made."""
         ...
 
 
 class Wholes(Protocol):
     """Reading conversations whole; `engine.store.whole` implements it."""
 
-    async def some(self, uid: str, ids: Sequence[str]) -> list[Whole]: ...
+    async def made_of_some(
+        self, uid: str, ids: Sequence[str], make: Callable[[Sequence[Whole]], Made]
+    ) -> Made: ...
 
 
 class Conversations(Protocol):

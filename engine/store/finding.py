@@ -1,12 +1,12 @@
 """Which of a user's conversations are nearest in meaning, less those that no search may show, in one snapshot.
 
 Operations: `among` gives what `engine.store.vectors` gives of conversations, but for what is hidden, locked, deleted or
-outside a `TextFilter`; at the same time it reads those whole that are chosen of them.
+outside a `TextFilter`; at the same time it reads those whole that are chosen of them, and has something made of them.
 Bounded: at most `WHOLE_LIMIT` are read whole. Cost: one read transaction where one after the other takes three.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,33 @@ from engine.store.whole import Whole, some_wholes
 
 __all__ = ["Choose", "Finding", "VisibleVectors"]
 
+T = TypeVar("T")
+
 Choose: TypeAlias = Callable[[Sequence[VectorHit]], Sequence[str]]
 """The ids of those to be read whole, of which not all need be among the hits; called in a thread."""
 
 
-class VisibleVectors:
-    """The vectors of conversations that a search may show; `wholes` are those that its last query chose."""
+class VisibleVectors(Generic[T]):
+    """The vectors of conversations that a search may show; `made` is made of those that its last query chose.
+
+    There is none before the first query.
+    """
+
+    made: T
 
     def __init__(
-        self, database: Database, vectors: Vectors, scope: TextFilter, choose: Choose | None
+        self,
+        database: Database,
+        vectors: Vectors,
+        scope: TextFilter,
+        choose: Choose,
+        make: Callable[[Sequence[Whole]], T],
     ) -> None:
         self._database = database
         self._vectors = vectors
         self._scope = scope
         self._choose = choose
-        self.wholes: list[Whole] = []
+        self._make = make
 
     async def query_vectors(
         self,
@@ -50,7 +62,7 @@ class VisibleVectors:
         Raises `ValueError` also when more than `WHOLE_LIMIT` are chosen.
         """
         asked = uid, kind, model, vector, k, filter or VectorFilter()
-        hits, self.wholes = await self._database.read(self._query, *asked)
+        hits, self.made = await self._database.read(self._query, *asked)
         return hits
 
     def _query(
@@ -62,13 +74,13 @@ class VisibleVectors:
         vector: NDArray[np.float32],
         k: int,
         filter: VectorFilter,
-    ) -> tuple[list[VectorHit], list[Whole]]:
+    ) -> tuple[list[VectorHit], T]:
         hits = self._vectors.nearest(connection, uid, kind, model, vector, k, filter)
         hits = [hit for hit in hits if self._in_time(hit)]
         unseen = hidden(connection, uid, [hit.id for hit in hits], self._scope.include_discarded)
         hits = [hit for hit in hits if hit.id not in unseen]
-        chosen = self._choose(hits) if self._choose else ()
-        return hits, some_wholes(connection, uid, chosen) if chosen else []
+        chosen = self._choose(hits)
+        return hits, self._make(some_wholes(connection, uid, chosen) if chosen else [])
 
     def _in_time(self, hit: VectorHit) -> bool:
         start, end = self._scope.start, self._scope.end
@@ -82,6 +94,11 @@ class Finding:
         self._database = database
         self._vectors = vectors
 
-    def among(self, scope: TextFilter, choose: Choose | None = None) -> VisibleVectors:
-        """Those that `scope` lets through. Make one for each search."""
-        return VisibleVectors(self._database, self._vectors, scope, choose)
+    def among(
+        self, scope: TextFilter, choose: Choose, make: Callable[[Sequence[Whole]], T]
+    ) -> VisibleVectors[T]:
+        """Those that `scope` lets through. Make one for each search.
+
+        `make` is called in the thread that reads what was chosen: it must not block.
+        """
+        return VisibleVectors(self._database, self._vectors, scope, choose, make)

@@ -54,6 +54,10 @@ class Wholes:
         """
         return await self._database.read(some_wholes, uid, tuple(ids)) if ids else []
 
+    async def made_of_some(self, uid: str, ids: Sequence[str], make: Callable[[Sequence[Whole]], T]) -> T:
+        """`make(wholes)` of what `some` gives, in the thread that reads them: it must not block."""
+        return await self._database.read(_made_of_some, uid, tuple(ids), make)
+
     async def of(self, rows: Sequence[ConversationRow]) -> list[Whole]:
         """Each of `rows`, without photos. Raises `ValueError` for more than `WHOLE_LIMIT`."""
         return await self.made_of(rows, list)
@@ -67,6 +71,12 @@ class Wholes:
 
 def _made(connection: Connection, rows: Sequence[ConversationRow], make: Callable[[Sequence[Whole]], T]) -> T:
     return make(_of(connection, rows, False))
+
+
+def _made_of_some(
+    connection: Connection, uid: str, ids: Sequence[str], make: Callable[[Sequence[Whole]], T]
+) -> T:
+    return make(some_wholes(connection, uid, ids) if ids else [])
 
 
 def _get(connection: Connection, uid: str, id: str) -> Whole | None:

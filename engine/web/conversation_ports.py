@@ -69,6 +69,7 @@ class Search(Protocol):
         include_discarded: bool,
         limit: int,
         offset: int,
-    ) -> tuple[list[Whole], int]:
-        """Best first, and how many there are on all pages."""
+        make: Callable[[Sequence[Whole], int], T],
+    ) -> T:
+        """What is made, in a thread, of a page of them, best first, and of how many there are on all pages."""
         ...

@@ -1,6 +1,6 @@
 """/v1/conversations/search: what the user's conversations say, by words and meaning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from engine.store.records import COMPLETED, PROCESSING
 from engine.store.vector_records import VectorFilter
 from engine.store.whole import Whole
 from engine.web.api import Api, Identify
-from engine.web.conversations import JSON, encoded
+from engine.web.conversations import JSON
 from engine.web.ports import Services
 from engine.wire import ConversationDocument
 
@@ -65,17 +65,26 @@ def search(services: Services, identify: Identify) -> Api:
     )
     async def search_conversations(uid: str, body: SearchRequest) -> Response:
         page, size = body.page or 1, body.per_page or 10
-        wholes, count = await _found(services, uid, body, size, (page - 1) * size)
-        answer = await encoded(services.off_loop, wholes, _encode, -(-count // size), page, size)
+
+        def encode(wholes: Sequence[Whole], count: int) -> bytes:
+            answer = SearchAnswer(list(map(whole_document, wholes)), -(-count // size), page, size)
+            return msgspec.json.encode(answer)
+
+        answer = await _found(services, uid, body, size, (page - 1) * size, encode)
         return current_app.response_class(answer, content_type=JSON)
 
     return api
 
 
 async def _found(
-    services: Services, uid: str, body: SearchRequest, size: int, skipped: int
-) -> tuple[list[Whole], int]:
-    """The page of conversations, and how many there are on all pages."""
+    services: Services,
+    uid: str,
+    body: SearchRequest,
+    size: int,
+    skipped: int,
+    encode: Callable[[Sequence[Whole], int], bytes],
+) -> bytes:
+    """What is made of the page of conversations, and of how many there are on all pages."""
     start, end = (None if at is None else micros(at) for at in (body.start_date, body.end_date))
     discarded = body.include_discarded is not False
     text = body.query.strip() or " ".join((*body.people, *body.topics, *body.entities))
@@ -83,13 +92,16 @@ async def _found(
         table = services.conversations
         chosen = Chosen(statuses=(PROCESSING, COMPLETED), start=start, end=end, include_discarded=discarded)
         rows = await table.list(uid, limit=size, offset=skipped, **chosen)
-        return await services.wholes.of(rows), await table.count(uid, **chosen)
+        count = await table.count(uid, **chosen)
+        return await services.wholes.made_of(rows, lambda wholes: encode(wholes, count))
     names = {"people": body.people, "topics": body.topics, "entities": body.entities}
     filter = VectorFilter(start=start, end=end, **names)
     return await services.search.page(
-        uid, text, filter=filter, include_discarded=discarded, limit=size, offset=skipped
+        uid,
+        text,
+        filter=filter,
+        include_discarded=discarded,
+        limit=size,
+        offset=skipped,
+        make=encode,
     )
-
-
-def _encode(wholes: Sequence[Whole], pages: int, page: int, size: int) -> bytes:
-    return msgspec.json.encode(SearchAnswer(list(map(whole_document, wholes)), pages, page, size))

@@ -185,9 +185,8 @@ class Reader:
 
     async def search(self, question: str) -> None:
         """POST /v1/conversations/search."""
-        wholes, _ = await self._search.page(UID, question, limit=FOUND)
-        assert len(wholes) == FOUND
-        await encoded(trio.to_thread.run_sync, wholes, _encode)
+        answer = await self._search.page(UID, question, limit=FOUND, make=_encode_page)
+        assert answer
 
     async def bare_search(self, question: str) -> None:
         (vector,) = await self._embedder.embed([question])
@@ -196,6 +195,11 @@ class Reader:
 
 def _encode(wholes: Sequence[Whole]) -> bytes:
     return msgspec.json.encode(list(map(whole_document, wholes)))
+
+
+def _encode_page(wholes: Sequence[Whole], count: int) -> bytes:
+    assert len(wholes) == FOUND
+    return _encode(wholes)
 
 
 def _scan(matrix: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.intp]:

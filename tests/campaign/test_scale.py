@@ -21,7 +21,7 @@ import trio
 from bench.extraction import CONVERSATIONS, load, transcript_of
 from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.off_loop import worker_threads
-from engine.server.machine import limit_blas
+from engine.server.machine import limit_blas, take_short_turns
 from engine.store import Store
 from tests.campaign.crowd import Crowd
 from tests.campaign.scale import PAGE, QUESTION, SEGMENTS, UID, Costs, Reader, compare, conversation_id, fill
@@ -74,7 +74,8 @@ async def figures(reader: Reader, number: int) -> Figures:
 
 
 async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(tmp_path: Path) -> None:
-    limit_blas()
+    limit_blas()  # as the server does
+    take_short_turns()
     embedder = await MiniLm.open(worker_threads(1))
     store = await Store.open(tmp_path, trio.to_thread.run_sync)
     reader = Reader(store, embedder)

@@ -1,5 +1,6 @@
 """Conversations near in meaning that a search may show, over both databases."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,16 @@ import pytest
 
 from engine.store import Store, VectorFilter, VectorRow
 from engine.store.texts import TextFilter
+from engine.store.vector_records import VectorHit
 
 from .making import NOW, opened
 
 MODEL = "m"
+
+
+def nothing(hits: Sequence[VectorHit]) -> Sequence[str]:
+    """None is read whole."""
+    return ()
 
 
 async def keep(store: Store, id: str, *numbers: float, uid: str = "u1", **fields: Any) -> None:
@@ -32,7 +39,7 @@ async def keep(store: Store, id: str, *numbers: float, uid: str = "u1", **fields
 
 
 async def found(store: Store, filter: VectorFilter | None = None, uid: str = "u1", **scope: Any) -> list[str]:
-    among = store.finding.among(TextFilter(**scope))
+    among = store.finding.among(TextFilter(**scope), nothing, list)
     vector = np.array((1, 0), np.float32)
     hits = await among.query_vectors(uid, "conversation", MODEL, vector, 10, filter)
     return [hit.id for hit in hits]
@@ -67,13 +74,15 @@ async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_
     await keep(store, "first", 1.0, 0.1)
     await keep(store, "second", 1.0, 0.2)
     await keep(store, "by words", 0.0, 1.0)
-    among = store.finding.among(TextFilter(), lambda hits: ["by words", hits[1].id, "nowhere"])
+    among = store.finding.among(TextFilter(), lambda hits: ["by words", hits[1].id, "nowhere"], list)
     vector = np.array((1, 0), np.float32)
     await among.query_vectors("u1", "conversation", MODEL, vector, 2)
-    assert [whole.row.id for whole in among.wholes] == ["by words", "second"]
+    assert [whole.row.id for whole in among.made] == ["by words", "second"]
 
 
 async def test_a_wrong_vector_is_refused(store: Store) -> None:
-    nothing = np.zeros(2, np.float32)
+    zero = np.zeros(2, np.float32)
     with pytest.raises(ValueError, match="vector"):
-        await store.finding.among(TextFilter()).query_vectors("u1", "conversation", MODEL, nothing, 10)
+        await store.finding.among(TextFilter(), nothing, list).query_vectors(
+            "u1", "conversation", MODEL, zero, 10
+        )
