@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import database
 from tests.ways import SETTING, WAYS
@@ -16,8 +16,8 @@ from tests.ways import SETTING, WAYS
 # Compiling the resampling kernels takes 10 s and more: once for all runs, processes and servers of the tests.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "numba"))
 
-# How long an example takes is the machine's business, not the code's.
-settings.register_profile("untimed", deadline=None)
+# How long an example takes, and how long it takes to think of one, is the machine's business, not the code's.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 

@@ -91,6 +91,7 @@ def python(tree: Path, *arguments: str, leaks: bool = False) -> subprocess.Compl
         "ASAN_OPTIONS": "detect_leaks=1:exitcode=0" if leaks else "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONPATH": str(tree),
+        "PYTEST_ADDOPTS": "",  # those of the run that this one is a part of
     }
     return subprocess.run(
         [sys.executable, *arguments], cwd=tree, env=environ, capture_output=True, text=True, timeout=300
