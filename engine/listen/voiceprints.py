@@ -7,7 +7,9 @@ Nothing of a voice outlives its session, and nothing of it is written anywhere.
 Bounded: of each number the first `FIRST` seconds are heard, and `ENOUGH` once a second stream has begun, of `MOST`
 numbers; at most `WAITING` samples wait. What there is no time for is forgotten, and what follows is heard.
 Cost: see `engine.speaker.encoding`; where no second stream begins, that of a few seconds of speech a number.
-Known doubt: two speakers of a stream who are one speaker of the next are not both found.
+Known doubts: two speakers of a stream who are one speaker of the next are not both found. Before a stream has told two
+speakers apart, what both said is taken for one voice; so it is with the first turns that are told apart by voice here
+(`engine.listen.speakers`), whose speakers are often not found again after a failover to or from a vendor.
 """
 
 from collections.abc import Callable
