@@ -10,7 +10,7 @@ from rich.table import Table
 from engine.cli import options
 from engine.cli.status import USAGE, Failure
 from engine.cli.token import shown_date, with_store
-from engine.webhooks.ports import TRIGGERS
+from engine.webhooks.triggers import TRIGGERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.store import Store
     from engine.store.webhook_records import DeliveryRow
     from engine.webhooks.client import Answer
-    from engine.webhooks.ports import Trigger
+    from engine.webhooks.triggers import Trigger
 
 Uid = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from engine.moments import instant
 from engine.store.webhook_records import DeliveryRow, SecretRow, WebhookRow
-from engine.webhooks.ports import Trigger
+from engine.webhooks.triggers import Trigger
 from engine.webhooks.urls import DEFAULT_SECONDS
 
 __all__ = [

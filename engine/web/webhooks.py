@@ -24,8 +24,9 @@ from engine.web.webhook_documents import (
     shown_url,
 )
 from engine.web.webhook_ports import WebhookServices
-from engine.webhooks.ports import AUDIO_BYTES, DEVELOPER, TRIGGERS
+from engine.webhooks.ports import DEVELOPER
 from engine.webhooks.signing import new_secret
+from engine.webhooks.triggers import AUDIO_BYTES, TRIGGERS
 from engine.webhooks.urls import split_seconds
 from engine.wire.refusal import printable
 

@@ -5,8 +5,9 @@ from typing import Protocol
 
 from engine.listen.ports import WallClock
 from engine.store.app_registry import AppRow
-from engine.webhooks.ports import AUDIO_BYTES, MEMORY_CREATED, REALTIME_TRANSCRIPT, Endpoint, Trigger
+from engine.webhooks.ports import Endpoint
 from engine.webhooks.submission import EXTERNAL
+from engine.webhooks.triggers import AUDIO_BYTES, MEMORY_CREATED, REALTIME_TRANSCRIPT, Trigger
 
 __all__ = ["AUDIO_SECONDS", "PREFIX", "AppEndpoints", "Registry", "app_of", "secrets_of", "trigger_of"]
 

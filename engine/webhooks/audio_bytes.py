@@ -35,7 +35,8 @@ from engine.stt.vendor import SAMPLE_RATE
 from engine.webhooks.chunks import Chunk
 from engine.webhooks.cutting import Cutting
 from engine.webhooks.marks import Left, Mark, Marks
-from engine.webhooks.ports import AUDIO_BYTES, Directory, Endpoint
+from engine.webhooks.ports import Directory, Endpoint
+from engine.webhooks.triggers import AUDIO_BYTES
 from engine.wire.messages import Segment
 
 __all__ = ["AudioBytes", "AudioBytesStatistics"]

@@ -23,9 +23,10 @@ from engine.stt.backoff import Backoff
 from engine.stt.vendor import SAMPLE_RATE
 from engine.webhooks.chunks import Chunk
 from engine.webhooks.marks import Left
-from engine.webhooks.ports import AUDIO_BYTES, Deliveries
+from engine.webhooks.ports import Deliveries
 from engine.webhooks.spool import Spool
 from engine.webhooks.spooled import Spooled
+from engine.webhooks.triggers import AUDIO_BYTES
 
 __all__ = ["Cutting"]
 

@@ -15,8 +15,9 @@ import msgspec
 import trio
 
 from engine.store.webhook_records import SecretRow, WebhookRow
-from engine.webhooks.ports import DEVELOPER, TRIGGERS, Endpoint, Trigger
+from engine.webhooks.ports import DEVELOPER, Endpoint
 from engine.webhooks.signing import new_secret
+from engine.webhooks.triggers import TRIGGERS, Trigger
 from engine.webhooks.urls import DEFAULT_SECONDS
 
 __all__ = ["AppEndpoints", "Directory", "NoApps"]

@@ -20,7 +20,8 @@ from engine.off_loop import OffLoop
 from engine.store.errors import ClaimLost
 from engine.store.jobs import Job
 from engine.store.whole import Whole
-from engine.webhooks.ports import DEVELOPER, MEMORY_CREATED, Deliveries, Directory, Endpoint
+from engine.webhooks.ports import DEVELOPER, Deliveries, Directory, Endpoint
+from engine.webhooks.triggers import MEMORY_CREATED
 
 __all__ = ["Finished", "memory_body"]
 

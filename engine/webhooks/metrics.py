@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from engine.webhooks.ports import TRIGGERS
+from engine.webhooks.triggers import TRIGGERS
 
 __all__ = ["DeliveryMetrics"]
 

@@ -1,33 +1,21 @@
 """What the parts of this room need of each other, of the store, and of those who act on answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from engine.store.webhook_records import DeliveryRow
+from engine.webhooks.triggers import Trigger
 
 __all__ = [
-    "AUDIO_BYTES",
-    "DAY_SUMMARY",
     "DEVELOPER",
-    "MEMORY_CREATED",
-    "REALTIME_TRANSCRIPT",
-    "TRIGGERS",
     "Answered",
     "Deliveries",
     "Directory",
     "Endpoint",
     "Spool",
-    "Trigger",
 ]
-
-Trigger = Literal["audio_bytes", "memory_created", "realtime_transcript", "day_summary"]
-AUDIO_BYTES: Trigger = "audio_bytes"
-MEMORY_CREATED: Trigger = "memory_created"
-REALTIME_TRANSCRIPT: Trigger = "realtime_transcript"
-DAY_SUMMARY: Trigger = "day_summary"
-TRIGGERS: tuple[Trigger, ...] = (AUDIO_BYTES, MEMORY_CREATED, REALTIME_TRANSCRIPT, DAY_SUMMARY)
 
 DEVELOPER = "developer"
 """The name of the endpoint that a user has set; those of apps are `app:` and the app's id."""

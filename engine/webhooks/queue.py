@@ -18,7 +18,8 @@ import msgspec
 from engine.moments import SECOND
 from engine.store.deliveries import Offered
 from engine.store.webhook_records import LOST, DeliveryRow
-from engine.webhooks.ports import Directory, Endpoint, Trigger
+from engine.webhooks.ports import Directory, Endpoint
+from engine.webhooks.triggers import Trigger
 
 __all__ = ["JSON", "OCTETS", "DeliveryQueue", "delivery_id", "with_id"]
 

@@ -23,8 +23,9 @@ from engine.store.app_registry import AppRow
 from engine.store.webhook_records import DeliveryRow
 from engine.webhooks.apps import Registry, app_of
 from engine.webhooks.notices import LONGEST, WEBHOOK, Notices
-from engine.webhooks.ports import MEMORY_CREATED, REALTIME_TRANSCRIPT, Endpoint
+from engine.webhooks.ports import Endpoint
 from engine.webhooks.submission import NOTIFICATION
+from engine.webhooks.triggers import MEMORY_CREATED, REALTIME_TRANSCRIPT
 from engine.wire.messages import ProactiveMessage
 
 __all__ = ["NOTIFY", "Jobs", "Responses", "message_id"]

@@ -25,7 +25,8 @@ from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
-from engine.webhooks.ports import REALTIME_TRANSCRIPT, Deliveries, Directory
+from engine.webhooks.ports import Deliveries, Directory
+from engine.webhooks.triggers import REALTIME_TRANSCRIPT
 from engine.wire.messages import Segment
 
 __all__ = ["Body", "Transcripts", "TranscriptsStatistics"]

@@ -18,10 +18,10 @@ from engine.stt.vendor import SAMPLE_RATE
 from engine.webhooks.cutting import QUERY as AUDIO_QUERY
 from engine.webhooks.day_summaries import webhook_body
 from engine.webhooks.finished import memory_body
-from engine.webhooks.ports import AUDIO_BYTES, MEMORY_CREATED, REALTIME_TRANSCRIPT, Trigger
 from engine.webhooks.queue import JSON, OCTETS, with_id
 from engine.webhooks.signing import signed_headers
 from engine.webhooks.transcripts import Body
+from engine.webhooks.triggers import AUDIO_BYTES, MEMORY_CREATED, REALTIME_TRANSCRIPT, Trigger
 from engine.webhooks.urls import with_query
 from engine.wire.messages import Segment
 

@@ -18,11 +18,12 @@ from engine.webhooks.client import WebhookClient
 from engine.webhooks.delivery import Delivery
 from engine.webhooks.directory import AppEndpoints, Directory, NoApps
 from engine.webhooks.metrics import DeliveryMetrics
-from engine.webhooks.ports import Endpoint, Trigger
+from engine.webhooks.ports import Endpoint
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.sending import Sender
 from engine.webhooks.spool import Spool
 from engine.webhooks.spooled import Spooled
+from engine.webhooks.triggers import Trigger
 from tests.databases import migrated
 
 PATIENCE = 30.0

@@ -16,10 +16,11 @@ from engine.stt.vendor import Vendor
 from engine.webhooks.audio_bytes import AudioBytes
 from engine.webhooks.cutting import Cutting
 from engine.webhooks.directory import Directory
-from engine.webhooks.ports import AUDIO_BYTES, DEVELOPER, Endpoint
+from engine.webhooks.ports import DEVELOPER, Endpoint
 from engine.webhooks.queue import DeliveryQueue
 from engine.webhooks.spool import Spool
 from engine.webhooks.transcripts import Transcripts
+from engine.webhooks.triggers import AUDIO_BYTES
 from tests.listen.harness import Server, inline, server, wall_clock
 
 URL = "https://example.com/hook"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from engine.store.deliveries import Offered
 from engine.store.webhook_records import DeliveryRow
-from engine.webhooks.ports import Endpoint, Trigger
+from engine.webhooks.ports import Endpoint
 from engine.webhooks.queue import DeliveryQueue, delivery_id, with_id
+from engine.webhooks.triggers import Trigger
 
 NOW = 1_750_000_000_000_000
 

@@ -15,8 +15,9 @@ from engine.config import Apps
 from engine.store import Store
 from engine.store.webhook_records import DeliveryRow
 from engine.webhooks.notices import LONGEST, Notices
-from engine.webhooks.ports import Endpoint, Trigger
+from engine.webhooks.ports import Endpoint
 from engine.webhooks.responses import NOTIFY, Responses
+from engine.webhooks.triggers import Trigger
 
 from .hosting import NOW, LiveSockets, add_app, kept, stored
 

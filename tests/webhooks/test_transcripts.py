@@ -12,7 +12,7 @@ from engine.store.errors import DatabaseUnavailable
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, script_of
 from engine.transcript.words import Word
-from engine.webhooks.ports import REALTIME_TRANSCRIPT
+from engine.webhooks.triggers import REALTIME_TRANSCRIPT
 from engine.wire.messages import Segment
 from tests.listen.harness import MemorySocket, frames, silence
 from tests.webhooks.telling import Told, telling
