@@ -147,14 +147,14 @@ class Voices:
 
         Raises `DatabaseUnavailable`.
         """
-        found = self._remembered.get(uid)
-        if found is not None and trio.current_time() < found[0]:
+        found, now = self._remembered.get(uid), trio.current_time()
+        if found is not None and now < found[0]:
             return found[1]
         rows = await self._kept.known(uid, ENCODER)
         known = _known(rows)
-        self._remembered[uid] = (trio.current_time() + self._settings.known_age, known)
+        self._remembered[uid] = (now + self._settings.known_age, known)
         self._remembered.move_to_end(uid)
-        while len(self._remembered) > REMEMBERED:
+        while len(self._remembered) > REMEMBERED or next(iter(self._remembered.values()))[0] < now:
             self._remembered.popitem(last=False)
         return known
 

@@ -3,8 +3,8 @@
 Operations: each session has `keep` call its functions, each when it asked to be called, until it is cancelled.
 Invariants: the tasks are the sessions' own: one of those in `keep` sleeps for all, and hands over when it leaves.
 What a function raises is raised in the session that brought it, and its other functions are not called again.
-Bounded by the sessions' functions; of those of a session that has left a number stays until it would have been due,
-and nothing that belongs to the session. A function is called at the time it asked for or up to `TICK` later.
+Bounded by the sessions' functions: of those that have left numbers stay, no more than of those that are there, and
+nothing that belongs to a session. A function is called at the time it asked for or up to `TICK` later.
 Cost: a microsecond or two a call, and one wake-up of the loop for all calls in a tick.
 """
 
@@ -60,6 +60,7 @@ class Timers:
         self._others = trio.lowlevel.ParkingLot()
         self._sooner = trio.Event()
         self._made = 0
+        self._left = 0
 
     async def keep(self, *calls: Call) -> None:
         """Call each of `calls` now, and again whenever it asks, until cancelled. Raises what one of them raised."""
@@ -75,6 +76,7 @@ class Timers:
                     await self._sleep_for_all(keeper)
         finally:
             keeper.leave()
+            self._forget_those_who_left()
         raise keeper.error
 
     def statistics(self) -> TimersStatistics:
@@ -95,6 +97,14 @@ class Timers:
 
     def _add(self, due: float, which: int, keeper: _Keeper) -> None:
         heapq.heappush(self._due, (due, next(self._numbers), which, keeper))
+
+    def _forget_those_who_left(self) -> None:
+        """Calls of who left wait no longer than the calls of others are many."""
+        self._left += 1
+        if 2 * self._left > len(self._due):
+            self._due = [one for one in self._due if one[3].calls]
+            heapq.heapify(self._due)
+            self._left = 0
 
     def _next(self) -> float:
         """The tick at which somebody is due."""

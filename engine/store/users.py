@@ -46,7 +46,7 @@ class Users:
         if changes == self._changes and self._age > 0:  # else somebody may have changed what was just read
             self._cache[uid] = now, row
             self._cache.move_to_end(uid)
-            while len(self._cache) > CACHE_USERS:
+            while len(self._cache) > CACHE_USERS or now - next(iter(self._cache.values()))[0] >= self._age:
                 self._cache.popitem(last=False)
         return row
 

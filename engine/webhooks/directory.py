@@ -87,7 +87,7 @@ class Directory:
         if changes == self._changes and self._age:  # else somebody may have changed what was just read
             self._known[uid] = _Known(now + self._age, found)
             self._known.move_to_end(uid)
-            while len(self._known) > REMEMBERED:
+            while len(self._known) > REMEMBERED or next(iter(self._known.values())).until <= now:
                 self._known.popitem(last=False)
         return found
 
