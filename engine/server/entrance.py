@@ -81,7 +81,10 @@ class LaneConnection:
         with trio.move_on_after(self._entrance.head_timeout) as limit:
             head = await self._peek()
         if limit.cancelled_caught or self._stopping.is_set():
-            await self._dismiss(b"" if self._stopping.is_set() else TIMED_OUT)
+            try:
+                await self._dismiss(b"" if self._stopping.is_set() else TIMED_OUT)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                log.debug("lane.gone")
             return True
         upgrade = read_upgrade(head, LISTEN_PATHS) if head is not None else None
         if upgrade is None:

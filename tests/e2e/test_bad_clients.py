@@ -226,6 +226,13 @@ async def test_a_handshake_that_is_never_finished_is_given_up(tmp_path: Path) ->
         await client.read_end()
 
 
+async def test_who_is_gone_when_their_handshake_is_given_up_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    async with bearing(tmp_path) as server, connect(server.port) as client:
+        await client.send(handshake(path())[:60])
+        await client.read_end()
+        client.reset()
+
+
 @asynccontextmanager
 async def small_window(port: int) -> AsyncIterator[RawClient]:
     """A connection on which little can wait to be read."""
