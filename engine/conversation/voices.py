@@ -11,7 +11,6 @@ Bounded: the owner has `MOST_OWN` recordings, a person `speaker.samples_per_pers
 Cancellation: what was begun may have taken effect; calling again does no harm.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
@@ -27,6 +26,7 @@ from engine.audio.wav import decode_wav, encode_wav
 from engine.log import get_logger
 from engine.moments import DAY
 from engine.off_loop import OffLoop
+from engine.remembered import Remembered
 from engine.speaker.embedding import ENCODER, Floats, mean_direction
 from engine.speaker.encoding import Encoding, Urgency
 from engine.speaker.matching import OWNER, Known
@@ -110,7 +110,9 @@ class Voices:
         self._off_loop = off_loop
         self._now = now
         self._vendors = list(vendors)
-        self._remembered: OrderedDict[str, tuple[float, Sequence[Known]]] = OrderedDict()
+        self._remembered: Remembered[Sequence[Known]] = Remembered(
+            settings.known_age, REMEMBERED, trio.current_time
+        )
 
     async def enrol(self, uid: str, recording: bytes) -> VoiceRow:
         """Take a WAV file as the user's profile, in the place of the one before. Raises `BadProfile`, `WavError`."""
@@ -147,16 +149,10 @@ class Voices:
 
         Raises `DatabaseUnavailable`.
         """
-        found, now = self._remembered.get(uid), trio.current_time()
-        if found is not None and now < found[0]:
-            return found[1]
-        rows = await self._kept.known(uid, ENCODER)
-        known = _known(rows)
-        self._remembered[uid] = (now + self._settings.known_age, known)
-        self._remembered.move_to_end(uid)
-        while len(self._remembered) > REMEMBERED or next(iter(self._remembered.values()))[0] < now:
-            self._remembered.popitem(last=False)
-        return known
+        return await self._remembered.get(uid, self._read_known)
+
+    async def _read_known(self, uid: str) -> Sequence[Known]:
+        return _known(await self._kept.known(uid, ENCODER))
 
     async def recordings(self, uid: str, person_id: str = OWNER) -> Sequence[VoiceRow]:
         """What there is of a person, oldest first: a recording's index is its place here."""
@@ -226,7 +222,7 @@ class Voices:
         return row
 
     async def _remove(self, uid: str, rows: Sequence[VoiceRow]) -> None:
-        self._remembered.pop(uid, None)
+        self._remembered.forget(uid)
         if rows:
             await self._blobs.delete(uid, *(row.name for row in rows))
 

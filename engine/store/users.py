@@ -7,13 +7,13 @@ Bounded: the cache by `CACHE_USERS`, the least recently read going first.
 Cancellation: a cancelled change may still have taken effect; calling again does no harm.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
 from engine.moments import SECOND
+from engine.remembered import Remembered
 from engine.store.database import Database, WallClock, upsert
 from engine.store.tables import users
 from engine.store.user_records import UserRow
@@ -30,43 +30,25 @@ class Users:
     def __init__(self, database: Database, now: WallClock, cache_seconds: float = CACHE_SECONDS) -> None:
         self._database = database
         self._now = now
-        self._age = round(cache_seconds * SECOND)
-        self._cache: OrderedDict[str, tuple[int, UserRow]] = OrderedDict()
-        self._changes = 0
+        self._cache: Remembered[UserRow] = Remembered(round(cache_seconds * SECOND), CACHE_USERS, now)
 
     async def get(self, uid: str) -> UserRow:
         """What the user has set, or the defaults."""
-        now = self._now()
-        cached = self._cache.get(uid)
-        if cached is not None and 0 <= now - cached[0] < self._age:
-            self._cache.move_to_end(uid)
-            return cached[1]
-        changes = self._changes
-        row = await self._database.read(_get, uid)
-        if changes == self._changes and self._age > 0:  # else somebody may have changed what was just read
-            self._cache[uid] = now, row
-            self._cache.move_to_end(uid)
-            while len(self._cache) > CACHE_USERS or now - next(iter(self._cache.values()))[0] >= self._age:
-                self._cache.popitem(last=False)
-        return row
+        return await self._cache.get(uid, lambda uid: self._database.read(_get, uid))
 
     async def change(self, uid: str, values: Mapping[str, Any]) -> UserRow:
         """Set these fields; what is set then."""
         try:
             return await self._database.write(_change, uid, dict(values), self._now())
         finally:
-            self._drop(uid)
+            self._cache.forget(uid)
 
     async def delete(self, uid: str) -> None:
         """Forget all that the user has set."""
         try:
             await self._database.write(_delete, uid)
         finally:
-            self._drop(uid)
-
-    def _drop(self, uid: str) -> None:
-        self._changes += 1
-        self._cache.pop(uid, None)
+            self._cache.forget(uid)
 
 
 def _get(connection: Connection, uid: str) -> UserRow:

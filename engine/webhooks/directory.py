@@ -7,13 +7,12 @@ Bounded: `REMEMBERED` users.
 Cost: two reads for a user who is not remembered, so a few a second for all the sessions of a process.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 import trio
 
+from engine.remembered import Remembered
 from engine.store.webhook_records import SecretRow, WebhookRow
 from engine.webhooks.ports import DEVELOPER, Endpoint
 from engine.webhooks.signing import new_secret
@@ -48,48 +47,30 @@ class NoApps:
         return ()
 
 
-class _Known(msgspec.Struct, frozen=True):
-    until: float
-    endpoints: tuple[Endpoint, ...]
-
-
 class Directory:
     """Implements `ports.Directory`. `age`: `webhook.settings_age`."""
 
     def __init__(self, webhooks: Webhooks, apps: AppEndpoints, age: float) -> None:
         self._webhooks = webhooks
         self._apps = apps
-        self._age = age
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._changes = 0
+        self._known: Remembered[tuple[Endpoint, ...]] = Remembered(age, REMEMBERED, trio.current_time)
 
     async def endpoints(self, uid: str, trigger: Trigger) -> Sequence[Endpoint]:
         """See `ports.Directory`."""
-        return [one for one in await self._all(uid) if one.trigger == trigger]
+        return [one for one in await self._known.get(uid, self._read) if one.trigger == trigger]
 
     async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         """See `ports.Directory`."""
-        found = (one for one in await self._all(uid) if (one.name, one.trigger) == (name, trigger))
+        found = (
+            one
+            for one in await self._known.get(uid, self._read)
+            if (one.name, one.trigger) == (name, trigger)
+        )
         return next(found, None)
 
     def forget(self, uid: str) -> None:
         """What the user has set is another by now."""
-        self._known.pop(uid, None)
-        self._changes += 1
-
-    async def _all(self, uid: str) -> tuple[Endpoint, ...]:
-        known, now = self._known.get(uid), trio.current_time()
-        if known is not None and now < known.until:
-            self._known.move_to_end(uid)
-            return known.endpoints
-        changes = self._changes
-        found = await self._read(uid)
-        if changes == self._changes and self._age:  # else somebody may have changed what was just read
-            self._known[uid] = _Known(now + self._age, found)
-            self._known.move_to_end(uid)
-            while len(self._known) > REMEMBERED or next(iter(self._known.values())).until <= now:
-                self._known.popitem(last=False)
-        return found
+        self._known.forget(uid)
 
     async def _read(self, uid: str) -> tuple[Endpoint, ...]:
         rows, secrets = await self._webhooks.told(uid)

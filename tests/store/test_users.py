@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from engine.store import Store
-from engine.store import users as module
 from engine.store.user_records import UserRow
 
 from .making import NOW, Clock
@@ -43,7 +42,7 @@ async def test_what_another_process_changed_is_seen_after_the_age_of_the_cache(
 async def test_the_cache_forgets_whoever_was_asked_for_longest_ago(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CACHE_USERS", 2)
+    monkeypatch.setattr(store.users._cache, "_most", 2)
     for uid in ("u1", "u2", "u1", "u3"):
         await store.users.get(uid)
     assert list(store.users._cache) == ["u1", "u3"]
