@@ -16,7 +16,6 @@ Cancellation: what was not cut the next process counts.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import msgspec
 import trio
 
 from engine._config_webhooks import Webhook
+from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.mixing import Mixed
 from engine.listen.ports import Followed, OpenConversation
 from engine.listen.tap import Run, Tap
@@ -78,18 +78,17 @@ class AudioBytes:
         self._settings = settings
         self._off_loop = off_loop
         self._backoff = backoff
-        self._running: _Running | None = None
+        self._tasks = FollowerTasks("webhook.audio_failed")
+        self._marks: Marks | None = None
         self._live: set[str] = set()
-        self._heard: set[str] = set()
         self._idle: dict[str, Followed] = {}
-        self._changed = trio.Event()
 
     def began(self, session: Followed) -> "_Following | None":
         """See `Follower`. What is heard first is kept until it is known whether anybody wants it."""
-        if self._running is None:
+        if self._marks is None:
             return None
         self._live.add(session.id)
-        self._hear_from_now(self._running, session)
+        self._hear_from_now(session, self._marks)
         return _Following(partial(self._ended, session.id))
 
     def _ended(self, session_id: str) -> None:
@@ -101,44 +100,38 @@ class AudioBytes:
         marks = await self._off_loop(Marks, self._folder)
         try:
             async with trio.open_nursery() as nursery:
-                self._running = running = _Running(nursery, marks)
+                await nursery.start(self._tasks.run)
+                self._marks = marks
                 task_status.started()
                 while True:
                     await self._count_dead(marks)
                     await trio.sleep(self._settings.audio_look)
-                    await self._ask_about_idle(running)
+                    await self._ask_about_idle(marks)
         finally:
-            self._running = None
+            self._marks = None
             marks.close()
 
     async def drained(self) -> None:
         """Wait until no session is heard any more."""
-        while self._heard:
-            await self._changed.wait()
+        await self._tasks.idle()
 
     def statistics(self) -> AudioBytesStatistics:
         """How much is heard, and what became of it."""
         cutting = self._cutting
-        return AudioBytesStatistics(len(self._heard), len(self._idle), cutting.chunks, cutting.lost_samples)
+        return AudioBytesStatistics(self._tasks.count, len(self._idle), cutting.chunks, cutting.lost_samples)
 
-    def _hear_from_now(self, running: "_Running", session: Followed) -> None:
+    def _hear_from_now(self, session: Followed, marks: Marks) -> None:
         tap = session.hear(TAP, keep=round(self._settings.audio_behind * SAMPLE_RATE))
-        self._heard.add(session.id)
-        running.nursery.start_soon(self._hear, session, tap, running.marks)
+        self._tasks.start(session.id, partial(self._hear, session, tap, marks))
 
     async def _hear(self, session: Followed, tap: Tap | Mixed, marks: Marks) -> None:
-        """One session, to its end or until nobody wants it; nothing that goes wrong with it ends the others."""
+        """One session, to its end or until nobody wants it."""
         try:
             with tap:
                 await self._chunks_of(session, tap, marks)
-        except Exception as error:
-            log.error("webhook.audio_failed", of_session=session.id, exc_info=error)
         finally:
-            self._heard.discard(session.id)
             if session.id in self._live and not session.over:
                 self._idle[session.id] = session
-            self._changed.set()
-            self._changed = trio.Event()
 
     async def _chunks_of(self, session: Followed, tap: Tap | Mixed, marks: Marks) -> None:
         endpoints = await self._endpoints(session.uid)
@@ -162,11 +155,11 @@ class AudioBytes:
             else:
                 return {endpoint.name: endpoint for endpoint in found}
 
-    async def _ask_about_idle(self, running: "_Running") -> None:
+    async def _ask_about_idle(self, marks: Marks) -> None:
         """Sessions that nobody wanted may be wanted by now."""
         for session in tuple(self._idle.values()):
             if await self._endpoints(session.uid) and self._idle.pop(session.id, None) is not None:
-                self._hear_from_now(running, session)
+                self._hear_from_now(session, marks)
 
     async def _count_dead(self, marks: Marks) -> None:
         """Show what processes that died had not cut. What cannot be done now is left for the next time."""
@@ -205,14 +198,6 @@ class _Following:
     def ended(self) -> None:
         """See `Following`."""
         self._ended()
-
-
-@dataclass(frozen=True)
-class _Running:
-    """What there is while `AudioBytes` runs."""
-
-    nursery: trio.Nursery
-    marks: Marks
 
 
 class _Hearing:
