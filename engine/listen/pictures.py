@@ -12,10 +12,12 @@ import msgspec
 import trio
 
 from engine.listen.photos import PhotoBuffer
+from engine.listen.ports import Participant, Photos, WallClock
+from engine.listen.record import Record
 from engine.wire.client_messages import ImageChunk
 from engine.wire.messages import Event, PhotoProcessing, ServiceStatus
 
-__all__ = ["WAITING", "Pictures", "PicturesStatistics"]
+__all__ = ["WAITING", "Pictures", "PicturesStatistics", "keeper"]
 
 WAITING = 4
 
@@ -83,3 +85,22 @@ class Pictures:
     def _lost(self, why: str) -> None:
         self._not_kept += 1
         self._notify(ServiceStatus("notice", f"a picture was not kept ({why}): send it again later"))
+
+
+def keeper(session: Participant, record: Record, photos: Photos | None, wall_clock: WallClock) -> Keep:
+    """Keeps a picture in the session's conversation of the moment, or in the one that follows it."""
+
+    async def keep(image: bytes) -> str | None:
+        if photos is None:
+            return None
+        await record.joined.wait()
+        for _ in range(2):
+            conversation = record.conversation
+            assert conversation is not None, "the session has joined"
+            conversation.pictured(session, wall_clock())
+            photo_id = await photos.keep(session.uid, conversation.id, image)
+            if photo_id is not None:
+                return photo_id
+        return None
+
+    return keep

@@ -21,13 +21,12 @@ import trio
 from engine.audio.intake import Intake
 from engine.config import Config
 from engine.listen.channels import CallAudio
+from engine.listen.client_texts import ClientTexts
 from engine.listen.following import Followings
 from engine.listen.mixing import Mixed
 from engine.listen.naming import SpeakerNames
 from engine.listen.outbox import Outbox, OutboxStatistics, SlowClient
-from engine.listen.pacing import Pace
-from engine.listen.photos import BadPhoto
-from engine.listen.pictures import Pictures, PicturesStatistics
+from engine.listen.pictures import Pictures, PicturesStatistics, keeper
 from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import (
     Assignments,
@@ -42,23 +41,13 @@ from engine.listen.ports import (
     WallClock,
 )
 from engine.listen.record import Record
+from engine.listen.reports import Reports
 from engine.listen.tap import Tap
 from engine.listen.timers import Timers
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
-from engine.stt.vendor import SAMPLE_RATE, Fault, Vendor, VendorError
-from engine.transcript.words import Word
-from engine.wire.client_messages import (
-    KEEPALIVE_BYTES,
-    BadImage,
-    Flush,
-    Ignored,
-    ImageChunk,
-    SpeakerAssigned,
-    SuggestedTranscript,
-    decode_client,
-)
+from engine.wire.client_messages import KEEPALIVE_BYTES
 from engine.wire.codes import CloseCode
 from engine.wire.messages import (
     ErrorEvent,
@@ -75,14 +64,6 @@ log = get_logger(__name__)
 
 BAD_PACKET_RUN = 50
 """After so many undecodable packets in a row the client is told, once."""
-
-
-FAILURE_REASONS = {
-    Fault.ELSEWHERE: "rejected",
-    Fault.RETRY_AFTER: "overloaded",
-    Fault.RETRY_NOW: "closed",
-}
-"""What a failure is called in the metrics."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -113,7 +94,7 @@ class SessionStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """A client that is being listened to. Is a `Participant` in its conversation and the pipeline's `Listener`."""
+    """A client that is being listened to. Is a `Participant` in its conversation."""
 
     def __init__(
         self,
@@ -142,7 +123,6 @@ class Session:
         self._pipeline = pipeline
         self._conversations = conversations
         self._config = config.session
-        self._metrics = metrics
         self._timers = timers
         self._outbox = Outbox(socket, self._config.client_write_timeout, metrics.stage("send"))
         self._followings = Followings(self, followers)
@@ -152,16 +132,28 @@ class Session:
         self._state = advance(State.CONNECTING, SessionEvent.ACCEPTED)
         self._began = trio.current_time()
         self._last_message = self._began
-        self._texts = Pace(self._config.texts_per_second, self._config.texts_at_once)
-        self._photos = photos
-        self._assignments = assignments
-        self._wall_clock = wall_clock
-        self._pictures = Pictures(self._keep_picture, self.notify, self._config.photo_limit)
+        self._reports = Reports(
+            self._record,
+            self.notify,
+            self._take_audio,
+            metrics,
+            interim_results=parameters.interim_results,
+        )
+        keep = keeper(self, self._record, photos, wall_clock)
+        self._pictures = Pictures(keep, self.notify, self._config.photo_limit)
+        self._texts = ClientTexts(
+            self,
+            self._record,
+            self._config,
+            flush=self._ask_flush,
+            notify=self.notify,
+            send_away=self._send_away,
+            pictures=None if photos is None else self._pictures,
+            assignments=assignments,
+        )
         self._receiving = trio.CancelScope()
         self._flush_asked = trio.Event()
         self._bad_run = 0
-        self._ignored = 0
-        self._lag = 0.0
 
     # The session's tasks
 
@@ -233,8 +225,7 @@ class Session:
                     message = await self._socket.receive()
                     self._last_message = math.inf  # a client that we keep waiting is not inactive
                     if isinstance(message, str):
-                        await self._texts.take()
-                        await self._on_text(message)
+                        await self._texts.take(message)
                     elif len(message) > KEEPALIVE_BYTES:
                         await self._on_audio(message)
                     self._last_message = trio.current_time()
@@ -269,7 +260,7 @@ class Session:
 
     async def _transcribe(self) -> None:
         try:
-            await self._pipeline.transcribe(self)
+            await self._pipeline.transcribe(self._reports)
         except SttExhausted as exhausted:
             log.error("speech to text unavailable", error=str(exhausted))
             reason = "transcription_service_unavailable"
@@ -350,55 +341,12 @@ class Session:
         codec = self.parameters.codec
         self._status("audio_undecodable", f"{packets} packets in a row are not {codec}: check codec")
 
-    async def _on_text(self, text: str) -> None:
-        message = decode_client(text)
-        match message:
-            case Flush():
-                self._flush_asked.set()
-            case SuggestedTranscript() if self.parameters.custom_stt:
-                await self._record.joined.wait()
-                self._record.suggested(message)
-            case SuggestedTranscript():
-                self._status("notice", "suggested_transcript needs custom_stt=enabled; it was ignored")
-            case SpeakerAssigned() if self._assignments is not None:
-                await self._record.joined.wait()
-                assert self._record.conversation is not None, "the session has joined"
-                self._assignments.offer(self, self._record.conversation, message)
-            case ImageChunk() if self._photos is not None:
-                self._take_picture(message)
-            case BadImage() if self._photos is not None:
-                self._send_away(message.reason)
-            case Ignored():
-                self._ignored += 1
-                if (
-                    self._ignored == 1
-                ):  # the log is not the client's to fill; how many there were is said at the end
-                    log.info("client message ignored", reason=message.reason)
-            case _:
-                log.debug("client message without effect yet", type=type(message).__name__)
-
-    def _take_picture(self, chunk: ImageChunk) -> None:
-        try:
-            self._pictures.take(chunk)
-        except BadPhoto as error:
-            self._send_away(str(error))
+    def _ask_flush(self) -> None:
+        self._flush_asked.set()
 
     def _send_away(self, reason: str) -> None:
         self.notify(ErrorEvent(CloseCode.POLICY_VIOLATION, reason, parameter="image_chunk"))
         self.end(CloseCode.POLICY_VIOLATION, reason)
-
-    async def _keep_picture(self, image: bytes) -> str | None:
-        """In the conversation of the moment, or in the one that follows it."""
-        assert self._photos is not None, "else none is taken"
-        await self._record.joined.wait()
-        for _ in range(2):
-            conversation = self._record.conversation
-            assert conversation is not None, "the session has joined"
-            conversation.pictured(self, self._wall_clock())
-            photo_id = await self._photos.keep(self.uid, conversation.id, image)
-            if photo_id is not None:
-                return photo_id
-        return None
 
     # Participant
 
@@ -459,60 +407,6 @@ class Session:
         """See `Followed`."""
         return self._pipeline.hear(name, keep=keep)
 
-    # Listener
-
-    def on_ready(self, vendor: Vendor) -> None:
-        """See `Listener`."""
-        self._take_audio()
-
-    def on_silence(self, ended: int, began: int) -> None:
-        """See `Listener`."""
-        self._record.silence_passed(ended, began)
-
-    def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
-        """See `Listener`."""
-        self._record.words(words, vendor)
-
-    def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
-        """See `Listener`."""
-        if self.parameters.interim_results:
-            self._record.interim(words, vendor)
-
-    def on_same_speaker(self, gone: int, kept: int) -> None:
-        """See `Listener`."""
-        self._record.same_speaker(gone, kept)
-
-    def on_lag(self, seconds: float) -> None:
-        """See `Listener`."""
-        was, self._lag = self._lag, seconds
-        if seconds and not was:
-            text = "More is being said than this server can transcribe at once; nothing is lost"
-            self.notify(ServiceStatus(status="stt_lagging", status_text=text, lag_seconds=round(seconds, 1)))
-        elif was and not seconds:
-            self._status("stt_caught_up")
-
-    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
-        """See `Listener`."""
-        self._metrics.vendor_failures(vendor.name, FAILURE_REASONS[error.fault])
-
-    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
-        """See `Listener`."""
-        self._metrics.vendor_failover(before.name, after.name, replayed / SAMPLE_RATE)
-
-    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
-        """See `Listener`."""
-        text = "Speech to text is interrupted; what is said is kept and will be transcribed"
-        reason, provider = error.fault.value, vendor.provider
-        self.notify(ServiceStatus("stt_degraded", text, provider=provider, retryable=True, reason=reason))
-
-    def on_recovered(self, vendor: Vendor) -> None:
-        """See `Listener`."""
-        self.notify(ServiceStatus("stt_recovered", provider=vendor.provider))
-
-    def on_progress(self) -> None:
-        """See `Listener`."""
-        self._record.heard()
-
     def _status(self, status: str, text: str | None = None) -> None:
         self.notify(ServiceStatus(status=status, status_text=text))
 
@@ -527,8 +421,8 @@ class Session:
             conversation_id=conversation.id if conversation else None,
             seconds=trio.current_time() - self._began,
             segments=self.segments,
-            ignored=self._ignored,
-            lag=self._lag,
+            ignored=self._texts.ignored,
+            lag=self._reports.lag,
             pipeline=self._pipeline.statistics(),
             outbox=self._outbox.statistics(),
             pictures=self._pictures.statistics(),
