@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import trio
 
+from engine.listen.listener import Listener
 from engine.listen.mixing import Mixed
-from engine.listen.pipeline import Listener, Pipeline, PipelineStatistics
+from engine.listen.pipeline import Pipeline, PipelineStatistics
 from engine.listen.ports import SessionUsage
+from engine.listen.speech import Speech
 from engine.listen.spill import SpillStatistics
 from engine.listen.stages import Passage
 from engine.listen.tap import Taps
@@ -78,10 +80,45 @@ class _Channel:
         self._listener.on_progress()
 
 
+class CallSpeech:
+    """When anybody on a call spoke. See `Speech` for what each method does."""
+
+    def __init__(self, channels: Sequence[Speech]) -> None:
+        self._channels = tuple(channels)
+
+    @property
+    def last_audio_at(self) -> float | None:
+        """See `Speech.last_audio_at`: on any channel."""
+        return max((at for c in self._channels if (at := c.last_audio_at) is not None), default=None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any channel has speech to be transcribed."""
+        return any(channel.waiting for channel in self._channels)
+
+    def silence(self) -> float | None:
+        """Seconds since anybody spoke."""
+        return min((s for c in self._channels if (s := c.silence()) is not None), default=None)
+
+    def since(self) -> float | None:
+        """See `Speech.since`: of whoever spoke last."""
+        return min((s for c in self._channels if (s := c.since()) is not None), default=None)
+
+    def heard_elsewhere(self) -> None:
+        """See `Speech.heard_elsewhere`."""
+        self._channels[0].heard_elsewhere()
+
+    def forget(self) -> None:
+        """See `Speech.forget`."""
+        for channel in self._channels:
+            channel.forget()
+
+
 class CallAudio:
     """The channels of one call. See `Pipeline` for what each method does."""
 
     def __init__(self, channels: Sequence[Pipeline]) -> None:
+        self.speech = CallSpeech([channel.speech for channel in channels])
         self._channels = tuple(channels)
         self._heard = self._channels[0]
 
@@ -90,11 +127,6 @@ class CallAudio:
         """Samples on the longest channel's timeline."""
         return max(channel.received for channel in self._channels)
 
-    @property
-    def speech_waiting(self) -> bool:
-        """Whether any channel has speech to be transcribed."""
-        return any(channel.speech_waiting for channel in self._channels)
-
     async def feed(self, payload: bytes | memoryview) -> int:
         """The message's first byte is the channel, from 0; one there is not counts as a bad packet."""
         number = payload[0]
@@ -102,11 +134,6 @@ class CallAudio:
             return await self._channels[number].feed(memoryview(payload)[1:])
         self._channels[0].ledger.received(packets=1, decoded=0, rejected=1)
         return 1
-
-    @property
-    def last_audio_at(self) -> float | None:
-        """See `Pipeline.last_audio_at`."""
-        return max((at for c in self._channels if (at := c.last_audio_at) is not None), default=None)
 
     def taps_of(self, channel: int) -> Taps:
         """See `Pipeline.taps_of`."""
@@ -157,14 +184,6 @@ class CallAudio:
         if exhausted is not None:
             raise exhausted
 
-    def silence(self) -> float | None:
-        """Seconds since anybody spoke."""
-        return min((s for c in self._channels if (s := c.silence()) is not None), default=None)
-
-    def since_speech(self) -> float | None:
-        """See `Pipeline.since_speech`: of whoever spoke last."""
-        return min((s for c in self._channels if (s := c.since_speech()) is not None), default=None)
-
     def passage(self, position: int) -> Passage:
         """See `Pipeline.passage`: of the channel whose words are being told."""
         return self._heard.passage(position)
@@ -172,15 +191,6 @@ class CallAudio:
     def on_words(self, channel: int) -> None:
         """`channel` is about to tell its words."""
         self._heard = self._channels[channel]
-
-    def speech_now(self) -> None:
-        """See `Pipeline.speech_now`."""
-        self._channels[0].speech_now()
-
-    def forget_speech(self) -> None:
-        """See `Pipeline.forget_speech`."""
-        for channel in self._channels:
-            channel.forget_speech()
 
     def stop(self) -> None:
         """See `Pipeline.stop`."""

@@ -10,7 +10,6 @@ Known doubts: a vendor whose results overlap those before them is trusted only f
 
 from collections.abc import Sequence
 from time import monotonic_ns
-from typing import Protocol
 
 import msgspec
 import trio
@@ -20,8 +19,10 @@ from engine.audio.intake import Intake, PacketTimes, open_intake
 from engine.audio.ledger import Ledger, LedgerSnapshot
 from engine.audio.ring import Ring, RingPool
 from engine.listen.backlog import Backlog
+from engine.listen.listener import Listener
 from engine.listen.ports import SessionUsage
 from engine.listen.speaker_numbers import MakeVoiceprints, SpeakerNumbers
+from engine.listen.speech import UNHEARD_TOLERANCE, Silence, Speech
 from engine.listen.spill import Spill, SpillStatistics
 from engine.listen.stages import Passage
 from engine.listen.tap import Tap, Taps
@@ -41,58 +42,6 @@ from engine.stt.vendor import (
     Vendor,
     VendorError,
 )
-from engine.transcript.words import Word
-
-UNHEARD_TOLERANCE = SAMPLE_RATE
-"""Audio the vendor has not read counts as possible speech from this many samples on (vendors read in chunks)."""
-
-
-class Listener(Protocol):
-    """Who is told what the pipeline finds. Called between two awaits: must not block."""
-
-    def on_ready(self, vendor: Vendor) -> None:
-        """The vendor takes audio."""
-        ...
-
-    def on_words(self, words: Sequence[Word], vendor: Vendor) -> None:
-        """Final words, in order, each sample of whose time has not been covered before."""
-        ...
-
-    def on_interim(self, words: Sequence[Word], vendor: Vendor) -> None:
-        """The open utterance so far."""
-        ...
-
-    def on_same_speaker(self, gone: int, kept: int) -> None:
-        """The speakers of two numbers are one: whose words had the number `gone` is `kept`."""
-        ...
-
-    def on_lag(self, seconds: float) -> None:
-        """Transcription is this far behind; 0 when it has caught up."""
-        ...
-
-    def on_failed(self, vendor: Vendor, error: VendorError) -> None:
-        """A try to connect, or a stream, failed."""
-        ...
-
-    def on_switched(self, before: Vendor, after: Vendor, replayed: int) -> None:
-        """Another vendor goes on, `replayed` samples back from what had been read."""
-        ...
-
-    def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
-        """Transcription stopped; the audio is kept. Told once until `on_recovered`."""
-        ...
-
-    def on_recovered(self, vendor: Vendor) -> None:
-        """Transcription goes on, with `vendor`."""
-        ...
-
-    def on_silence(self, ended: int, began: int) -> None:
-        """Between samples `ended` and `began` nobody spoke."""
-        ...
-
-    def on_progress(self) -> None:
-        """Speech began or ended, or silence went on: the sample timeline moved."""
-        ...
 
 
 class PipelineStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +81,7 @@ class Pipeline:
         """
         self.ledger = Ledger()
         self.taps = Taps(ring)
-        self.last_speech: int | None = None
+        self.speech = Speech(ring, backlog if vendors else None)
         self.words = 0
         self._decoder = decoder
         self._unpacker = decoder if isinstance(decoder, UnpackingDecoder) else None
@@ -147,12 +96,8 @@ class Pipeline:
         self._policy = policy
         self._numbers = SpeakerNumbers(ring, voiceprints)
         self._prerolls = Prerolls(preroll, policy)
-        self._audio_at: float | None = None
         self._intake: Intake | None = None
-        self._at_the_door = False
-        self._speaking = False
         self._stopped = False
-        self._speech_end = 0
         self._finished = trio.Event()
         self._flushed_at = 0
         self._vendor_samples: dict[str, int] = {}
@@ -182,7 +127,7 @@ class Pipeline:
     async def feed(self, payload: bytes | memoryview) -> int:
         """Decode one message into the ring; waits for room. Returns how many of its packets were bad."""
         bad = 0
-        self._at_the_door = True
+        self.speech.at_the_door = True
         for piece in self._decoder.pieces(payload):
             await self._room(self._decoder.max_samples(len(piece)))
             began = monotonic_ns()
@@ -191,8 +136,8 @@ class Pipeline:
             bad += done.bad_packets
             self._count(done)
         self._packet_times = PacketTimes(receive=0, decode=decoded - began)
-        self._at_the_door = False
-        self._audio_at = trio.current_time()
+        self.speech.at_the_door = False
+        self.speech.came()
         return bad
 
     async def _decode(self, piece: Payload) -> Decoded:
@@ -210,6 +155,7 @@ class Pipeline:
         """
         margin = self._backlog.margin if self._vendors else 0
         self._intake = open_intake(self._decoder, self._ring, margin=margin, keepalive=keepalive, alarm=alarm)
+        self.speech.intake = self._intake
         self._ring.want(self.received + 1)  # to know when the client begins
         return self._intake
 
@@ -220,11 +166,11 @@ class Pipeline:
     async def make_room(self, samples: int) -> None:
         """Return when `samples` samples can be decoded into the intake; see `Backlog.make_room`."""
         self._catch_up()
-        self._at_the_door = True
+        self.speech.at_the_door = True
         try:
             await self._room(samples)
         finally:
-            self._at_the_door = False
+            self.speech.at_the_door = False
 
     async def _room(self, samples: int) -> None:
         self.taps.make_room(min(samples + self._backlog.margin, self._ring.capacity))
@@ -261,80 +207,16 @@ class Pipeline:
             self._backlog.cover(self.received)
         self.taps.grown()
 
-    # What is known of speech and silence
-
-    @property
-    def last_audio_at(self) -> float | None:
-        """When the last audio came, on Trio's clock; None before any."""
-        quiet = self._quiet_for()
-        return None if quiet is None else trio.current_time() - quiet
-
-    def _quiet_for(self) -> float | None:
-        """Seconds since the last audio came; None before any."""
-        quiet = self._intake.quiet_for() if self._intake is not None else None
-        if self._audio_at is None:
-            return quiet
-        fed = trio.current_time() - self._audio_at
-        return fed if quiet is None else min(quiet, fed)
-
-    @property
-    def speech_waiting(self) -> bool:
-        """Whether received audio may hold speech that no final result covers yet."""
-        if not self._vendors:
-            return False
-        return (
-            self._at_the_door
-            or self._speaking
-            or self._speech_end > self._backlog.covered
-            or self._backlog.unread > UNHEARD_TOLERANCE
-        )
-
-    def silence(self) -> float | None:
-        """Seconds of silence since the end of the last speech; None before any.
-
-        On the audio's timeline and then the clock's. What nobody has transcribed yet may be speech: until it is,
-        only what was is known to be silent.
-        """
-        if self.last_speech is None:
-            return None
-        if self._vendors and self._backlog.waiting:
-            return max(0, self._backlog.covered - self.last_speech) / SAMPLE_RATE
-        return self.since_speech()
-
-    def since_speech(self) -> float | None:
-        """Seconds since the end of the last speech that is known; None before any."""
-        return None if self.last_speech is None else self.age(min(self.last_speech, self.received))
-
-    def age(self, position: int) -> float:
-        """Seconds since sample `position` was received, for audio that comes in real time."""
-        quiet = self._quiet_for()
-        return 0.0 if quiet is None else (self.received - position) / SAMPLE_RATE + quiet
-
     def passage(self, position: int) -> Passage:
         """Where the time went of the result being told, whose last word ends at `position`."""
         if self._intake is not None:
             self._packet_times = self._intake.take_times() or self._packet_times
         told = self._told_at
-        came = min(told - int(self.age(position) * 1e9), told)
+        came = min(told - int(self.speech.age(position) * 1e9), told)
         read = self._backlog.read_at(position)
         read = came if read is None else min(max(read, came), told)
         times = self._packet_times
         return Passage(times.receive, times.decode, read - came, told - read, told)
-
-    def speech_now(self) -> None:
-        """Somebody else heard speech just now (a client that transcribes by itself)."""
-        self.last_speech = self.received
-        self._audio_at = trio.current_time()
-
-    def _speech(self, began: int, until: int) -> None:
-        """Speech from sample `began` to sample `until`, or still going on there."""
-        if self.last_speech is not None and began > self.last_speech:
-            self._listener.on_silence(self.last_speech, began)
-        self.last_speech = max(self.last_speech or 0, until)
-
-    def forget_speech(self) -> None:
-        """A new conversation begins: the silence in it has not been broken yet."""
-        self.last_speech = None
 
     # Speech to text
 
@@ -348,7 +230,7 @@ class Pipeline:
 
         Returns when to ask again.
         """
-        now, heard = trio.current_time(), self.last_audio_at
+        now, heard = trio.current_time(), self.speech.last_audio_at
         if heard is None or not self._vendors or self._backlog.waiting == 0:
             return now + seconds
         if now < heard + seconds:
@@ -409,7 +291,7 @@ class Pipeline:
 
     def on_degraded(self, vendor: Vendor, error: VendorError) -> None:
         """See `Audience`."""
-        self._speaking = False
+        self.speech.interrupted()
         self._listener.on_degraded(vendor, error)
 
     def on_recovered(self, vendor: Vendor) -> None:
@@ -441,7 +323,7 @@ class Pipeline:
             self._book(samples, final.gated, bool(words), vendor)
         if words:
             self.words += len(words)
-            self._speech(words[0].start, words[-1].end)
+            self._broken(self.speech.spoken(words[0].start, words[-1].end))
             self._listener.on_words(self._numbers.final(words), vendor)
         # Only now may the ring use the memory again: the words are in the journal.
         self._backlog.cover(end)
@@ -456,14 +338,12 @@ class Pipeline:
         self._vendor_samples[vendor.provider] = self._vendor_samples.get(vendor.provider, 0) + samples
 
     def _on_activity(self, activity: Activity) -> None:
-        if activity.speaking or not self._speaking:
-            self._speech(activity.position, activity.position)
-        else:
-            self._speech(self.last_speech or 0, activity.position)
-        if not activity.speaking:
-            self._speech_end = max(self._speech_end, activity.position)
-        self._speaking = activity.speaking
+        self._broken(self.speech.activity(activity))
         self._listener.on_progress()
+
+    def _broken(self, silence: Silence | None) -> None:
+        if silence is not None:
+            self._listener.on_silence(*silence)
 
     def stop(self) -> None:
         """Nothing more is transcribed: audio that was not covered is counted as lost. Idempotent.

@@ -158,7 +158,7 @@ class Record:
     def _begin_at(self, conversation: OpenConversation, position: int) -> None:
         """A new conversation, whose time 0 is sample `position` of this session."""
         self._origin = position
-        self._audio.forget_speech()
+        self._audio.speech.forget()
         self.enter(conversation)
 
     def _current(self) -> OpenConversation:
@@ -205,7 +205,7 @@ class Record:
         """What the client transcribed itself."""
         passage = no_audio()
         self.begin()
-        self._audio.speech_now()
+        self._audio.speech.heard_elsewhere()
         self._publish(message.to_segments(_new_id, offset_seconds=self._offset_seconds()), passage)
 
     def _split(self, pause: _Break) -> None:
@@ -254,7 +254,7 @@ class Record:
         self.segments += sum(segment.id not in revisions for segment in merged.changed) - len(merged.deleted)
         if self._before_keeping is not None:
             self._before_keeping()
-        speech_at = self._wall_clock() - int((self._audio.since_speech() or 0.0) * SECOND)
+        speech_at = self._wall_clock() - int((self._audio.speech.since() or 0.0) * SECOND)
         conversation.publish(self._participant, merged, speech_at)
         kept_at = monotonic_ns()
         self._merge.observe((kept_at - passage.told_at) / 1e9)

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 
-from engine.listen.pipeline import Listener
+from engine.listen.listener import Listener
 from engine.listen.record import Record
 from engine.metrics import Metrics
 from engine.stt.vendor import SAMPLE_RATE, Fault, Vendor, VendorError

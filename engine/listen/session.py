@@ -277,7 +277,7 @@ class Session:
     def _watch_inactivity(self) -> float | None:
         """End the session when nothing at all came from the client for the configured time."""
         limit, now = self._config.inactivity_timeout, trio.current_time()
-        heard = max(self._last_message, self._pipeline.last_audio_at or 0.0)
+        heard = max(self._last_message, self._pipeline.speech.last_audio_at or 0.0)
         if heard + limit <= now:
             self.end(CloseCode.GOING_AWAY, f"no message for {limit:g} s")
             return None
@@ -353,11 +353,11 @@ class Session:
     @property
     def speech_waiting(self) -> bool:
         """See `Participant`."""
-        return self._pipeline.speech_waiting
+        return self._pipeline.speech.waiting
 
     def silence(self) -> float | None:
         """See `Participant`."""
-        return self._pipeline.silence()
+        return self._pipeline.speech.silence()
 
     async def flush(self) -> None:
         """See `Participant`."""
