@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -33,10 +33,11 @@ JUST_NOW = 0.5
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """Asks REST when a conversation began.
+    """Asks REST what the socket does not say.
 
-    Segment times count from there. Where a session goes on with an earlier conversation, latencies can only
-    be told with it, and are then off by what the two machines' clocks differ.
+    When a conversation began: segment times count from there. Where a session goes on with an earlier conversation,
+    latencies can only be told with it, and are then off by what the two machines' clocks differ. And what the people
+    are called who were recognised.
     """
 
     url: str
@@ -45,19 +46,31 @@ class Lookup(msgspec.Struct, frozen=True):
 
     async def started_at(self, conversation_id: str) -> float | None:
         """Seconds since the epoch; None when the server does not say."""
-        parts = urlsplit(self.url)
-        scheme = "https" if parts.scheme in ("wss", "https") else "http"
-        address = f"{scheme}://{parts.netloc}/v1/conversations/{quote(conversation_id, safe='')}"
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            # Certificates take 0.15 s to load, in which nothing would be sent: only where they are needed.
-            async with httpx2.AsyncClient(timeout=LOOKUP_TIMEOUT, verify=scheme == "https") as client:
-                answer = await client.get(
-                    address, params={"uid": self.uid} if self.uid else {}, headers=headers
-                )
-            return datetime.fromisoformat(answer.raise_for_status().json()["started_at"]).timestamp()
+            answer = await self._get(f"/v1/conversations/{quote(conversation_id, safe='')}")
+            return datetime.fromisoformat(answer["started_at"]).timestamp()
         except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             return None
+
+    async def names(self) -> dict[str, str]:
+        """What the people whom the user knows are called, by id; of nobody when the server does not say."""
+        try:
+            return {str(one["id"]): str(one["name"]) for one in await self._get("/v1/users/people")}
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+            return {}
+
+    async def _get(self, path: str) -> Any:
+        parts = urlsplit(self.url)
+        scheme = "https" if parts.scheme in ("wss", "https") else "http"
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        # Certificates take 0.15 s to load, in which nothing would be sent: only where they are needed.
+        async with httpx2.AsyncClient(timeout=LOOKUP_TIMEOUT, verify=scheme == "https") as client:
+            answer = await client.get(
+                f"{scheme}://{parts.netloc}{path}",
+                params={"uid": self.uid} if self.uid else {},
+                headers=headers,
+            )
+        return answer.raise_for_status().json()
 
 
 class Run:
@@ -81,6 +94,7 @@ class Run:
         self._view = self._choose_view(as_json)
         self._offset = 0.0
         self._flushed = False
+        self._asked: set[str] = set()  # people whose names were looked up
         # Set when no more words are to be expected: all is transcribed, or the connection is gone.
         self._done = trio.Event()
         self._read_all = trio.Event()
@@ -91,6 +105,8 @@ class Run:
         async with self._connect() as client:
             with self._view:
                 closed = await self._converse(client, fast, tail)
+                if self._transcript.unnamed:
+                    await self._find_names()
         code = client.close_code if closed is None else closed.code
         reason = client.close_reason if closed is None else closed.reason
         self._view.finish(
@@ -134,6 +150,9 @@ class Run:
             self._view.message(message, self._offset)
             if isinstance(message, ConversationSession):
                 nursery.start_soon(self._find_offset, message.conversation_id, connected_at)
+            elif isinstance(message, tuple) and self._transcript.unnamed - self._asked:
+                self._asked |= self._transcript.unnamed
+                nursery.start_soon(self._find_names)
             elif isinstance(message, ServiceStatus) and message.status == "flushed":
                 self._flushed = True
                 self._done.set()
@@ -146,6 +165,9 @@ class Run:
         started_at = await self._lookup.started_at(conversation_id)
         if started_at is not None and started_at < connected_at - JUST_NOW:
             self._offset = time.time() - self._sent.wall() - started_at
+
+    async def _find_names(self) -> None:
+        self._transcript.names.update(await self._lookup.names())
 
     def _choose_view(self, as_json: bool) -> View:
         console = Console()

@@ -45,7 +45,6 @@ def transcribe(
 
     from engine.audio import create_encoder
     from engine.cli.recording import read
-    from engine.cli.transcript import plain
 
     recording = read(file, rate=16000, channels=1)
     try:
@@ -56,7 +55,7 @@ def transcribe(
     if as_json:
         options.print_json(transcript.segments)
         return
-    for line in plain(transcript.segments, timestamps=timestamps):
+    for line in transcript.plain(transcript.segments, timestamps=timestamps):
         typer.echo(line)
 
 

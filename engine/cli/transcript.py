@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,12 +15,16 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
 class Transcript:
-    """Segments by id, in the order of their times. Bounded by what the server sends in one session."""
+    """Segments by id, in the order of their times. Bounded by what the server sends in one session.
+
+    `names`: of people the user knows, by id, as far as somebody has looked them up.
+    """
 
     def __init__(self) -> None:
         self._segments: dict[str, Segment] = {}
-        self._printed: dict[str, str] = {}
+        self._printed: dict[str, tuple[str, str]] = {}
         self.interim: tuple[Segment, ...] = ()
+        self.names: dict[str, str] = {}
 
     def update(self, segments: Iterable[Segment]) -> None:
         """Add new segments and replace changed ones."""
@@ -43,37 +47,47 @@ class Transcript:
         """The words alone."""
         return " ".join(segment.text.strip() for segment in self.segments)
 
+    @property
+    def unnamed(self) -> set[str]:
+        """The people who speak and whose names are not known here."""
+        people = {segment.person_id for segment in self._segments.values() if segment.person_id is not None}
+        return people - self.names.keys()
+
+    def speaker(self, segment: Segment) -> str:
+        """Who speaks in it, for the user to read: `you`, a person's name, or a number."""
+        if segment.is_user:
+            return "you"
+        return self.names.get(segment.person_id or "", segment.speaker)
+
     def settled(self, *, all: bool = False) -> list[Segment]:
         """Segments not returned before in this form that will hardly change: not the last, unless `all`."""
         segments = self.segments if all else self.segments[:-1]
-        fresh = [segment for segment in segments if self._printed.get(segment.id) != segment.text]
-        self._printed.update({segment.id: segment.text for segment in fresh})
+        forms = {segment.id: (self.speaker(segment), segment.text) for segment in segments}
+        fresh = [segment for segment in segments if self._printed.get(segment.id) != forms[segment.id]]
+        self._printed.update(forms)
         return fresh
 
     def tail(self, lines: int) -> RenderableType:
         """What a terminal with room for about `lines` lines should show, and the open utterance, dimmed."""
-        shown = [*(styled(segment) for segment in self.segments[-lines:])]
-        shown += [styled(segment, dim=True) for segment in self.interim]
+        shown = [*(self.styled(segment) for segment in self.segments[-lines:])]
+        shown += [self.styled(segment, dim=True) for segment in self.interim]
         return Group(*shown)
 
+    def styled(self, segment: Segment, *, dim: bool = False) -> Text:
+        """`00:03.2  SPEAKER_00  Text`, with a colour for each speaker."""
+        colour = _COLOURS[segment.speaker_id % len(_COLOURS)]
+        return Text.assemble(
+            (f"{clock(segment.start)}  ", "dim"),
+            (f"{self.speaker(segment)}  ", f"bold {colour}"),
+            (segment.text.strip(), "dim italic" if dim else ""),
+        )
 
-def styled(segment: Segment, *, dim: bool = False) -> Text:
-    """`00:03.2  SPEAKER_00  Text`, with a colour for each speaker."""
-    colour = _COLOURS[segment.speaker_id % len(_COLOURS)]
-    name = "you" if segment.is_user else segment.speaker
-    return Text.assemble(
-        (f"{clock(segment.start)}  ", "dim"),
-        (f"{name}  ", f"bold {colour}"),
-        (segment.text.strip(), "dim italic" if dim else ""),
-    )
-
-
-def plain(segments: Sequence[Segment], *, timestamps: bool = True) -> Iterator[str]:
-    """One line a segment."""
-    for segment in segments:
-        name = "you" if segment.is_user else segment.speaker
-        span = f"[{clock(segment.start)} - {clock(segment.end)}] {name}: " if timestamps else ""
-        yield span + segment.text.strip()
+    def plain(self, segments: Iterable[Segment], *, timestamps: bool = True) -> Iterator[str]:
+        """One line a segment."""
+        for segment in segments:
+            who = self.speaker(segment)
+            span = f"[{clock(segment.start)} - {clock(segment.end)}] {who}: " if timestamps else ""
+            yield span + segment.text.strip()
 
 
 def clock(seconds: float) -> str:

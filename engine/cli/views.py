@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 
-from engine.cli.transcript import Transcript, clock, plain, styled
+from engine.cli.transcript import Transcript, clock
 from engine.wire.messages import Event, InterimSegments, Segment, SegmentsDeleted, ServiceStatus
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ class PlainView(_Quiet):
 
     def message(self, message: Message, offset: float) -> None:
         """See View."""
-        for line in plain(self._transcript.settled()):
+        for line in self._transcript.plain(self._transcript.settled()):
             print(line, flush=True)
         trouble(message, self._errors)
 
     def finish(self, summary: dict[str, object]) -> None:
         """See View."""
-        for line in plain(self._transcript.settled(all=True)):
+        for line in self._transcript.plain(self._transcript.settled(all=True)):
             print(line, flush=True)
 
 
@@ -157,7 +157,7 @@ class LiveView(_Quiet):
     def finish(self, summary: dict[str, object]) -> None:
         """See View."""
         for segment in self._transcript.segments:
-            self._console.print(styled(segment))
+            self._console.print(self._transcript.styled(segment))
 
     def _refresh(self) -> None:
         state = "waiting for the last words" if self._sent.complete else "sending"

@@ -1,4 +1,4 @@
-"""Asking REST when a conversation began, so that latencies of a resumed one can be told."""
+"""Asking REST when a conversation began, and what people are called."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ async def test_the_beginning_is_read_as_the_user_who_is_streaming() -> None:
 async def test_a_server_that_does_not_say_is_no_error(status: str, body: str) -> None:
     async with answering(status, body) as (url, _):
         assert await Lookup(url, "ada", None).started_at("a") is None
+        assert await Lookup(url, "ada", None).names() == {}
+
+
+async def test_people_are_called_what_their_user_named_them() -> None:
+    people = '[{"id": "p1", "name": "Grace"}, {"id": "p2", "name": "Alan"}]'
+    async with answering("200 OK", people) as (url, heads):
+        assert await Lookup(url, "ada", None).names() == {"p1": "Grace", "p2": "Alan"}
+    assert heads[0].startswith(b"GET /v1/users/people?uid=ada HTTP/1.1\r\n")
 
 
 async def test_a_server_that_is_gone_is_no_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cli.transcript import Transcript, clock, plain
+from engine.cli.transcript import Transcript, clock
 from engine.wire.messages import Segment
 
 
@@ -50,5 +50,18 @@ def test_times_read_as_on_a_clock(seconds: float, text: str) -> None:
 
 def test_the_owner_is_called_you_and_times_can_be_left_out() -> None:
     mine = Segment(id="a", text=" Yes. ", is_user=True, start=0, end=1.25)
-    assert list(plain([mine])) == ["[00:00.0 - 00:01.2] you: Yes."]
-    assert list(plain([mine], timestamps=False)) == ["Yes."]
+    assert list(Transcript().plain([mine])) == ["[00:00.0 - 00:01.2] you: Yes."]
+    assert list(Transcript().plain([mine], timestamps=False)) == ["Yes."]
+
+
+def test_a_person_is_called_by_their_name_once_it_was_looked_up() -> None:
+    transcript = Transcript()
+    theirs = Segment(id="a", text="Yes.", person_id="p1", start=0, end=1.25)
+    transcript.update([theirs, segment("b", 2)])
+    assert transcript.unnamed == {"p1"}
+    assert list(transcript.plain(transcript.settled())) == ["[00:00.0 - 00:01.2] SPEAKER_00: Yes."]
+    transcript.names["p1"] = "Ada"
+    assert not transcript.unnamed
+    assert list(transcript.plain(transcript.settled())) == ["[00:00.0 - 00:01.2] Ada: Yes."]
+    assert "Ada" in transcript.styled(theirs).plain
+    assert transcript.settled() == []
