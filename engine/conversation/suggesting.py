@@ -1,7 +1,8 @@
 """Who a speaker may be, told to the client, who decides: by voice, by the name they say, by who they were a moment ago.
 
 Operations: `by_name` reads a segment; `person` suggests somebody for one.
-Invariants: a person is suggested once for a segment. Nothing is kept and nobody is named by a suggestion.
+Invariants: a person is suggested once for a segment. Nothing is kept and nobody is named by a suggestion. Clients act
+on a person's id by themselves, so only those get it that said they do (`speaker_auto_assign`); others the name.
 Bounded: the last `MOST` suggestions are known. Cost: of a text only its last `READ` characters are read, for a segment
 comes again with each word that is added.
 """
@@ -58,4 +59,5 @@ class Suggestions:
         self._made[made] = None
         while len(self._made) > MOST:
             self._made.popitem(last=False)
-        self._session.notify(SpeakerLabelSuggestion(segment.speaker_id, person_id, name, segment.id))
+        id = person_id if self._session.parameters.speaker_auto_assign else ""
+        self._session.notify(SpeakerLabelSuggestion(segment.speaker_id, id, name, segment.id))

@@ -183,7 +183,9 @@ _PARAMETERS: Mapping[str, dict[str, Any]] = {
     "custom_stt": _switch("The client transcribes itself and sends `suggested_transcript`."),
     "onboarding": _switch("Has no effect."),
     "create_speakers": _boolean(True, "Has no effect."),
-    "speaker_auto_assign": _switch("Has no effect: suggested speakers carry the person's id, if known."),
+    "speaker_auto_assign": _switch(
+        "Whether `speaker_label_suggestion` has the person's id, if known, for the client to assign."
+    ),
     "vad_gate": _switch("Whether silence is kept from the speech service."),
     "call_id": {"type": "string", "description": "With channels=2: byte 0 of each packet is its channel."},
     "client_conversation_id": {"type": "string", "format": "uuid"},

@@ -131,7 +131,10 @@ class Translating(Event, tag="translating", frozen=True):
 
 
 class SpeakerLabelSuggestion(Event, tag="speaker_label_suggestion", frozen=True):
-    """Who a speaker may be; `person_id` is empty when the person is not known yet."""
+    """Who a speaker may be.
+
+    `person_id` is empty when the person is not known yet, and without `speaker_auto_assign=enabled`.
+    """
 
     speaker_id: int
     person_id: str
