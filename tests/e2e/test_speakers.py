@@ -90,8 +90,8 @@ async def test_who_is_named_on_the_socket_is_recognised_and_suggested_in_the_nex
             with trio.fail_after(PATIENCE):
                 await server.log.until("voices.learnt")
         await asked(server, "POST", "/v1/conversations", json={})
-        asking = {"speaker_decisions": True, "speaker_auto_assign": "enabled"}
-        async with talking(server.url, "ada", **asking) as (client, shown):
+        wishes: dict[str, Any] = {"speaker_decisions": True, "speaker_auto_assign": "enabled"}
+        async with talking(server.url, "ada", **wishes) as (client, shown):
             pcm = np.concatenate([stranger, np.zeros(2 * 16_000, np.int16), load("austen-0890")])
             await hear_all(client, shown, packets(pcm))
             await shown.until(lambda shown: shown.ordered[-1].person_id)
