@@ -92,8 +92,10 @@ STAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Where the time of a segment goes, in order; README has the fine print."""
-JOBS = frozenset(("process", "erase", "index", "describe_photo", "summarise"))
-JOB_OUTCOMES = frozenset(("completed", "discarded", "gone", "empty", "disabled", "retried", "failed"))
+JOBS = frozenset(("process", "erase", "index", "describe_photo", "move_photos", "erase_blobs", "summarise"))
+JOB_OUTCOMES = frozenset(
+    ("completed", "discarded", "gone", "empty", "disabled", "erased", "moved", "retried", "failed")
+)
 VENDORS = frozenset(("dg-nova-3", "dg-nova-2", "soniox-stt-rt", "speechmatics-rt", "vosk", "local-whisper"))
 VENDOR_FAILURES = frozenset(("connect", "closed", "timeout", "rejected", "overloaded", "error"))
 

@@ -22,6 +22,7 @@ from engine.listen.ports import OpenConversation, Participant, WallClock
 from engine.log import get_logger
 from engine.moments import SECOND
 from engine.store.records import PROCESSING, ConversationClosed, ConversationOpened, ConversationRow
+from engine.store.whole import Whole
 from engine.wire.documents import MemoryProcessingStarted
 
 __all__ = ["Ongoing"]
@@ -57,7 +58,7 @@ class Ongoing:
 
     async def reopen(self, row: ConversationRow) -> None:
         """Take up again what an earlier process, or another, left in progress."""
-        whole = await self._keeping.patiently(self._wholes.get, row.uid, row.id)
+        whole = await self._keeping.patiently(self._read, row.uid, row.id)
         silent_for = (self._wall_clock() - row.last_speech_at) / SECOND
         conversation = self._live(row, silent_for=max(silent_for, 0.0))
         if whole is not None:
@@ -66,6 +67,10 @@ class Ongoing:
         if older is not None:
             self.close(older)
         self._open(conversation)
+
+    async def _read(self, uid: str, id: str) -> Whole | None:
+        """Without pictures: a bucket that is away must not keep a conversation from going on, or ending."""
+        return await self._wholes.get(uid, id, pictures=False)
 
     def begin(
         self, participant: Participant, language: str | None, source: str | None, timeout: int
@@ -174,7 +179,7 @@ class Ongoing:
         row = conversation.row = replace(conversation.row, status=PROCESSING)
         closed = ConversationClosed(row.uid, row.id, PROCESSING, row.finished_at, forced=forced)
         await self._keeping.record((closed,))
-        whole = await self._keeping.patiently(self._wholes.get, row.uid, row.id)
+        whole = await self._keeping.patiently(self._read, row.uid, row.id)
         if whole is not None:  # else it was deleted meanwhile
             ended = replace(whole.row, status=PROCESSING)
             document = conversation_document(ended, whole.segments, whole.action_items, whole.photos)

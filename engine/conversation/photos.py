@@ -28,21 +28,16 @@ from engine.log import get_logger
 from engine.store.errors import ClaimLost, DatabaseUnavailable
 from engine.store.jobs import Job
 from engine.store.user_records import PhotoRow
+from engine.wire.images import image_type
 from engine.wire.messages import Event, PhotoDescribed
 
-__all__ = ["LONGEST", "Album", "PhotoDescriber", "media_type"]
+__all__ = ["LONGEST", "Album", "PhotoDescriber"]
 
 log = get_logger(__name__)
 
 LONGEST = 2000
 ASKS = 2
 ANSWER_TOKENS = 512
-
-_MARKS = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-)
 
 _PROMPT = """\
 You describe what somebody's wearable camera saw, for the diary of its owner. Say in one to three sentences what is to \
@@ -148,16 +143,9 @@ class PhotoDescriber:
         return replace(photo, description=seen.description, discarded=seen.discarded)
 
 
-def media_type(image: bytes) -> str | None:
-    """What kind of picture a file is, by its first bytes; None for one that models do not look at."""
-    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for mark, kind in _MARKS if image.startswith(mark)), None)
-
-
 async def _look(model: Llm, photo: PhotoRow) -> _Seen:
     """What is to be seen. Raises `LlmError`."""
-    kind = media_type(photo.image)
+    kind = image_type(photo.image)
     if kind is None:
         return _Seen("", discarded=True)
     picture = ImagePart(f"data:{kind};base64,{base64.b64encode(photo.image).decode()}")

@@ -68,7 +68,7 @@ class Conversations(Protocol):
 class Wholes(Protocol):
     """Conversations with all that is shown of them."""
 
-    async def get(self, uid: str, id: str) -> Whole | None: ...
+    async def get(self, uid: str, id: str, *, pictures: bool = True) -> Whole | None: ...
 
 
 class Jobs(Protocol):

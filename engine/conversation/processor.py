@@ -186,7 +186,8 @@ class Processor:
 
     async def _sources(self, job: Job) -> list[Whole]:
         """What the conversation is merged from, in time order."""
-        found = [await self._shelves.wholes.get(job.uid, id) for id in job.payload.get("sources", ())]
+        ids = job.payload.get("sources", ())
+        found = [await self._shelves.wholes.get(job.uid, id, pictures=False) for id in ids]
         return [whole for whole in found if whole is not None]
 
     async def _photos(self, uid: str, ids: Sequence[str]) -> Sequence[PhotoRow]:

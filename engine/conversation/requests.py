@@ -134,7 +134,7 @@ class Requests:
         return self._woken(row)
 
     async def _source(self, uid: str, id: str) -> Whole:
-        whole = await self._shelves.wholes.get(uid, id)
+        whole = await self._shelves.wholes.get(uid, id, pictures=False)
         if whole is None:
             raise KeyError(id)
         if whole.row.status not in statuses_before(Trigger.MERGED):

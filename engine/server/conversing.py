@@ -2,7 +2,7 @@
 
 from engine.config import Config
 from engine.conversation import Lifecycle
-from engine.conversation.blob_eraser import BlobEraser
+from engine.conversation.blob_jobs import BlobJobs
 from engine.conversation.chat.answering import Chat
 from engine.conversation.chat.ports import EnabledApps
 from engine.conversation.chat.search import StoreSearch
@@ -25,6 +25,7 @@ from engine.off_loop import worker_threads
 from engine.store import DatabaseWriter, Store
 from engine.store.blob_erasures import ERASE_BLOBS
 from engine.store.database import wall_clock
+from engine.store.photos import MOVE
 
 __all__ = ["Conversing"]
 
@@ -76,7 +77,9 @@ class Conversing:
         quota = Quota(config.quota, store.usage, wall_clock)
         self.preferences = SpeechPreferences(store.users, quota)
         self.processor = Processor(store, self.models, config.conversation, wall_clock, metrics, quota, apps)
-        self.processor.jobs.add(ERASE_BLOBS, BlobEraser(store.jobs, store.blob_erasures))
+        jobs = self.processor.jobs
+        jobs.add(ERASE_BLOBS, BlobJobs(store.jobs, store.blob_erasures.erase, "erased"))
+        jobs.add(MOVE, BlobJobs(store.jobs, store.photos.move, "moved"))
         for table in (store.memories, store.action_items):
             table.when_text_changes(self.processor.wake)
         answer_wait = min(config.conversation.answer_wait, config.web.request_timeout * ANSWER_SHARE)

@@ -7,7 +7,9 @@ store: file systems that take capitals and small letters for the same, S3, Googl
 import re
 from hashlib import sha256
 
-__all__ = ["MEDIA", "RECORDING_SPOOL", "check_name", "folder_of", "media_type"]
+from engine.wire.images import image_type
+
+__all__ = ["MEDIA", "RECORDING_SPOOL", "check_name", "folder_of", "image_name", "media_type"]
 
 RECORDING_SPOOL = "recording"
 """The folder in the data directory where audio of live sessions waits to be kept, in a folder for each user."""
@@ -23,6 +25,7 @@ MEDIA = {
     "jpg": "image/jpeg",
     "png": "image/png",
     "webp": "image/webp",
+    "gif": "image/gif",
     "json": "application/json",
     "jsonl": "application/jsonl",
     "npy": "application/octet-stream",
@@ -44,6 +47,13 @@ def check_name(name: str) -> str:
         accepted = "parts of A-Z a-z 0-9 . _ = @ - that do not begin with a dot, with slashes between"
         raise ValueError(f"name: {name[:80]!r} given, {accepted}, at most {LONGEST_NAME} characters accepted")
     return name
+
+
+def image_name(folder: str, id: str, image: bytes) -> str:
+    """What a picture is called: by its id, and with the ending of what it is, where that is known."""
+    kind = image_type(image)
+    ending = next((f".{ending}" for ending, media in MEDIA.items() if media == kind), "")
+    return f"{folder}/{id}{ending}"
 
 
 def media_type(name: str) -> str:

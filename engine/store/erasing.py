@@ -12,6 +12,7 @@ from engine.moments import SECOND
 from engine.store.indexed import forget_rows
 from engine.store.jobs import ERASE, PROCESS, Job, add, discard
 from engine.store.owned import delete_rows
+from engine.store.photos import drop_photos
 from engine.store.recordings import drop_recordings
 from engine.store.records import COMPLETED, MERGING
 from engine.store.tables import (
@@ -20,7 +21,6 @@ from engine.store.tables import (
     deleted_conversations,
     jobs,
     memories,
-    photos,
     segments,
     shared_conversations,
     speaker_decisions,
@@ -72,8 +72,9 @@ def erase(connection: Connection, uid: str, id: str, now: int) -> None:
     of_it = and_(conversations.c.uid == uid, conversations.c.id == id)
     if not connection.execute(delete(conversations).where(of_it)).rowcount:
         return
-    for table in (segments, photos, speaker_decisions):
+    for table in (segments, speaker_decisions):
         delete_rows(connection, table, and_(table.c.uid == uid, table.c.conversation_id == id))
+    drop_photos(connection, uid, id, now)
     drop_recordings(connection, uid, id, now)
     connection.execute(insert(deleted_conversations).values(uid=uid, id=id, deleted_at=now))
 

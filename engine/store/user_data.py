@@ -24,10 +24,10 @@ from engine.store.app_registry import forget_apps_of
 from engine.store.blob_names import RECORDING_SPOOL, folder_of
 from engine.store.blob_places import BlobPlaces
 from engine.store.database import Database, WallClock
-from engine.store.errors import UserBusy
+from engine.store.errors import BlobMissing, UserBusy
 from engine.store.records import IN_PROGRESS
 from engine.store.replay import journals_of
-from engine.store.tables import conversations, leases, metadata, segments
+from engine.store.tables import conversations, leases, metadata, photos, segments
 from engine.store.webhook_spool import FOLDER, blank_spooled
 
 __all__ = ["Erased", "UserData"]
@@ -101,8 +101,8 @@ class UserData:
     async def export(self, uid: str) -> AsyncIterator[bytes]:
         """All that is kept of a user as one JSON object, piece by piece: a list of rows for each table.
 
-        Segments stand inside their conversations, bytes are base64; of blobs there are names and sizes. What changes
-        meanwhile may be there or not. Raises `BlobsUnavailable`.
+        Segments stand inside their conversations, bytes are base64, pictures too; of blobs there are names and sizes.
+        What changes meanwhile may be there or not. Raises `BlobsUnavailable`.
         """
         head = {"user": uid, "exported_at": instant(self._now()), "left_out": sorted(BOOKKEEPING)}
         yield msgspec.json.encode(head)[:-1]
@@ -113,6 +113,8 @@ class UserData:
             after: Any = None
             while rows := await self._database.read(_page, table, uid, after):
                 for row in rows:
+                    if table is photos and row.shown["blob"] is not None:
+                        row.shown["image"] = await self._picture(uid, row.shown["blob"])
                     yield before + msgspec.json.encode(row.shown)
                     before = b",\n"
                 after = rows[-1].key
@@ -121,6 +123,13 @@ class UserData:
         async for piece in self._blobs(uid):
             yield piece
         yield b"\n}\n"
+
+    async def _picture(self, uid: str, name: str) -> bytes:
+        """Empty when it is just being deleted."""
+        try:
+            return await self._places.main.get(uid, name)
+        except BlobMissing:
+            return b""
 
     async def _blobs(self, uid: str) -> AsyncIterator[bytes]:
         """What files there are, for a list of its own."""

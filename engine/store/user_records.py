@@ -67,7 +67,10 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhotoRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture of a conversation; `image` is the file's bytes. `description` is None until it was looked at."""
+    """A picture of a conversation; `image` is the file's bytes. `description` is None until it was looked at.
+
+    `blob`: the name of the blob that has the bytes; None while the row has them.
+    """
 
     uid: str
     conversation_id: str
@@ -76,6 +79,7 @@ class PhotoRow(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     created_at: int
     discarded: bool = False
+    blob: str | None = None
 
 
 class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):

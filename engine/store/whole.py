@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Dialect, and_, bindparam, select
 from engine.store.action_items import action_items_of
 from engine.store.conversations import segments_of
 from engine.store.database import Database
-from engine.store.photos import photos_of
+from engine.store.photos import Photos, photos_of
 from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.records import ConversationRow
 from engine.store.tables import conversations
@@ -40,12 +40,19 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 class Wholes:
     """All conversations of all users."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, photos: Photos) -> None:
         self._database = database
+        self._photos = photos
 
-    async def get(self, uid: str, id: str) -> Whole | None:
-        """One conversation with its photos; None when there is none, or it was deleted."""
-        return await self._database.read(_get, uid, id)
+    async def get(self, uid: str, id: str, *, pictures: bool = True) -> Whole | None:
+        """One conversation with its photos; None when there is none, or it was deleted.
+
+        Not `pictures`: of those that are blobs, which may be far away, all but the picture itself.
+        """
+        whole = await self._database.read(_get, uid, id)
+        if whole is None or not (pictures and whole.photos):
+            return whole
+        return msgspec.structs.replace(whole, photos=await self._photos.shown(whole.photos))
 
     async def some(self, uid: str, ids: Sequence[str]) -> list[Whole]:
         """Those of a user's conversations that have one of `ids`, in that order, without photos.

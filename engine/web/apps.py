@@ -7,7 +7,6 @@ import msgspec
 from msgspec import UNSET, Meta
 from quart import Response, current_app, request
 
-from engine.conversation.photos import media_type
 from engine.ids import new_id
 from engine.store.app_registry import AppFound, AppRow
 from engine.web.answers import Done, existing, missing
@@ -27,6 +26,7 @@ from engine.webhooks.submission import (
     asked_at,
     wrong_with,
 )
+from engine.wire.images import image_type
 
 __all__ = ["AppPage", "apps", "own_app", "seen_app"]
 
@@ -115,7 +115,7 @@ def _seen(api: Api, services: AppServices, identify: Identify) -> None:
         except ApiError:
             uid = NOBODY
         image = existing(await registry.image(uid, app_id), "Picture")
-        kind = media_type(image) or "application/octet-stream"  # without one it would be sent as a page
+        kind = image_type(image) or "application/octet-stream"  # without one it would be sent as a page
         response = current_app.response_class(image, content_type=kind)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
@@ -232,7 +232,7 @@ async def _image() -> bytes | None:
     if file is None:
         return None
     image: bytes = file.read()
-    if image and media_type(image) is None:
+    if image and image_type(image) is None:
         raise ApiError(422, "file is not accepted: use a JPEG, PNG, GIF or WebP picture")
     return image or None
 

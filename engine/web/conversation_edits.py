@@ -119,7 +119,7 @@ def conversation_edits(services: Services, identify: Identify) -> Api:
 
 def _itself(api: Api, wholes: Wholes, edits: Edits) -> None:
     async def changed(uid: str, id: str) -> Changed:
-        return Changed(whole_document(await unlocked(wholes, uid, id)))
+        return Changed(whole_document(await unlocked(wholes, uid, id, pictures=True)))
 
     @api.patch("/title", "Rename a conversation", query=NewTitle, answer=Changed, errors=(402,))
     async def title(uid: str, conversation_id: str, query: NewTitle) -> Changed:
@@ -211,7 +211,7 @@ def _segments(api: Api, services: Services) -> None:
         if gone is None:
             raise missing("Person")
         _check_there(gone)
-        return whole_document(await unlocked(wholes, uid, id))
+        return whole_document(await unlocked(wholes, uid, id, pictures=True))
 
     @api.patch("/segments/text", "Say what was really said", body=SegmentText, answer=Done, errors=(402,))
     async def text(uid: str, conversation_id: str, body: SegmentText) -> Done:

@@ -14,7 +14,7 @@ from engine.conversation.document import (
     shared_document,
     whole_document,
 )
-from engine.moments import micros
+from engine.moments import instant, micros
 from engine.off_loop import OffLoop
 from engine.store.conversations import Chosen
 from engine.store.records import ConversationRow
@@ -67,6 +67,17 @@ class Filter(msgspec.Struct, frozen=True):
         )
 
 
+class PhotoFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that is a file of its own, as it is soon after it came.
+
+    `url` is for whoever has it, until `blobs.link_time` is over; without a scheme it is a path on this server.
+    """
+
+    id: str
+    created_at: datetime
+    url: str
+
+
 class Page(Filter, frozen=True):
     """A page of them."""
 
@@ -116,13 +127,33 @@ def _one(api: Api, services: Services) -> None:
 
     @api.get(path, "A conversation with all that is kept of it", answer=ConversationDocument, errors=(402,))
     async def one(uid: str, conversation_id: str) -> Response:
-        whole = await unlocked(wholes, uid, conversation_id)
+        whole = await unlocked(wholes, uid, conversation_id, pictures=True)
         body = await encoded(services.off_loop, [whole], _encode_list)
         return current_app.response_class(body, content_type=JSON)
 
     @api.get(f"{path}/photos", "Its pictures, oldest first", answer=list[PhotoDocument], errors=(402,))
     async def photos(uid: str, conversation_id: str) -> list[PhotoDocument]:
-        return list(map(photo_document, (await unlocked(wholes, uid, conversation_id)).photos))
+        whole = await unlocked(wholes, uid, conversation_id, pictures=True)
+        return list(map(photo_document, whole.photos))
+
+    @api.get(
+        f"{path}/photos/files",
+        "The files of its pictures, each with a link",
+        answer=list[PhotoFile],
+        errors=(402,),
+    )
+    async def files(uid: str, conversation_id: str) -> list[PhotoFile]:
+        whole = await unlocked(wholes, uid, conversation_id)
+        blobs, seconds = services.blob_places.main, services.config.blobs.link_time
+        return [
+            PhotoFile(
+                id=photo.id,
+                created_at=instant(photo.created_at),
+                url=await blobs.link(uid, photo.blob, seconds),
+            )
+            for photo in whole.photos
+            if photo.blob is not None
+        ]
 
     @api.get(f"{path}/analytics", "Who spoke how much", answer=ConversationAnalytics, errors=(402,))
     async def analytics(uid: str, conversation_id: str) -> ConversationAnalytics:
@@ -167,15 +198,15 @@ def _shared(api: Api, services: Services) -> None:
     )
     async def shared(conversation_id: str) -> ConversationDocument:
         owner = await services.edits.owner_of_shared(conversation_id)
-        whole = None if owner is None else await services.wholes.get(owner, conversation_id)
+        whole = None if owner is None else await services.wholes.get(owner, conversation_id, pictures=False)
         if whole is None or whole.row.is_locked or whole.row.visibility == "private":
             raise ApiError(404, "Conversation is private")
         return shared_document(whole_document(whole))
 
 
-async def unlocked(wholes: Wholes, uid: str, id: str) -> Whole:
-    """A conversation of the user's. Raises `ApiError` 404 and 402."""
-    whole = await wholes.get(uid, id)
+async def unlocked(wholes: Wholes, uid: str, id: str, *, pictures: bool = False) -> Whole:
+    """A conversation of the user's, as `Wholes.get`. Raises `ApiError` 404 and 402."""
+    whole = await wholes.get(uid, id, pictures=pictures)
     if whole is None:
         raise missing("Conversation")
     if whole.row.is_locked:

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from engine.conversation.llm.port import LlmAnswerError
-from engine.conversation.photos import LONGEST, Album, PhotoDescriber, media_type
+from engine.conversation.photos import LONGEST, Album, PhotoDescriber
 from engine.store import Job, Store
 from engine.store.photos import DESCRIBE
 from engine.testing import LlmFaultPlan, LlmMishap, LlmRequest, OpenAiStandIn, Reply, Wrong
@@ -147,18 +147,3 @@ async def test_a_file_that_is_no_picture_is_shown_to_nobody(tmp_path: Path) -> N
         (photo,) = await it.store.photos.list("ada")
         assert (photo.description, photo.discarded) == ("", True)
         assert not model.standin.requests
-
-
-@pytest.mark.parametrize(
-    ("image", "kind"),
-    [
-        (JPEG, "image/jpeg"),
-        (b"\x89PNG\r\n\x1a\n....", "image/png"),
-        (b"GIF89a", "image/gif"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
-        (b"RIFF\0\0\0\0WAVE", None),
-        (b"", None),
-    ],
-)
-def test_pictures_are_known_by_their_first_bytes(image: bytes, kind: str | None) -> None:
-    assert media_type(image) == kind

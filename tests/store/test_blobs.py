@@ -11,10 +11,14 @@ import trio
 
 from engine._config_blobs import Blobs as Settings
 from engine.store import Store
+from engine.store.blob_erasures import ERASE_BLOBS
 from engine.store.blobs import PAGE_LIMIT, PIECE, Blobs
 from engine.store.errors import BlobMissing, BlobsUnavailable
+from engine.store.photos import MOVE
+from engine.store.user_records import PhotoRow
 from tests import buckets
 from tests.databases import migrated
+from tests.store.making import NOW, conversation
 
 
 @dataclass(frozen=True)
@@ -188,3 +192,22 @@ async def test_a_bucket_that_is_away_is_unavailable(tmp_path: Path, scheme: str)
         await store.user_data.erase("ann", serving=False)
     assert await store.user_data.counts("ann") == {"users": 1}
     await store.close()
+
+
+async def test_pictures_of_conversations_go_there_and_go_with_them(kept: Kept) -> None:
+    store, uid = kept.store, kept.ann
+    for id in ("c1", "c2"):
+        await store.conversations.create(conversation(id, uid))
+        photo = PhotoRow(uid=uid, conversation_id=id, id=f"of-{id}", image=b"\xff\xd8\xff..", created_at=NOW)
+        assert await store.photos.add(photo, describe=False)
+    (job,) = await store.jobs.claim("one", [MOVE], 60, 10)
+    assert await store.photos.move(job) == 2
+    assert await names(kept.blobs, uid) == ["photos/of-c1.jpg", "photos/of-c2.jpg"]
+    (photo,) = await store.photos.of_conversation(uid, "c1")
+    assert photo.image == b"\xff\xd8\xff.."
+    await store.conversations.delete(uid, "c1")
+    (job,) = await store.jobs.claim("one", [ERASE_BLOBS], 60, 10)
+    assert await store.blob_erasures.erase(job) == 1
+    assert await names(kept.blobs, uid) == ["photos/of-c2.jpg"]
+    assert (await store.user_data.erase(uid, serving=False)).blobs == 1
+    assert await names(kept.blobs, uid) == []

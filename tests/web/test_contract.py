@@ -15,6 +15,7 @@ BOUNDED = {
     "app_catalog_get_capabilities",  # always the same
     "app_catalog_get_categories",  # always the same
     "app_catalog_get_scopes",  # always the same
+    "conversations_get_files",  # as many as a conversation may have
     "conversations_get_photos",  # as many as a conversation may have
     "developer_folders_get_every",  # as many as a user may have
     "developer_goals_get_history",  # of so many days

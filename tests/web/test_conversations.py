@@ -135,12 +135,34 @@ async def test_action_items_and_photos_are_part_of_a_conversation(tmp_path: Path
         assert listed == document | {"photos": []}
 
 
+async def test_a_picture_that_is_a_file_is_shown_as_before_and_has_a_link(tmp_path: Path) -> None:
+    async def moved(store: Store) -> None:
+        await kept(store)
+        await store.blobs.put("alice", "photos/p1.jpg", b"\xff\xd8\xff")
+        await store.photos.change("alice", "p1", {"image": b"", "blob": "photos/p1.jpg"})
+
+    async with site(tmp_path, filled=moved) as served:
+        assert [one["base64"] for one in (await served.get("/v1/conversations/c1/photos")).json()] == ["/9j/"]
+        (file,) = (await served.get("/v1/conversations/c1/photos/files")).json()
+        assert file["id"] == "p1"
+        answer = await served.get(file["url"], uid=None)
+        assert (answer.headers["content-type"], answer.content) == ("image/jpeg", b"\xff\xd8\xff")
+
+
 async def test_a_locked_conversation_is_listed_without_what_was_said_and_not_given(tmp_path: Path) -> None:
     async with site(tmp_path, filled=kept) as served:
         (_, listed) = (await served.get("/v1/conversations")).json()
         assert (listed["id"], listed["is_locked"], listed["transcript_segments"]) == ("c2", True, [])
         assert listed["structured"]["title"] == "Plans"
-        for path in ("", "/photos", "/transcripts", "/recording", "/suggested-apps", "/analytics"):
+        for path in (
+            "",
+            "/photos",
+            "/photos/files",
+            "/transcripts",
+            "/recording",
+            "/suggested-apps",
+            "/analytics",
+        ):
             answer = await served.get(f"/v1/conversations/c2{path}")
             assert answer.status_code == 402, path
             assert "locked" in answer.json()["detail"]

@@ -159,7 +159,8 @@ memories = Table(
     Index("memories_by_conversation", "uid", "conversation_id"),
 )
 
-# `image` is what the client sent, decoded.
+# `image` is what the client sent, decoded, until that is a file of its own: then it is empty, and `blob` the file's
+# name.
 photos = Table(
     "photos",
     metadata,
@@ -170,4 +171,11 @@ photos = Table(
     Column("description", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("discarded", Boolean, nullable=False),
+    Column("blob", String),
+)
+Index(
+    "photos_in_rows",
+    photos.c.uid,
+    sqlite_where=photos.c.blob.is_(None),
+    postgresql_where=photos.c.blob.is_(None),
 )
