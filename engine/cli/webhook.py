@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from engine.store import Store
     from engine.store.webhook_records import DeliveryRow
     from engine.webhooks.client import Answer
+    from engine.webhooks.replaying import Replayed
     from engine.webhooks.triggers import Trigger
 
 Uid = Annotated[str, typer.Argument(metavar="USER", help="The user's id.")]
@@ -110,14 +112,15 @@ def replay(
     """
     start = options.given_time("--since", since)
     if id is not None and start is None:
-        if not with_store(config, data_dir, lambda store: store.deliveries.replay(uid, id)):
+        if not with_store(config, data_dir, lambda store: _replay_one(store, uid, id)):
             raise Failure(f"there is no delivery {id!r} of {uid!r} that has ended and may be sent again")
-        count = 1
+        typer.echo("1 to be sent again.")
     elif start is not None and id is None:
-        count = with_store(config, data_dir, lambda store: _replay_since(store, uid, start))
+        replayed = with_store(config, data_dir, lambda store: _replay_since(store, uid, start))
+        left = f" {replayed.gone} more cannot be: their audio is not kept any more." if replayed.gone else ""
+        typer.echo(f"{replayed.count} to be sent again.{left}")
     else:
         raise Failure("give either --id or --since", status=USAGE)
-    typer.echo(f"{count} to be sent again.")
 
 
 @app.command("test")
@@ -180,11 +183,28 @@ def _send(settings: Webhook, url: str, trigger: Trigger, uid: str, secrets: Sequ
     return trio.run(sent)
 
 
-async def _replay_since(store: Store, uid: str, start: int) -> int:
+async def _replay_one(store: Store, uid: str, id: str) -> int:
+    row = await store.deliveries.get(uid, id)
+    if row is None or (row.file is not None and await _gone(store, [row.file])):
+        return 0
+    return await store.deliveries.replay(uid, id)
+
+
+async def _replay_since(store: Store, uid: str, start: int) -> Replayed:
     from engine.store.deliveries import DeliveryFilter
+    from engine.webhooks.replaying import replay_since
 
     chosen = DeliveryFilter(since=start, states=("dead", "dropped"))
-    return await store.deliveries.replay_all(uid, chosen, REPLAY_LIMIT)
+    return await replay_since(store.deliveries, partial(_gone, store), uid, chosen, REPLAY_LIMIT)
+
+
+async def _gone(store: Store, lines: Sequence[str]) -> set[str]:
+    import trio
+
+    from engine.store.webhook_spool import FOLDER
+    from engine.webhooks.spool import audio_gone
+
+    return await trio.to_thread.run_sync(audio_gone, store.data_dir / FOLDER, lines)
 
 
 def _shown(row: DeliveryRow) -> list[str]:

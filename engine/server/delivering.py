@@ -44,8 +44,8 @@ class Delivering:
             config.data_dir / FOLDER,
             settings.spool_mib * 2**20,
             max(settings.audio_keep, settings.audio_age + settings.claim_time),
-            settings.audio_age + settings.claim_time,
             off_loop,
+            store.deliveries.files_waiting,
         )
         self.sender = Sender(self.directory, self.spool, self.client, settings, wall_clock, meter)
         self.delivery = Delivery(store.deliveries, self.sender, settings, wall_clock, meter)
@@ -58,7 +58,7 @@ class Delivering:
             table=self._store.webhooks,
             log=self._store.deliveries,
             check=self.client.check,
-            holds=self.spool.holds,
+            gone=self.spool.gone,
             changed=self.changed,
             overlap=self._settings.secret_overlap_hours * 3600,
         )

@@ -4,7 +4,7 @@ Parameters: `at_uid`, `at_name`, `at_trigger` name an endpoint (`named`), `to_�
 """
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -28,20 +28,7 @@ from engine.store.prepared import Prepared, PreparedQuery
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import PENDING, DeliveryRow, WebhookRow
 
-__all__ = [
-    "CLAIMABLE",
-    "FIRST",
-    "HOLD",
-    "LET_GO",
-    "OLDEST",
-    "SOONEST",
-    "TAKE",
-    "ended",
-    "learned",
-    "named",
-    "named_by",
-    "offering",
-]
+__all__ = ["named", "named_by", "statements_in"]
 
 _UID: BindParameter[str] = bindparam("at_uid")
 _NAME: BindParameter[str] = bindparam("at_name")
@@ -94,6 +81,11 @@ SOONEST = (
 OLDEST = select(func.min(deliveries.c.expires_at)).where(_WAITING)
 """When the first of what waits becomes too old."""
 
+_AT = case((webhooks.c.claimed_until > webhooks.c.due_at, webhooks.c.claimed_until), else_=webhooks.c.due_at)
+
+NEXT_DUE = select(func.min(_AT)).where(webhooks.c.due_at.is_not(None))
+"""When an endpoint has to be looked after: one that is held and due when its holder has died, at the latest."""
+
 _EXPIRES: BindParameter[int] = bindparam("expires", type_=BigInteger)
 _FREE = case((webhooks.c.paused_until > _NOW, webhooks.c.paused_until), else_=_NOW)
 # A comparison with NULL, for what never becomes too old, leaves the rest as it is.
@@ -123,33 +115,56 @@ def named_by(row: DeliveryRow) -> dict[str, Any]:
     return {"at_uid": row.uid, "at_name": row.endpoint, "at_trigger": row.trigger}
 
 
-class Offering:
-    """What offering a delivery takes, by the driver itself: chunks of audio are offered many times a second."""
+class DeliveryStatements:
+    """All of them, by the driver itself: chunks of audio are offered, and steps made, many times a second."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self.number = PreparedQuery(NUMBER, dialect)
         self.number_behind = PreparedQuery(NUMBER_BEHIND, dialect)
         self.insert = Prepared(upsert(dialect.name, deliveries).on_conflict_do_nothing(), dialect)
         """A row unless there is one."""
+        self.claimable = PreparedQuery(CLAIMABLE, dialect)
+        self.take = Prepared(TAKE, dialect)
+        self.hold = PreparedQuery(HOLD, dialect)
+        self.let_go = Prepared(LET_GO, dialect)
+        self.first = PreparedQuery(FIRST, dialect)
+        self.soonest = PreparedQuery(SOONEST, dialect)
+        self.oldest = PreparedQuery(OLDEST, dialect)
+        self.next_due = PreparedQuery(NEXT_DUE, dialect)
+        self._ended: dict[tuple[str, ...], PreparedQuery] = {}
+        self._learned: dict[tuple[tuple[str, ...], tuple[str, ...]], Prepared] = {}
+
+    def ended(self, columns: tuple[str, ...]) -> PreparedQuery:
+        """Set these `columns` (`to_…`) of the delivery `at_id` of `at_uid`, if it is pending; its id then."""
+        found = self._ended.get(columns)
+        if found is None:
+            found = self._ended[columns] = PreparedQuery(_ended(columns), self._dialect)
+        return found
+
+    def learned(self, counters: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
+        """Add to `counters` (`plus_…`) of an endpoint and set `columns` (`to_…`).
+
+        The latter, and all of it, only while its settings are those of `seen`.
+        """
+        key = counters, columns
+        found = self._learned.get(key)
+        if found is None:
+            found = self._learned[key] = Prepared(_learned(counters, columns), self._dialect)
+        return found
 
 
-offering = lru_cache(maxsize=8)(Offering)
+statements_in = lru_cache(maxsize=8)(DeliveryStatements)
+"""Those of a dialect."""
 
 
-@cache
-def ended(columns: Sequence[str]) -> Any:
-    """Set these `columns` (`to_…`) of the delivery `at_id` of `at_uid`, if it is pending; returns its id then."""
+def _ended(columns: Sequence[str]) -> ReturningUpdate[Any]:
     one = and_(deliveries.c.uid == _UID, deliveries.c.id == bindparam("at_id"), deliveries.c.state == PENDING)
     new = {name: bindparam(f"to_{name}", type_=deliveries.c[name].type) for name in columns}
     return update(deliveries).where(one).values(new).returning(deliveries.c.id)
 
 
-@cache
-def learned(counters: Sequence[str], columns: Sequence[str]) -> Update:
-    """Add to `counters` (`plus_…`) of an endpoint and set `columns` (`to_…`).
-
-    The latter, and all of it, only while its settings are those of `seen`.
-    """
+def _learned(counters: Sequence[str], columns: Sequence[str]) -> Update:
     added = {
         name: webhooks.c[name] + bindparam(f"plus_{name}", type_=webhooks.c[name].type) for name in counters
     }

@@ -3,25 +3,14 @@
 `engine.store.deliveries` says what holds; these are the functions of a connection behind its `claim` and `step`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, null, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, null, select, update
 
 from engine.moments import SECOND
-from engine.store._delivery_statements import (
-    CLAIMABLE,
-    FIRST,
-    HOLD,
-    LET_GO,
-    OLDEST,
-    SOONEST,
-    TAKE,
-    ended,
-    learned,
-    named,
-)
+from engine.store._delivery_statements import named, statements_in
 from engine.store.tables import deliveries, webhooks
 from engine.store.webhook_records import DEAD, DROPPED, ENDED, PENDING, DeliveryRow, WebhookRow
 from engine.store.webhooks import endpoint_is
@@ -98,11 +87,11 @@ class StepRequest(msgspec.Struct, frozen=True):
 
 def claim(connection: Connection, claiming: Claiming, limit: int) -> Rows[Step]:
     """See `Deliveries.claim`."""
-    found = connection.execute(CLAIMABLE, {"now": claiming.now, "most": limit}).mappings().all()
+    statements = statements_in(connection.dialect)
+    found = statements.claimable.mappings(connection, {"now": claiming.now, "most": limit})
     taken = [_next(connection, claiming, WebhookRow(**row), frozenset()) for row in found]
     held = {"to_owner": claiming.owner, "to_until": claiming.until}
-    if begun := [named(step.endpoint) | held for step in taken if step.due]:
-        connection.execute(TAKE, begun)
+    statements.take.run(connection, [named(step.endpoint) | held for step in taken if step.due])
     return [step if step.due else _let_go(connection, step) for step in taken]
 
 
@@ -121,27 +110,28 @@ def _step(
     for result in results:
         _write(connection, endpoint, result)
     held = named(endpoint) | {"to_owner": claiming.owner, "to_until": claiming.until}
-    found = connection.execute(HOLD, held).mappings().first()
-    if found is None:
+    found = statements_in(connection.dialect).hold.mappings(connection, held)
+    if not found:
         return Step(endpoint, held=False)
-    following = _next(connection, claiming, WebhookRow(**found), busy)
+    following = _next(connection, claiming, WebhookRow(**found[0]), busy)
     return following if following.due or busy else _let_go(connection, following)
 
 
 def _write(connection: Connection, endpoint: WebhookRow, result: Result) -> None:
     """One attempt's end: of the delivery unless it has ended already, and of what is known of the endpoint."""
+    statements = statements_in(connection.dialect)
     one = {"at_uid": endpoint.uid, "at_id": result.id}
     new = {f"to_{name}": value for name, value in result.delivery.items()}
-    written = connection.execute(ended(tuple(result.delivery)), one | new).first()
+    written = statements.ended(tuple(result.delivery)).rows(connection, one | new)
     counts = result.counts if written else {k: v for k, v in result.counts.items() if k not in ENDED}
     plus = named(endpoint) | {f"plus_{name}": count for name, count in counts.items()}
     if result.values:
         values = {f"to_{name}": value for name, value in result.values.items()}
-        statement = learned(tuple(counts), tuple(result.values))
-        if connection.execute(statement, plus | values | {"seen": result.settings_at}).rowcount:
+        statement = statements.learned(tuple(counts), tuple(result.values))
+        if statement.run(connection, [plus | values | {"seen": result.settings_at}]):
             return
     if counts:
-        connection.execute(learned(tuple(counts), ()), plus)
+        statements.learned(tuple(counts), ()).run(connection, [plus])
 
 
 def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy: frozenset[str]) -> Step:
@@ -155,10 +145,14 @@ def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy
     careful = ordered or endpoint.failures >= claiming.threshold
     room = 0 if paused else max((1 if careful else claiming.room) - len(busy), 0)
     dropped, oldest = _drop_expired(connection, endpoint, busy, now)
-    here = named(endpoint)
+    here, statements = named(endpoint), statements_in(connection.dialect)
     # One more than can be sent: it says when to look again.
-    chosen = (FIRST, here) if ordered else (SOONEST, here | {"most": len(busy) + room + 1})
-    rows = [row for row in rows_of(connection, *chosen) if row.id not in busy]
+    chosen = (
+        statements.first.mappings(connection, here)
+        if ordered
+        else statements.soonest.mappings(connection, here | {"most": len(busy) + room + 1})
+    )
+    rows = [DeliveryRow(**row) for row in chosen if row["id"] not in busy]
     due = tuple(row for row in rows if row.due_at is not None and row.due_at <= now)[:room]
     following = [max(row.due_at or 0, endpoint.paused_until or 0) for row in rows[len(due) :][:1]]
     if following and oldest is not None:
@@ -170,18 +164,25 @@ def _drop_expired(
     connection: Connection, endpoint: WebhookRow, busy: frozenset[str], now: int
 ) -> tuple[tuple[DeliveryRow, ...], int | None]:
     """What was dropped, and when the next becomes too old."""
-    oldest = connection.execute(OLDEST, named(endpoint)).scalar()
+    oldest = _oldest(connection, endpoint)
     if oldest is None or oldest > now:
         return (), oldest
     reason = "it became too old" + (f": {endpoint.last_reason}" if endpoint.failures else "")
     waiting = and_(_of(endpoint), deliveries.c.state == PENDING, deliveries.c.id.not_in(busy))
     expired = and_(waiting, deliveries.c.expires_at <= now)
     dropped = end(connection, endpoint, expired, DROPPED, reason, now)
-    return dropped, connection.execute(OLDEST, named(endpoint)).scalar()
+    return dropped, _oldest(connection, endpoint)
+
+
+def _oldest(connection: Connection, endpoint: WebhookRow) -> int | None:
+    """When the first of what waits becomes too old."""
+    ((found,),) = statements_in(connection.dialect).oldest.rows(connection, named(endpoint))
+    return None if found is None else int(found)
 
 
 def _let_go(connection: Connection, step: Step) -> Step:
-    connection.execute(LET_GO, named(step.endpoint) | {"to_due": step.next_at})
+    one = named(step.endpoint) | {"to_due": step.next_at}
+    statements_in(connection.dialect).let_go.run(connection, [one])
     return msgspec.structs.replace(step, held=False)
 
 
@@ -191,12 +192,10 @@ def release(connection: Connection, owner: str) -> None:
     connection.execute(free)
 
 
-def next_due(connection: Connection, now: int) -> int | None:
-    """A held endpoint that is due is taken up when its holder has died, at the latest."""
-    at = case(
-        (webhooks.c.claimed_until > webhooks.c.due_at, webhooks.c.claimed_until), else_=webhooks.c.due_at
-    )
-    return connection.execute(select(func.min(at)).where(webhooks.c.due_at.is_not(None))).scalar()
+def next_due(connection: Connection) -> int | None:
+    """See `Deliveries.next_due`."""
+    ((found,),) = statements_in(connection.dialect).next_due.rows(connection, {})
+    return None if found is None else int(found)
 
 
 def end(
@@ -232,7 +231,5 @@ def without_bodies() -> Select[Any]:
     return select(*columns)
 
 
-def rows_of(
-    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
-) -> Rows[DeliveryRow]:
-    return [DeliveryRow(**row) for row in connection.execute(query, parameters).mappings()]
+def rows_of(connection: Connection, query: Select[Any]) -> Rows[DeliveryRow]:
+    return [DeliveryRow(**row) for row in connection.execute(query).mappings()]

@@ -25,7 +25,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from engine.store._delivery_statements import named_by, offering
+from engine.store._delivery_statements import named_by, statements_in
 from engine.store._delivery_steps import (
     Claiming,
     Result,
@@ -121,7 +121,7 @@ class Deliveries:
 
     async def next_due(self) -> int | None:
         """When there is something to do that nobody does (µs, maybe in the past); None: nothing waits."""
-        return await self._database.read(next_due, self._now())
+        return await self._database.read(next_due)
 
     async def waiting(self) -> int:
         """How many deliveries are pending, of all users."""
@@ -146,13 +146,19 @@ class Deliveries:
         """How many of a user's deliveries are pending, by endpoint and trigger."""
         return await self._database.read(_counts, uid)
 
-    async def replay(self, uid: str, id: str) -> bool:
-        """Send one again that has ended; False when there is none. A file may be gone by then: its log says so."""
-        return await self._database.write(_replay, uid, deliveries.c.id == id, 1, self._now()) > 0
+    async def files_waiting(self) -> Rows[str]:
+        """The files of what is pending, of all users."""
+        return await self._database.read(_files_waiting)
 
-    async def replay_all(self, uid: str, chosen: DeliveryFilter, limit: int) -> int:
-        """Send again what has ended of those chosen, the oldest first, at most `limit`; how many that is."""
-        return await self._database.write(_replay, uid, _chosen(uid, chosen), limit, self._now())
+    async def ended(
+        self, uid: str, chosen: DeliveryFilter, *, limit: int, offset: int = 0
+    ) -> Rows[DeliveryRow]:
+        """A page of those chosen that may be sent again, the oldest first, their bodies left out."""
+        return await self._database.read(_ended, uid, _chosen(uid, chosen), limit, offset)
+
+    async def replay(self, uid: str, *ids: str) -> int:
+        """Send these again, those that have ended; how many. A file may be gone by then: its log says so."""
+        return await self._database.write(_replay, uid, ids, self._now())
 
     async def drop(self, uid: str, id: str, reason: str) -> DeliveryRow | None:
         """End one that is pending; as it was, or None when there is none."""
@@ -176,7 +182,7 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offe
     for row in rows:
         number, due_at = _number(connection, row, now)
         values = msgspec.structs.asdict(row) | {"sequence": number}
-        made += offering(connection.dialect).insert.run(connection, [values])
+        made += statements_in(connection.dialect).insert.run(connection, [values])
         soonest = min(soonest, due_at)
     return Offered(made, soonest <= now)
 
@@ -184,7 +190,7 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offe
 def _number(connection: Connection, row: DeliveryRow, now: int) -> tuple[int, int]:
     """The next number of the endpoint, of which there may be no row so far, as of an app's; when it is due then."""
     here = named_by(row) | {"now": now, "expires": row.expires_at}
-    statements = offering(connection.dialect)
+    statements = statements_in(connection.dialect)
     statement = statements.number_behind if row.trigger in ORDERED else statements.number
     found = statement.rows(connection, here)
     if not found:
@@ -229,15 +235,25 @@ def _counts(connection: Connection, uid: str) -> dict[tuple[str, str], int]:
     return {(endpoint, trigger): count for endpoint, trigger, count in found}
 
 
-def _replay(connection: Connection, uid: str, which: ColumnElement[bool], limit: int, now: int) -> int:
-    """Those again that had something to say; behind everything that waits."""
+def _files_waiting(connection: Connection) -> Rows[str]:
+    query = select(deliveries.c.file).where(deliveries.c.due_at.is_not(None), deliveries.c.file.is_not(None))
+    return list(connection.execute(query).scalars())
+
+
+def _ended(
+    connection: Connection, uid: str, which: ColumnElement[bool], limit: int, offset: int = 0
+) -> Rows[DeliveryRow]:
+    """Those that had something to say, in the order in which they were made."""
     has_body = or_(deliveries.c.body.is_not(None), deliveries.c.file.is_not(None))
     here = and_(deliveries.c.uid == uid, which, has_body)
-    ended = and_(here, deliveries.c.state.in_((DELIVERED, DEAD, DROPPED)))
-    query = (
-        without_bodies().where(ended).order_by(deliveries.c.created_at, deliveries.c.sequence).limit(limit)
-    )
-    rows = rows_of(connection, query)
+    query = without_bodies().where(here, deliveries.c.state.in_((DELIVERED, DEAD, DROPPED)))
+    ordered = query.order_by(deliveries.c.created_at, deliveries.c.sequence, deliveries.c.id)
+    return rows_of(connection, ordered.limit(limit).offset(offset))
+
+
+def _replay(connection: Connection, uid: str, ids: Sequence[str], now: int) -> int:
+    """Behind everything that waits."""
+    rows = _ended(connection, uid, deliveries.c.id.in_(ids), len(ids))
     for row in rows:
         fresh = {"state": PENDING, "due_at": now, "expires_at": None, "ended_at": None, "attempts": 0}
         again = msgspec.structs.replace(row, expires_at=None)

@@ -6,7 +6,8 @@ SQLAlchemy looks at each value of each row every time; for a batch that is more 
 (`python -m bench.store`). Here it compiles the statement and says how values are converted, and no more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -52,8 +53,9 @@ class Prepared:
         values: list[Any] = [self._values(row) for row in rows]
         if self._order is not None:
             values = [tuple([row[name] for name in self._order]) for row in values]
-        options = {"preserve_rowcount": True}
-        return connection.exec_driver_sql(self._text, values, execution_options=options).rowcount
+        with _cursor(connection, self._text) as cursor:
+            cursor.executemany(self._text, values)
+            return int(cursor.rowcount)
 
     def _values(self, row: Mapping[str, object]) -> dict[str, Any]:
         values = {**self._fixed, **row}
@@ -65,7 +67,7 @@ class Prepared:
 class PreparedQuery:
     """One query in one dialect, or an update that returns columns. Immutable.
 
-    Its parameters are texts and numbers, and `ids` made by `listed`.
+    `ids` among its parameters are made by `listed`.
     """
 
     names: Sequence[str]
@@ -76,7 +78,13 @@ class PreparedQuery:
         self._text = str(compiled)
         self.names = [str(name) for name in query.exported_columns.keys()]  # noqa: SIM118 - of columns
         self._order: Sequence[str] | None = compiled.positiontup
-        self._fixed = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
+        self._fixed: dict[str, Any] = {}
+        self._given: list[tuple[str, Any]] = []
+        for bind, name in compiled.bind_names.items():
+            if not bind.required:
+                self._fixed[name] = bind.value
+            elif (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None:
+                self._given.append((name, convert))
         self._converters = []
         for place, column in enumerate(query.exported_columns):
             if isinstance(column.type, Float | Numeric):
@@ -88,6 +96,8 @@ class PreparedQuery:
     def rows(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """All rows, the values of each in the order of the query's columns."""
         given: Any = {**self._fixed, **values}
+        for name, convert in self._given:
+            given[name] = convert(given[name])
         if self._order is not None:
             given = tuple(given[name] for name in self._order)
         rows = self._fetched(connection, given)
@@ -100,23 +110,32 @@ class PreparedQuery:
         return found
 
     def _fetched(self, connection: Connection, given: Any) -> list[tuple[Any, ...]]:
-        """By the driver itself: what SQLAlchemy does around a query takes longer than a short query."""
-        driver: Any = connection.dialect.loaded_dbapi
-        cursor = connection.connection.cursor()
-        try:
+        with _cursor(connection, self._text) as cursor:
             cursor.execute(self._text, given)
-            found: list[tuple[Any, ...]] = cursor.fetchall()  # type: ignore[assignment]
+            found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
-        except driver.Error as error:
-            raise exc.DBAPIError.instance(
-                self._text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
-            ) from error
-        finally:
-            cursor.close()
 
     def mappings(self, connection: Connection, values: Mapping[str, object]) -> list[dict[str, Any]]:
         """All rows, each by the names of its columns."""
         return [dict(zip(self.names, row, strict=True)) for row in self.rows(connection, values)]
+
+
+@contextmanager
+def _cursor(connection: Connection, text: str) -> Iterator[Any]:
+    """Of the driver itself: what SQLAlchemy does around a statement takes longer than a short one.
+
+    Its errors are SQLAlchemy's.
+    """
+    driver: Any = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except driver.Error as error:
+        raise exc.DBAPIError.instance(
+            text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+    finally:
+        cursor.close()
 
 
 def is_listed(column: ColumnElement[str], dialect: str) -> ColumnElement[bool]:

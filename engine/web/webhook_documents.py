@@ -18,7 +18,6 @@ __all__ = [
     "DeliveryList",
     "DeliveryPage",
     "Replay",
-    "Replayed",
     "Secrets",
     "WebhookStatus",
     "WebhookUrl",
@@ -137,19 +136,16 @@ class DeliveryList(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries that have ended are sent again: those made `since` and before `until`; of these states."""
+    """Which deliveries that have ended are sent again: those made `since` and before `until`; of these states.
+
+    At most 1,000 a request, the oldest first.
+    """
 
     since: datetime
     until: datetime | None = None
     trigger: Trigger | None = None
     endpoint: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     states: tuple[Literal["delivered", "dead", "dropped"], ...] = ("dead", "dropped")
-
-
-class Replayed(msgspec.Struct, frozen=True):
-    """So many are sent again; at most 1,000 a request, the oldest first."""
-
-    count: int
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):

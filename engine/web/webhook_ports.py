@@ -1,6 +1,6 @@
 """What the routes about webhooks need from the rooms behind them. Every call names the owner."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,20 +43,23 @@ class DeliveryLog(Protocol):
 
     async def counts(self, uid: str) -> Mapping[tuple[str, str], int]: ...
 
-    async def replay(self, uid: str, id: str) -> bool: ...
+    async def ended(
+        self, uid: str, chosen: DeliveryFilter, *, limit: int, offset: int = 0
+    ) -> Sequence[DeliveryRow]: ...
 
-    async def replay_all(self, uid: str, chosen: DeliveryFilter, limit: int) -> int: ...
+    async def replay(self, uid: str, *ids: str) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookServices:
-    """All of it. `check`: what is wrong with a URL, None if nothing; `holds`: whether a delivery's `file` is there;
-    `changed`: a user's settings are others now; `overlap`: seconds for which a replaced secret goes on signing.
+    """All of it. `check`: what is wrong with a URL, None if nothing; `gone`: those of deliveries' files that are not
+    there any more; `changed`: a user's settings are others now; `overlap`: seconds for which a replaced secret goes on
+    signing.
     """
 
     table: Endpoints
     log: DeliveryLog
     check: Callable[[str], Awaitable[str | None]]
-    holds: Callable[[str], Awaitable[bool]]
+    gone: Callable[[Sequence[str]], Awaitable[Collection[str]]]
     changed: Callable[[str], None]
     overlap: float

@@ -12,7 +12,6 @@ from engine.web.webhook_documents import (
     DeliveryList,
     DeliveryPage,
     Replay,
-    Replayed,
     Secrets,
     WebhookStatus,
     WebhookUrl,
@@ -25,6 +24,7 @@ from engine.web.webhook_documents import (
 )
 from engine.web.webhook_ports import WebhookServices
 from engine.webhooks.ports import DEVELOPER
+from engine.webhooks.replaying import Replayed, replay_since
 from engine.webhooks.signing import new_secret
 from engine.webhooks.triggers import AUDIO_BYTES, TRIGGERS
 from engine.webhooks.urls import split_seconds
@@ -115,7 +115,7 @@ def _log(api: Api, services: WebhookServices) -> None:
     @api.post(f"{path}/<delivery_id>/replay", "Send it again", answer=Done, errors=(404, 409))
     async def replay(uid: str, delivery_id: str) -> Done:
         row = existing(await services.log.get(uid, delivery_id), "Delivery")
-        if row.file is not None and not await services.holds(row.file):
+        if row.file is not None and await services.gone([row.file]):
             raise ApiError(409, "the delivery cannot be sent again: its audio is not kept any more")
         if not await services.log.replay(uid, delivery_id):
             why = "it is being sent" if row.state == "pending" else "it never was one"
@@ -132,9 +132,9 @@ def _log(api: Api, services: WebhookServices) -> None:
             since=micros(body.since),
             until=_micros(body.until),
         )
-        count = await services.log.replay_all(uid, chosen, REPLAY_LIMIT)
+        replayed = await replay_since(services.log, services.gone, uid, chosen, REPLAY_LIMIT)
         services.changed(uid)
-        return Replayed(count)
+        return replayed
 
 
 def _secrets(api: Api, services: WebhookServices) -> None:

@@ -4,20 +4,19 @@ Operations: `open` keeps the connections while a block runs; `send` gives an ans
 Invariants: the address that is connected to is one that `Addresses` permits, of the resolution just made; the name
 stays what TLS and `Host` say. Redirects are an answer like any other. No proxy is used, for it would resolve names
 itself. No error text has a URL's query in it.
-Bounded: `connections` at once, beyond which callers wait; `answer_limit` bytes of an answer, read as they come, not
-decompressed; every request by its `timeout` with all that is in it.
-Cost: a resolution and a connection unless one is still open from the last `KEEP_ALIVE` seconds.
+Bounded: `webhook.endpoints` times `webhook.concurrency` requests at once, beyond which callers wait; `answer_limit`
+bytes of an answer, read as they come, not decompressed; every request by its `timeout` with all that is in it.
+Cost: a resolution and a connection unless one is still open (`engine.webhooks.network`).
 Cancellation: closes the connection; the other side may have taken the request.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
-import httpcore2
 import httpx2
 import msgspec
 import trio
@@ -32,11 +31,10 @@ from engine.webhooks.addresses import (
     SystemResolver,
     check_url,
 )
+from engine.webhooks.network import CheckedNetwork, CheckedTransport
 
 __all__ = ["Answer", "NoAnswer", "WebhookClient"]
 
-KEEP_ALIVE = 2.0
-"""Below the 5 s after which common servers close: a request must not meet a connection that is just being closed."""
 USER_AGENT = "listen-engine"
 
 
@@ -65,7 +63,8 @@ class WebhookClient:
         self.addresses = Addresses(settings.allow)
         self._settings = settings
         self._off_loop = off_loop
-        self._network = _CheckedNetwork(self.addresses, resolver or SystemResolver())
+        self._network = CheckedNetwork(self.addresses, resolver or SystemResolver())
+        self._room = trio.Semaphore(settings.endpoints * settings.concurrency)
         self._http: httpx2.AsyncClient | None = None
         self._trusted: ssl.SSLContext | None = None
 
@@ -80,7 +79,7 @@ class WebhookClient:
         settings = self._settings
         context = self._trusted = await self._off_loop(_trusted, settings.ca_file)
         async with httpx2.AsyncClient(
-            transport=_Transport(self._network, context, settings.endpoints * settings.concurrency),
+            transport=CheckedTransport(self._network, context),
             timeout=httpx2.Timeout(None, connect=settings.connect_timeout),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             follow_redirects=False,
@@ -129,15 +128,34 @@ class WebhookClient:
             raise NoAnswer("closed", "the server is starting or stopping")
         limit = self._settings.timeout if timeout is None else timeout
         deadline = trio.current_time() + limit
-        response = None
-        with trio.move_on_at(deadline), _mapped():
-            request = self._http.build_request(method, url, content=body, headers=headers)
-            response = await self._http.send(request, stream=True)
-        if response is None:
-            raise NoAnswer("timeout", f"no answer in {limit:g} s")
-        async with aclosing(response):
-            read, cut = await self._read(response, deadline)
+        with trio.move_on_at(deadline) as waiting:
+            await self._room.acquire()
+        if waiting.cancelled_caught:
+            raise NoAnswer("timeout", f"no request could be made in {limit:g} s (webhook.endpoints)")
+        try:
+            response = await self._head(self._http, method, url, body, headers, deadline)
+            if response is None:
+                raise NoAnswer("timeout", f"no answer in {limit:g} s")
+            async with aclosing(response):
+                read, cut = await self._read(response, deadline)
+        finally:
+            self._room.release()
         return Answer(response.status_code, dict(response.headers), read, cut)
+
+    async def _head(
+        self,
+        http: httpx2.AsyncClient,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        deadline: float,
+    ) -> httpx2.Response | None:
+        """An answer's; None when it did not come in time."""
+        with trio.move_on_at(deadline), _mapped():
+            request = http.build_request(method, url, content=body, headers=headers)
+            return await http.send(request, stream=True)
+        return None
 
     async def _read(self, response: httpx2.Response, deadline: float) -> tuple[bytes, bool]:
         """The body's beginning. What goes wrong from here on does not change what the head said."""
@@ -169,7 +187,7 @@ class _mapped:
                 raise NoAnswer("address", str(error)) from error
             case NotResolved():
                 raise NoAnswer("dns", str(error)) from error
-            case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+            case httpx2.ConnectTimeout():
                 raise NoAnswer("connect", "no connection in time (webhook.connect_timeout)") from error
             case httpx2.ConnectError():
                 kind = "tls" if isinstance(_root(error), ssl.SSLError) else "connect"
@@ -185,67 +203,6 @@ def _root(error: BaseException) -> BaseException:
     while (before := error.__cause__ or error.__context__) is not None:
         error = before
     return error
-
-
-class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
-    """Connects to what `addresses` permits of the addresses that `resolver` gives at that moment."""
-
-    def __init__(self, addresses: Addresses, resolver: Resolver) -> None:
-        self._addresses = addresses
-        self._resolver = resolver
-        self._trio = httpcore2.TrioBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
-        with trio.move_on_at(deadline):
-            found = await self.resolve(host, port)
-            return await self._first(found, port, deadline, local_address, socket_options)
-        raise httpcore2.ConnectTimeout
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """As `Addresses.resolve`."""
-        return await self._addresses.resolve(host, port, self._resolver)
-
-    async def _first(
-        self,
-        found: list[str],
-        port: int,
-        deadline: float,
-        local_address: str | None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """The first address that takes a connection; each has its share of the time."""
-        for left, address in zip(range(len(found), 0, -1), found, strict=True):
-            share = (deadline - trio.current_time()) / left
-            try:
-                return await self._trio.connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                if left == 1:
-                    raise
-        raise AssertionError("no address")  # `resolve` gives one at least
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport over our own network."""
-
-    def __init__(self, network: _CheckedNetwork, context: ssl.SSLContext, connections: int) -> None:
-        super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            keepalive_expiry=KEEP_ALIVE,
-            network_backend=network,
-        )
 
 
 def _trusted(ca_file: str) -> ssl.SSLContext:

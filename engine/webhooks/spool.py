@@ -5,10 +5,11 @@ cancelled.
 Invariants: `append` returns once what it wrote is flushed to the disk, the file's name included. What was appended is
 read as it was, or not at all. Only the process that began a file writes to it, only at its end; a write that fails ends
 the file, so that nothing is ever behind a torn record.
-Bounded by `limit` bytes: when a write would go beyond, the oldest files are removed, and counted if they may have been
-of use still. A file is removed `age` seconds after its end.
+Bounded by `limit` bytes: when a write would go beyond, the oldest files are removed, and what somebody still waited for
+is counted. A file is removed `age` seconds after its end.
 Cost: what is appended together (`engine.together`), of however many sessions, is one write and one flush; what several
-append together of the same audio is written once. A listing of the folder for each sweep.
+append together of the same audio is written once. A listing of the folder for each sweep; when files are removed for
+want of room, a query for what waits.
 Cancellation: what was to be appended may be there; nobody knows of it, and it goes with its file.
 Known doubts: other processes' files are known since the last sweep, so several together may go beyond the limit by
 what they write between two. Machines that share a database need a folder that they share.
@@ -17,7 +18,7 @@ what they write between two. Machines that share a database need a folder that t
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,11 +27,12 @@ import trio
 
 from engine.log import get_logger
 from engine.off_loop import OffLoop
+from engine.store.errors import DatabaseUnavailable
 from engine.store.webhook_spool import HEADER, SUFFIX, header
 from engine.together import Together
 from engine.webhooks.spooled import Place, Spooled, segment_name
 
-__all__ = ["Spool", "SpoolStatistics"]
+__all__ = ["Spool", "SpoolStatistics", "audio_gone"]
 
 log = get_logger(__name__)
 
@@ -45,13 +47,15 @@ MOST_BUFFERS = 512
 """In one call of the system, which takes 1024."""
 
 
+NOWHERE = Place("", 0, 0)
+
+
 class SpoolStatistics(msgspec.Struct, frozen=True):
-    """Bytes and files now, as far as this process knows; files and bytes it removed for want of room."""
+    """Bytes and files now, as far as this process knows; bytes that were waited for when it removed them."""
 
     bytes: int
     limit: int
     files: int
-    dropped_files: int
     dropped_bytes: int
 
 
@@ -103,19 +107,25 @@ class _Segment:
 
 
 class Spool:
-    """One per process. `limit` in bytes; `age`: seconds that audio is of use; `needed`: those that it may be waited
-    for, which are fewer."""
+    """One per process. `limit` in bytes; `age`: seconds that audio is of use, delivered or not."""
 
-    def __init__(self, folder: Path, limit: int, age: float, needed: float, off_loop: OffLoop) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limit: int,
+        age: float,
+        off_loop: OffLoop,
+        waiting: Callable[[], Awaitable[Sequence[str]]],
+    ) -> None:
+        """`waiting` reads the lines (`Spooled.line`) of what is to be delivered, or raises `DatabaseUnavailable`."""
         self.folder = folder
         self._limit = limit
         self._age = age
-        self._needed = needed
         self._off_loop = off_loop
+        self._waiting = waiting
         self._files: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
         self._segment: _Segment | None = None
-        self._dropped_files = 0
         self._dropped_bytes = 0
         self._append = Together(self._write_together)
 
@@ -127,10 +137,9 @@ class Spool:
         """What is in the places that `line` (`Spooled.line`) names. Raises `FileNotFoundError` when it is gone."""
         return await self._off_loop(_read, self.folder, line)
 
-    async def holds(self, line: str) -> bool:
-        """Whether what `line` names is still there."""
-        spooled = Spooled.read(line)
-        return spooled is not None and await self._off_loop(_are_there, self.folder, spooled.places)
+    async def gone(self, lines: Sequence[str]) -> set[str]:
+        """Those of `lines` that name what is not there any more."""
+        return await self._off_loop(audio_gone, self.folder, lines)
 
     def close(self) -> None:
         """Let go of the file that was begun, while nobody appends. Idempotent."""
@@ -163,9 +172,7 @@ class Spool:
 
     def statistics(self) -> SpoolStatistics:
         """How full it is."""
-        return SpoolStatistics(
-            self._bytes, self._limit, len(self._files), self._dropped_files, self._dropped_bytes
-        )
+        return SpoolStatistics(self._bytes, self._limit, len(self._files), self._dropped_bytes)
 
     # Inside
 
@@ -209,22 +216,26 @@ class Spool:
 
     async def _make_room(self, size: int) -> None:
         """Drop the oldest until `size` more bytes fit."""
-        dropped: list[str] = []
+        dropped: dict[str, int] = {}
         current = self._segment.name if self._segment else ""
-        of_use = segment_name(time.time_ns() - round((self._needed + LONGEST) * NANOSECONDS), "")
         for name in tuple(self._files):
             if self._bytes + size <= self._limit:
                 break
             if name != current:
-                held = self._files.pop(name)
-                self._bytes -= held
-                dropped.append(name)
-                if name >= of_use:
-                    self._dropped_files += 1
-                    self._dropped_bytes += held
+                dropped[name] = self._files.pop(name)
+                self._bytes -= dropped[name]
         if dropped:
+            self._dropped_bytes += await self._needed(dropped)
             await self._off_loop(_unlink, self.folder, tuple(dropped))
             log.info("webhook.spool_full", dropped_files=len(dropped), limit=self._limit)
+
+    async def _needed(self, files: Mapping[str, int]) -> int:
+        """Bytes of `files` that are to be delivered; all of them while nobody can tell."""
+        try:
+            lines = await self._waiting()
+        except DatabaseUnavailable:
+            return sum(files.values())
+        return await self._off_loop(_bytes_in, lines, files)
 
 
 def _read(folder: Path, line: str) -> bytes:
@@ -242,8 +253,23 @@ def _read_place(folder: Path, place: Place) -> bytes:
     return found
 
 
-def _are_there(folder: Path, places: Sequence[Place]) -> bool:
-    return all((folder / place.segment).is_file() for place in places)
+def audio_gone(folder: Path, lines: Sequence[str]) -> set[str]:
+    """As `Spool.gone`, without one. Blocks."""
+    there = _listed(folder).keys()
+    return {line for line in lines if not {place.segment for place in _places(line)} <= there}
+
+
+def _bytes_in(lines: Sequence[str], files: Mapping[str, int]) -> int:
+    """What several are to be told counts once."""
+    return sum(
+        place.size for place in {place for line in lines for place in _places(line)} if place.segment in files
+    )
+
+
+def _places(line: str) -> tuple[Place, ...]:
+    """A line that cannot be read names a file that is nowhere."""
+    spooled = Spooled.read(line)
+    return spooled.places if spooled is not None else (NOWHERE,)
 
 
 def _unlink(folder: Path, names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Deliveries: kept once, held by one, sent in order where order counts, never gone without a reason."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -276,23 +277,29 @@ async def test_a_dead_one_is_sent_again_on_request_and_one_that_waits_is_not(
         assert await store.deliveries.drop("ada", id, "no room") is not None
     assert await store.deliveries.drop("ada", "m1", "no room") is None
     assert not await store.deliveries.replay("bob", "m1")
-    assert await store.deliveries.replay("ada", "m1")
-    assert await store.deliveries.replay("ada", "m3")
+    assert await store.deliveries.replay("ada", "m1") == 1
+    assert await store.deliveries.replay("ada", "m1", "m2", "m3") == 1
     assert ids(await one_claimed(store, clock)) == ["m2", "m1", "m3"]
     row = await store.deliveries.get("ada", "m1")
     assert row is not None
     assert (row.state, row.attempts, row.sequence) == ("pending", 0, 4)
 
 
-async def test_all_since_a_time_are_sent_again_oldest_first_and_bounded(store: Store, clock: Clock) -> None:
+async def test_what_may_be_sent_again_since_a_time_is_read_in_pages_the_oldest_first(store: Store) -> None:
     await store.deliveries.offer(*(delivery(f"m{n}", created_at=NOW + n) for n in range(5)))
-    for n in range(5):
+    for n in range(4):
         await store.deliveries.drop("ada", f"m{n}", "no room")
-    chosen = DeliveryFilter(since=NOW + 1, until=NOW + 4, states=("dropped",))
-    assert await store.deliveries.replay_all("ada", chosen, 2) == 2
-    rows = await store.deliveries.list("ada", DeliveryFilter(states=("pending",)))
-    assert [row.id for row in rows] == ["m2", "m1"]
-    assert await store.deliveries.replay_all("bob", chosen, 2) == 0
+    chosen = DeliveryFilter(since=NOW + 1, until=NOW + 5)
+    read = partial(store.deliveries.ended, "ada", chosen)
+    assert [row.id for row in await read(limit=2)] == ["m1", "m2"]
+    assert [row.id for row in await read(limit=2, offset=2)] == ["m3"], "what waits has not ended"
+    assert await store.deliveries.ended("bob", chosen, limit=2) == []
+
+
+async def test_the_files_of_what_is_pending_are_known(store: Store) -> None:
+    await store.deliveries.offer(delivery("m1"), delivery("m2", file="a"), delivery("m3", file="b"))
+    await store.deliveries.drop("ada", "m3", "no room")
+    assert await store.deliveries.files_waiting() == ["a"]
 
 
 async def test_the_log_is_a_users_own_newest_first_without_bodies(store: Store) -> None:

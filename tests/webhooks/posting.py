@@ -93,7 +93,7 @@ class Post:
         off_loop = trio.to_thread.run_sync
         self.client = WebhookClient(settings, off_loop, resolver=resolver)
         self.directory = Directory(store.webhooks, apps, settings.settings_age)
-        self.spool = Spool(store.data_dir / "spool", 2**20, 3600.0, 300.0, off_loop)
+        self.spool = Spool(store.data_dir / "spool", 2**20, 3600.0, off_loop, store.deliveries.files_waiting)
         self.sender = Sender(self.directory, self.spool, self.client, settings, wall_clock, meter)
         self.delivery = Delivery(Watched(store.deliveries, news), self.sender, settings, wall_clock, meter)
         self.queue = DeliveryQueue(store.deliveries, self.directory, wall_clock, self.delivery.wake)

@@ -41,7 +41,7 @@ class Told:
         """That hear everybody's audio."""
         self.directory = Directory(store.webhooks, self, settings.settings_age)
         limit, age = settings.spool_mib * 2**20, settings.audio_age
-        self.spool = Spool(folder / "spool", limit, age, age, inline)
+        self.spool = Spool(folder / "spool", limit, age, inline, store.deliveries.files_waiting)
         self.queue = DeliveryQueue(store.deliveries, self.directory, wall_clock, lambda *_: None)
         self.cutting = Cutting(self.queue, self.spool, settings, backoff)
         self.audio = AudioBytes(self.directory, self.cutting, folder / "marks", settings, inline, backoff)

@@ -1,12 +1,14 @@
 """The spool keeps audio until it is of no use, within its bytes, and says what it dropped."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from engine.store.errors import DatabaseUnavailable
 from engine.store.webhook_spool import HEADER, blank_spooled
 from engine.webhooks.spool import Spool
 from engine.webhooks.spooled import Place, Spooled
@@ -15,8 +17,11 @@ from tests.listen.harness import inline
 KILOBYTE = bytes(range(250)) * 4
 
 
-def spool(folder: Path, limit: int = 160_000, age: float = 3600.0, needed: float = 300.0) -> Spool:
-    return Spool(folder, limit, age, needed, inline)
+def spool(folder: Path, limit: int = 160_000, age: float = 3600.0, waiting: Sequence[str] = ()) -> Spool:
+    async def read() -> Sequence[str]:
+        return waiting
+
+    return Spool(folder, limit, age, inline, read)
 
 
 def names(folder: Path) -> list[str]:
@@ -60,25 +65,32 @@ async def test_what_is_appended_together_is_flushed_once_and_the_same_audio_is_t
     it.close()
 
 
-async def test_a_full_spool_drops_the_oldest_and_counts_what_may_have_been_of_use(tmp_path: Path) -> None:
-    it = spool(tmp_path, limit=16_000)  # a file of a kilobyte each
-    places = [await it.append("ada", [KILOBYTE]) for _ in range(20)]
+async def test_a_full_spool_drops_the_oldest_and_counts_what_was_waited_for(tmp_path: Path) -> None:
+    waiting: list[str] = []
+    it = spool(tmp_path, limit=16_000, waiting=waiting)  # a file of a kilobyte each
+    places = [await it.append("ada", [KILOBYTE]) for _ in range(16)]
+    waiting += [line(places[1]), line(*places[1:3]), line(places[9])]
+    places += [await it.append("ada", [KILOBYTE]) for _ in range(4)]
     assert len(names(tmp_path)) == 16
     said = it.statistics()
-    assert (said.bytes, said.files, said.dropped_files, said.dropped_bytes) == (16_000, 16, 4, 4000)
+    assert (said.bytes, said.files, said.dropped_bytes) == (16_000, 16, 2000)
     with pytest.raises(FileNotFoundError):
         await it.read(line(places[3]))
-    assert [await it.holds(line(places[number])) for number in (3, 4)] == [False, True]
-    assert not await it.holds("gone.pcm")
+    there = [line(places[4]), line(*places[5:7])]
+    gone = [line(places[3]), line(*places[3:5]), "gone.pcm"]
+    assert await it.gone([*there, *gone]) == set(gone)
     assert await it.read(line(places[4])) == KILOBYTE
     it.close()
 
 
-async def test_audio_that_was_only_kept_to_be_sent_again_makes_room_uncounted(tmp_path: Path) -> None:
-    it = spool(tmp_path, limit=16_000, needed=-120.0)
+async def test_all_that_is_dropped_counts_while_nobody_can_tell_what_is_waited_for(tmp_path: Path) -> None:
+    async def away() -> Sequence[str]:
+        raise DatabaseUnavailable("gone for a while")
+
+    it = Spool(tmp_path, 16_000, 3600.0, inline, away)
     for _ in range(20):
         await it.append("ada", [KILOBYTE])
-    assert (it.statistics().dropped_files, it.statistics().bytes) == (0, 16_000)
+    assert (it.statistics().dropped_bytes, it.statistics().bytes) == (4000, 16_000)
     it.close()
 
 
