@@ -21,7 +21,7 @@ import trio
 from engine.listen import ListenService
 from engine.metrics import Metrics
 
-__all__ = ["SESSIONS", "collect_garbage"]
+__all__ = ["SESSIONS", "collect_garbage", "seldom"]
 
 SESSIONS = 200
 YOUNG = 5_000
@@ -37,7 +37,7 @@ async def collect_garbage(
     sessions: ListenService, metrics: Metrics, interval: float, least: int = SESSIONS
 ) -> None:
     """Collect when it is due, until cancelled; `interval` in seconds, `least` sessions that must have ended."""
-    with _seldom():
+    with seldom():
         while True:
             with trio.move_on_after(interval):
                 await sessions.ended(max(least, len(sessions.live())))
@@ -69,4 +69,5 @@ class _Seldom:
                 gc.unfreeze()
 
 
-_seldom = _Seldom()
+seldom = _Seldom()
+"""Inside, the collector seldom looks."""

@@ -1,15 +1,19 @@
 """One user with very many conversations: making them, and what reading them costs beside bare SQL.
 
-`fill` makes them; `measure` gives the medians of interleaved rounds, ours and bare, in the same process on the same
-database. Ours is what a request costs behind HTTP: rows, segments, action items, the document and its JSON. Bare is
-the same rows from `sqlite3` itself, fetched and no more; for a search, embedding the query and one numpy scan.
+`filled` makes them; `compare` gives the medians of interleaved rounds, ours and bare, with few and with many, in one
+process that is set up `as_served`. Ours is what a request costs behind HTTP: rows, segments, action items, the document
+and its JSON. Bare is the same rows from `sqlite3` itself, fetched and no more; for a search, embedding the query and
+one numpy scan.
 """
 
 import re
+import shutil
 import sqlite3
-import statistics
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -20,6 +24,8 @@ from sqlalchemy import Connection
 from engine.conversation.document import whole_document
 from engine.conversation.embedding.port import Embedder
 from engine.conversation.search import Search
+from engine.server.garbage import seldom
+from engine.server.machine import limit_blas, limit_heaps, take_short_turns
 from engine.store import COMPLETED, PROCESSING, ConversationRow, SegmentsChanged, Store, VectorRow
 from engine.store._sqlite import PAGE_CACHE_KIB
 from engine.store.batch import Batch
@@ -52,16 +58,51 @@ class Costs(msgspec.Struct, frozen=True):
     ratio: float
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """The same with few and with many conversations. `growth`: ours with many by ours with few, round by round."""
+
+    few: Costs
+    many: Costs
+    growth: float
+
+
+@contextmanager
+def as_served() -> Iterator[None]:
+    """Inside, this process takes what a server's takes: one heap off the loop, one thread a product, short turns."""
+    turn = sys.getswitchinterval()
+    limit_heaps()
+    limit_blas()
+    take_short_turns()
+    try:
+        with seldom():
+            yield
+    finally:
+        sys.setswitchinterval(turn)
+
+
 def conversation_id(number: int) -> str:
     """Of conversation `number`."""
     return f"{number:08d}-0000-4000-8000-000000000000"
 
 
-async def fill(store: Store, first: int, count: int, dimensions: int, model: str) -> None:
-    """Conversations number `first` and up, each a minute after the other, with segments, words and vectors."""
-    rng = np.random.default_rng(first)
-    for start in range(first, first + count, FILLED):
-        numbers = range(start, min(start + FILLED, first + count))
+async def filled(folder: Path, count: int, dimensions: int, model: str) -> Path:
+    """The data directory in `folder` with `count` conversations, made if it is not there already."""
+    data_dir = folder / str(count)
+    if not data_dir.exists():
+        begun = data_dir.with_suffix(".part")
+        shutil.rmtree(begun, ignore_errors=True)
+        store = await Store.open(begun, trio.to_thread.run_sync)
+        await _fill(store, count, dimensions, model)
+        await store.close()
+        begun.rename(data_dir)
+    return data_dir
+
+
+async def _fill(store: Store, count: int, dimensions: int, model: str) -> None:
+    """Conversations, each a minute after the other, with segments, words and vectors."""
+    rng = np.random.default_rng(0)
+    for start in range(0, count, FILLED):
+        numbers = range(start, min(start + FILLED, count))
         rows = [_row(number) for number in numbers]
         said = [_said(row, rng) for row in rows]
         await store.conversations.apply_batch(Batch.of([*map(ConversationOpened, rows), *said]))
@@ -119,25 +160,23 @@ def _index(connection: Connection, ids: Sequence[str]) -> None:
 
 
 class Reader:
-    """Reads as the routes do, and as `sqlite3` does by itself."""
+    """Reads as the routes do, and as `sqlite3` does by itself, where there are `count` conversations."""
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Store, count: int, embedder: Embedder) -> None:
         self._store = store
         self._embedder = embedder
+        self._middle = conversation_id(count // 2)
         self._search = Search(store, lambda: embedder)
         self._bare = sqlite3.connect(
             store.data_dir / DATABASE_FILE, check_same_thread=False, isolation_level=None
         )
         self._bare.execute(f"PRAGMA cache_size=-{PAGE_CACHE_KIB}")  # as the store's connections
-        self._matrix: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        drawn = np.random.default_rng(0).standard_normal((count, embedder.dimensions))
+        self._matrix: NDArray[np.float32] = drawn.astype(np.float32)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._bare.close()
-
-    def know(self, count: int, dimensions: int) -> None:
-        """So many vectors are scanned for comparison."""
-        drawn = np.random.default_rng(0).standard_normal((count, dimensions))
-        self._matrix = drawn.astype(np.float32)
+        await self._store.close()
 
     async def page(self) -> None:
         """GET /v1/conversations."""
@@ -166,15 +205,15 @@ class Reader:
         ).fetchall()
         self._bare.execute(f"SELECT * FROM action_items {of_these} ORDER BY ordinal", (UID, *ids)).fetchall()
 
-    async def one(self, id: str) -> None:
+    async def one(self) -> None:
         """GET /v1/conversations/{id}."""
-        whole = await self._store.wholes.get(UID, id)
+        whole = await self._store.wholes.get(UID, self._middle)
         assert whole is not None
         assert len(whole.segments) == SEGMENTS
         await encoded(trio.to_thread.run_sync, [whole], _encode)
 
-    async def bare_one(self, id: str) -> None:
-        await trio.to_thread.run_sync(self._bare_one, id)
+    async def bare_one(self) -> None:
+        await trio.to_thread.run_sync(self._bare_one, self._middle)
 
     def _bare_one(self, id: str) -> None:
         self._bare.execute("BEGIN")
@@ -208,21 +247,25 @@ def _scan(matrix: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[n
     return best[np.argsort(-scores[best])]
 
 
-async def compare(
-    ours: Callable[[], Awaitable[None]], bare: Callable[[], Awaitable[None]], rounds: int
-) -> Costs:
-    """Interleaved, so that what the machine does besides meets both alike."""
-    await ours()
-    await bare()
-    pairs = []
-    for _ in range(rounds):
-        pairs.append((await _ms(ours), await _ms(bare)))
-    mine, theirs = zip(*pairs, strict=True)
-    ratio = statistics.median(one / other for one, other in pairs)
-    return Costs(statistics.median(mine), statistics.median(theirs), ratio)
+Work = Callable[[Reader], Awaitable[None]]
 
 
-async def _ms(work: Callable[[], Awaitable[None]]) -> float:
+async def compare(ours: Work, bare: Work, few: Reader, many: Reader, rounds: int) -> Compared:
+    """Interleaved, so that what the machine does besides meets all alike."""
+    arms = [(work, reader) for reader in (few, many) for work in (ours, bare)]
+    for work, reader in arms:
+        await work(reader)
+    times = np.array([[await _ms(work, reader) for work, reader in arms] for _ in range(rounds)])
+    at_few, at_many = times[:, :2], times[:, 2:]
+    return Compared(_costs(at_few), _costs(at_many), float(np.median(at_many[:, 0] / at_few[:, 0])))
+
+
+def _costs(times: NDArray[np.float64]) -> Costs:
+    ours, bare = np.median(times, axis=0)
+    return Costs(float(ours), float(bare), float(np.median(times[:, 0] / times[:, 1])))
+
+
+async def _ms(work: Work, reader: Reader) -> float:
     began = time.perf_counter()
-    await work()
+    await work(reader)
     return 1e3 * (time.perf_counter() - began)

@@ -1,13 +1,15 @@
 """Ten thousand conversations of one user: what reading and searching them costs, and does to live audio; to `scale.md`.
 
-SCALE_CONVERSATIONS and SCALE_CLIENTS make it smaller, for a look whether it works.
+SCALE_CONVERSATIONS and SCALE_CLIENTS make it smaller, for a look whether it works. SCALE_FOLDER: where the
+conversations are kept, which takes minutes to make, for a second look.
 """
 
 import os
 import platform
+import shutil
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count, cycle
@@ -21,10 +23,21 @@ import trio
 from bench.extraction import CONVERSATIONS, load, transcript_of
 from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.off_loop import worker_threads
-from engine.server.machine import limit_blas, take_short_turns
+from engine.server.parts import OFF_LOOP_THREADS
 from engine.store import Store
 from tests.campaign.crowd import Crowd
-from tests.campaign.scale import PAGE, QUESTION, SEGMENTS, UID, Costs, Reader, compare, conversation_id, fill
+from tests.campaign.scale import (
+    PAGE,
+    QUESTION,
+    SEGMENTS,
+    UID,
+    Compared,
+    Reader,
+    as_served,
+    compare,
+    conversation_id,
+    filled,
+)
 from tests.campaign.test_neighbours import (
     BUSY,
     OTHERS,
@@ -54,51 +67,51 @@ PAUSE = 0.2
 """Seconds between two things that a user does while others speak."""
 QUERIES = {"a question": QUESTION, "words in most of them": "harbour sails", "a word in none": "submarine"}
 
-Figures = dict[str, Costs]
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the conversations are."""
+    return Path(os.environ.get("SCALE_FOLDER") or tmp_path / "scale")
 
 
-async def figures(reader: Reader, number: int) -> Figures:
+async def figures(few: Reader, many: Reader) -> dict[str, Compared]:
     """Of a page, one conversation and searches."""
-    reader.know(number, DIMENSIONS)
-    id = conversation_id(number // 2)
     found = {
-        f"a page of {PAGE}": await compare(reader.page, reader.bare_page, ROUNDS["page"]),
-        "one conversation": await compare(
-            partial(reader.one, id), partial(reader.bare_one, id), ROUNDS["one"]
-        ),
+        f"a page of {PAGE}": await compare(Reader.page, Reader.bare_page, few, many, ROUNDS["page"]),
+        "one conversation": await compare(Reader.one, Reader.bare_one, few, many, ROUNDS["one"]),
     }
     for name, query in QUERIES.items():
-        ours, bare = partial(reader.search, query), partial(reader.bare_search, query)
-        found[f"search: {name}"] = await compare(ours, bare, ROUNDS["search"])
+        ours, bare = partial(Reader.search, question=query), partial(Reader.bare_search, question=query)
+        found[f"search: {name}"] = await compare(ours, bare, few, many, ROUNDS["search"])
     return found
 
 
-async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(tmp_path: Path) -> None:
-    limit_blas()  # as the server does
-    take_short_turns()
-    embedder = await MiniLm.open(worker_threads(1))
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
-    reader = Reader(store, embedder)
-    await fill(store, 0, FEW, DIMENSIONS, MODEL)
-    few = await figures(reader, FEW)
-    await fill(store, FEW, MANY - FEW, DIMENSIONS, MODEL)
-    many = await figures(reader, MANY)
-    reader.close()
-    await store.close()
-    write("Cost", costs(few, many))
-    for name, cost in many.items():
-        assert cost.ratio <= (SEARCH if name.startswith("search") else READ), (name, cost)
-        if not name.startswith("search"):
-            assert cost.ours <= GROWTH * few[name].ours, (name, cost, few[name])
+async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(folder: Path) -> None:
+    for number in (FEW, MANY):
+        await filled(folder, number, DIMENSIONS, MODEL)
+    with as_served():
+        embedder = await MiniLm.open(worker_threads(1))
+        readers = [
+            Reader(await Store.open(folder / str(number), worker_threads(OFF_LOOP_THREADS)), number, embedder)
+            for number in (FEW, MANY)
+        ]
+        found = await figures(*readers)
+        for reader in readers:
+            await reader.close()
+    write("Cost", costs(found))
+    for name, compared in found.items():
+        limit = SEARCH if name.startswith("search") else READ
+        assert max(compared.few.ratio, compared.many.ratio) <= limit, (name, compared)
+        if limit == READ:
+            assert compared.growth <= GROWTH, (name, compared)
 
 
 @pytest.mark.parametrize("kind", ["reads and searches", "has conversations processed"])
-async def test_live_audio_is_as_prompt_while_a_user(kind: str, tmp_path: Path) -> None:
-    store = await Store.open(tmp_path, trio.to_thread.run_sync)
-    await fill(store, 0, MANY, DIMENSIONS, MODEL)
-    await store.close()
+async def test_live_audio_is_as_prompt_while_a_user(kind: str, folder: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    shutil.copytree(await filled(folder, MANY, DIMENSIONS, MODEL), data_dir)
     settings = {"LISTEN_EMBEDDING_PROVIDER": "local", "LISTEN_WEB_REQUESTS_PER_MINUTE": 100_000}
-    async with started(tmp_path, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
+    async with started(data_dir, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
         os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
         windows, crowd, done = await beside_a_crowd(server, WORK[kind])
         assert server.log.troubles() == []
@@ -199,23 +212,24 @@ async def giving(server: Process, http: httpx2.AsyncClient) -> AsyncIterator[Non
 WORK: dict[str, Work] = {"reads and searches": reading, "has conversations processed": giving}
 
 
-def costs(few: Figures, many: Figures) -> list[str]:
+def costs(found: Mapping[str, Compared]) -> list[str]:
     """A line for each thing."""
     lines = [
         f"{MANY * SEGMENTS} segments in {MANY} conversations of one user; in brackets with {FEW} conversations. Median",
         "ms of interleaved rounds, behind HTTP; bare is the same rows by `sqlite3` alone, for a search the query's",
-        "embedding and one numpy scan; the ratio is the median of the rounds' ratios.",
+        "embedding and one numpy scan; ratio and growth (from few to many) are medians of the rounds'.",
         "",
-        "| what | ours | bare | ratio | limit |",
-        "|---|---|---|---|---|",
+        "| what | ours | bare | ratio | limit | growth |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, cost in many.items():
-        was, limit = few[name], SEARCH if name.startswith("search") else READ
+    for name, compared in found.items():
+        many, few = compared.many, compared.few
+        limit = SEARCH if name.startswith("search") else READ
         cells = [
-            f"{here:.2f} ({before:.2f})"
-            for here, before in ((cost.ours, was.ours), (cost.bare, was.bare), (cost.ratio, was.ratio))
+            f"{here:.2f} ({there:.2f})"
+            for here, there in ((many.ours, few.ours), (many.bare, few.bare), (many.ratio, few.ratio))
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} | {limit:g} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {limit:g} | {compared.growth:.2f} |")
     return lines
 
 
