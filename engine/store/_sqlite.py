@@ -44,8 +44,11 @@ def _configure(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     # The write lock at once: a reader that becomes a writer may meet "database is locked" half-way.
-    readonly = connection.get_execution_options().get("readonly", False)
-    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("readonly", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("BEGIN")  # which waits for nothing; by way of SQLAlchemy it takes as long as a short query
 
 
 def scrub_sqlite(engine: Engine) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     String,
+    TextualSelect,
     any_,
     bindparam,
     exc,
@@ -65,7 +66,7 @@ class Prepared:
 
 
 class PreparedQuery:
-    """One query in one dialect, or an update that returns columns. Immutable.
+    """One query in one dialect, a text that names its columns, or an update that returns some. Immutable.
 
     `ids` among its parameters are made by `listed`.
     """
@@ -73,7 +74,7 @@ class PreparedQuery:
     names: Sequence[str]
     """Of its columns."""
 
-    def __init__(self, query: Select[Any] | ReturningUpdate[Any], dialect: Dialect) -> None:
+    def __init__(self, query: Select[Any] | TextualSelect | ReturningUpdate[Any], dialect: Dialect) -> None:
         compiled: Any = query.compile(dialect=dialect)
         self._text = str(compiled)
         self.names = [str(name) for name in query.exported_columns.keys()]  # noqa: SIM118 - of columns

@@ -23,7 +23,8 @@ from sqlalchemy import (
     Boolean,
     Connection,
     Dialect,
-    TextClause,
+    Float,
+    String,
     and_,
     bindparam,
     cast,
@@ -186,25 +187,25 @@ _VISIBLE = """
 """
 
 
-def _sqlite(score: str) -> TextClause:
+def _sqlite(score: str) -> str:
     # CROSS JOIN: SQLite keeps the order, and must not look the words up for each conversation.
-    return text(f"""
+    return f"""
         SELECT c.id AS id, {score} AS score
         FROM texts_index CROSS JOIN texts t ON t.number = texts_index.rowid
         CROSS JOIN conversations c ON c.uid = t.uid AND c.id = t.id
         WHERE texts_index MATCH :words AND {_VISIBLE}
         ORDER BY texts_index.rowid DESC LIMIT :limit
-    """)
+    """
 
 
-def _postgresql(score: str) -> TextClause:
-    return text(f"""
+def _postgresql(score: str) -> str:
+    return f"""
         SELECT c.id AS id, {score} AS score
         FROM websearch_to_tsquery('english', :words) AS q(words), texts t
         JOIN conversations c ON c.uid = t.uid AND c.id = t.id
         WHERE t.uid = :uid AND t.words @@ q.words AND {_VISIBLE}
         ORDER BY c.created_at DESC, c.id DESC LIMIT :limit
-    """)
+    """
 
 
 _NEWEST = {"sqlite": _sqlite("0.0"), "postgresql": _postgresql("0.0")}
@@ -212,6 +213,12 @@ _SCORED = {
     "sqlite": _sqlite("-bm25(texts_index, 0.0, 1.0)"),
     "postgresql": _postgresql("ts_rank(t.words, q.words, 1)"),
 }
+
+
+@lru_cache(maxsize=16)
+def _said(dialect: Dialect, scored: bool) -> PreparedQuery:
+    query = (_SCORED if scored else _NEWEST)[dialect.name]
+    return PreparedQuery(text(query).columns(id=String, score=Float), dialect)
 
 
 @lru_cache(maxsize=8)
@@ -247,8 +254,8 @@ def _search(
     else:
         quoted = (" AND " if every else " OR ").join(f'words:"{word}"' for word in words)
         values["words"] = f'owner:"{uid.encode().hex()}" AND ({quoted})'
-    found = connection.execute(_NEWEST[dialect], values).all() if every else []
+    found = _said(connection.dialect, False).rows(connection, values) if every else []
     if not every or 0 < len(found) <= RANKED:
-        found = connection.execute(_SCORED[dialect], values).all()
+        found = _said(connection.dialect, True).rows(connection, values)
     hits = [TextHit(id, float(score)) for id, score in found]
     return sorted(hits, key=lambda hit: -hit.score)
