@@ -35,6 +35,15 @@ class DaySummary(msgspec.Struct, frozen=True, kw_only=True):
             description="Once one was begun, the schedule begins with that user's day not again for so long.",
         ),
     ] = 7200.0
+    wait_for_processing: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=7200,
+            description="A day of which a conversation is still being processed when its hour comes is summarised so"
+            " much later; what is not completed then is left out.",
+        ),
+    ] = 300.0
     catch_up: Annotated[
         float,
         Meta(

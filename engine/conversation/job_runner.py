@@ -106,6 +106,9 @@ class JobRunner:
     async def wait(self, uid: str, kind: str, key: str, seconds: float) -> None:
         """Return once there is no such job to be done any more, wherever that happens, or time is up.
 
+        At once when it is done in this process, which does what it adds itself unless it is at its limit; else by
+        looking, as often as for jobs of others.
+
         Raises `DatabaseUnavailable`.
         """
         name = (uid, kind, key)

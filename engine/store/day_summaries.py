@@ -9,12 +9,14 @@ that begin with a user's day one gets it, and until its lock has run out none do
 what was begun is done though the process dies.
 Bounded: a page has at most `PAGE` users; locks are forgotten once they have run out.
 Cost: `zones` looks once into the index for each zone that users have; `due` at the users of one zone and hour.
-Known doubts: `due` lists those who had a completed conversation in the day, also when nothing was said in any.
+Known doubts: `due` lists those who had a conversation in the day, also when nothing was said in any. What takes
+longer to process than its summary waits, or is still in progress at the hour, is in none.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, func, select, true
 
@@ -23,17 +25,26 @@ from engine.store.database import Database, WallClock, upsert
 from engine.store.errors import ClaimLost
 from engine.store.jobs import Job, add, is_claimed
 from engine.store.owned import Owned
-from engine.store.records import COMPLETED
+from engine.store.records import COMPLETED, PROCESSING
 from engine.store.tables import conversations, day_summaries, day_summary_locks, schedules, users
 from engine.store.user_records import DaySummaryRow, UserRow
 
-__all__ = ["PAGE", "SUMMARISE", "DaySummaries"]
+__all__ = ["PAGE", "SUMMARISE", "DaySummaries", "Due"]
 
 SUMMARISE = "summarise"
 """The kind of job that makes the scheduled summary of the day that is its key."""
 
 PAGE = 200
 """Users in one page."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """The day that is due: its date, and when it begins and the next one does (µs)."""
+
+    date: str
+    start: int
+    end: int
+
 
 _NAME = "day_summaries"
 _DEFAULTS = UserRow(uid="")
@@ -76,17 +87,20 @@ class DaySummaries(Owned[DaySummaryRow]):
     async def due(self, zone: str, hour: int, start: int, end: int, *, after: str = "") -> Sequence[str]:
         """The next `PAGE` users after the uid `after` who have that zone and want a summary at that hour.
 
-        Only those with something to summarise: a conversation made from `start` up to `end` (µs).
+        Only those with something to summarise: a conversation made from `start` up to `end` (µs), though it may be
+        being processed yet.
         """
         return await self._database.read(_due, zone, hour, start, end, after)
 
-    async def begin(self, uids: Sequence[str], date: str, seconds: float) -> Sequence[str]:
+    async def begin(self, uids: Sequence[str], day: Due, seconds: float, patience: float) -> Sequence[str]:
         """Have the schedule's summary of that day made for these users, and lock it for `seconds`.
 
-        Those for whom it is not locked already, nor made.
+        Those for whom it is not locked already, nor made. For those of whom a conversation of the day is being
+        processed it is made `patience` seconds later.
         """
         now = self._now()
-        return await self._database.write(_begin, uids, date, now, now + round(seconds * SECOND))
+        until, later = now + round(seconds * SECOND), now + round(patience * SECOND)
+        return await self._database.write(_begin, uids, day, now, until, later)
 
 
 def _dated(connection: Connection, uid: str, limit: int, offset: int) -> list[DaySummaryRow]:
@@ -162,28 +176,33 @@ def _without_settings(connection: Connection, start: int, end: int, after: str) 
     return list(connection.execute(query).scalars())
 
 
-def _is_of_day(start: int, end: int) -> ColumnElement[bool]:
+def _is_of_day(start: int, end: int, *statuses: str) -> ColumnElement[bool]:
     of = conversations.c
     return and_(
         of.created_at >= start,
         of.created_at < end,
-        of.status == COMPLETED,
+        of.status.in_(statuses or (COMPLETED, PROCESSING)),
         of.discarded == false(),
         of.is_locked == false(),
         of.deleted_at.is_(None),
     )
 
 
-def _begin(connection: Connection, uids: Sequence[str], date: str, now: int, until: int) -> list[str]:
-    there = and_(day_summaries.c.uid.in_(uids), day_summaries.c.date == date)
+def _begin(
+    connection: Connection, uids: Sequence[str], day: Due, now: int, until: int, later: int
+) -> list[str]:
+    there = and_(day_summaries.c.uid.in_(uids), day_summaries.c.date == day.date)
     made = set(
         connection.execute(
             select(day_summaries.c.uid).where(there, day_summaries.c.scheduled == true())
         ).scalars()
     )
-    begun = [uid for uid in uids if uid not in made and _lock(connection, uid, date, now, until)]
+    begun = [uid for uid in uids if uid not in made and _lock(connection, uid, day.date, now, until)]
+    unfinished = and_(conversations.c.uid.in_(begun), _is_of_day(day.start, day.end, PROCESSING))
+    busy = set(connection.execute(select(conversations.c.uid).where(unfinished)).scalars())
     for uid in begun:
-        add(connection, Job(uid=uid, kind=SUMMARISE, key=date, created_at=now, due_at=now))
+        due_at = later if uid in busy else now
+        add(connection, Job(uid=uid, kind=SUMMARISE, key=day.date, created_at=now, due_at=due_at))
     return begun
 
 

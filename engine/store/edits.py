@@ -4,7 +4,8 @@ Operations: `set_title`, `set_starred`, `set_visibility`, `set_events`, `set_ite
 `edit_segments`; `owner_of_shared` finds whose conversation is behind a link.
 Invariants: every change names the owner and is one transaction, with it what the conversation is found by in full text
 search. An edited segment has a new revision, so that no older journal brings back what it was. A title that is given
-while a conversation is processed is its title afterwards.
+while a conversation is processed is its title afterwards, and action items that are deleted or rewritten meanwhile do
+not come back (but in quite other words).
 Bounded: by the conversation.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
 Known doubts: of a conversation that is processed while its events are put into a calendar, the events are as
@@ -20,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, select, u
 from engine.store import jobs
 from engine.store.action_items import action_items_of
 from engine.store.database import Database, WallClock, upsert
-from engine.store.indexed import forget_rows, index_rows
+from engine.store.indexed import forget_rows, index_rows, leave_out
 from engine.store.jobs import PROCESS
 from engine.store.owned import change_row
 from engine.store.tables import action_items, conversations, segments, shared_conversations
@@ -197,6 +198,7 @@ def _describe_item(connection: Connection, uid: str, id: str, old: str, new: str
     item = next((item for item in _items(connection, uid, id) if item.description == old), None)
     if item is None:
         return False
+    leave_out(connection, uid, id, [old])
     changed = _change_item(connection, item, {"description": new, "updated_at": now})
     index_rows(connection, "action_item", [changed], now)
     index_ended(connection, uid, id)
@@ -205,9 +207,10 @@ def _describe_item(connection: Connection, uid: str, id: str, old: str, new: str
 
 def _delete_items(connection: Connection, uid: str, id: str, description: str | None) -> int:
     items = _items(connection, uid, id)
-    gone = [item.id for item in items if description is None or item.description == description]
+    gone = [item for item in items if description is None or item.description == description]
     if gone:
-        forget_rows(connection, uid, "action_item", gone)
+        leave_out(connection, uid, id, [item.description for item in gone])
+        forget_rows(connection, uid, "action_item", [item.id for item in gone])
         index_ended(connection, uid, id)
     return len(gone)
 

@@ -15,16 +15,29 @@ from sqlalchemy import Connection, Table, and_, false, select
 
 from engine.store import jobs
 from engine.store.database import Database, WallClock
-from engine.store.jobs import Job
+from engine.store.jobs import PROCESS, Job
 from engine.store.owned import Owned, change_row, delete_rows, put_rows
 from engine.store.tables import action_items, conversations, memories
+from engine.store.tables import jobs as jobs_table
 from engine.store.vector_records import VectorKind, VectorRow
 from engine.store.vectors import delete_vectors, put_vectors
 
-__all__ = ["INDEX", "IndexText", "Indexed", "Indexing", "forget_rows", "index_one", "index_rows"]
+__all__ = [
+    "INDEX",
+    "LEFT_OUT",
+    "IndexText",
+    "Indexed",
+    "Indexing",
+    "forget_rows",
+    "index_one",
+    "index_rows",
+    "leave_out",
+]
 
 INDEX = "index"
 """The kind of the jobs."""
+LEFT_OUT = "left_out"
+"""In the payload of a processing: texts that its result is to be without."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -88,7 +101,14 @@ class Indexed(Owned[Row]):
         index_rows(connection, self._what, rows, now)
 
     def _delete(self, connection: Connection, uid: str, id: str) -> bool:
+        self._leave_out(connection, self._select(connection, uid, id))
         return forget_rows(connection, uid, self._what, [id]) > 0
+
+    def _leave_out(self, connection: Connection, rows: Sequence[Any]) -> None:
+        for row in rows:
+            if row.conversation_id is not None:
+                text = getattr(row, _TABLES[self._what][1])
+                leave_out(connection, row.uid, row.conversation_id, [text])
 
     def _select(self, connection: Connection, uid: str, id: str) -> Sequence[Row]:
         found = connection.execute(select(self._table).where(self._is(uid, id))).mappings()
@@ -97,6 +117,8 @@ class Indexed(Owned[Row]):
     def _change(
         self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
     ) -> Row | None:
+        if _TABLES[self._what][1] in values:
+            self._leave_out(connection, self._select(connection, uid, id))
         row = change_row(connection, self._table, self._kind, self._is(uid, id), values)
         if row is not None and _TABLES[self._what][1] in values:
             index_rows(connection, self._what, [row], now)
@@ -132,6 +154,11 @@ def index_one(connection: Connection, what: VectorKind, uid: str, id: str, now: 
     jobs.add(connection, Job(uid=uid, kind=INDEX, key=key, payload=payload, created_at=now, due_at=now))
 
 
+def leave_out(connection: Connection, uid: str, conversation_id: str, texts: Sequence[str]) -> None:
+    """The owner deleted or rewrote what says `texts`; a processing that is under way does not bring it back."""
+    jobs.note_also(connection, uid, PROCESS, conversation_id, LEFT_OUT, texts)
+
+
 def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequence[str]) -> int:
     """Remove these of a user's rows with their vectors; how many there were."""
     table, _ = _TABLES[what]
@@ -140,7 +167,13 @@ def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequenc
 
 
 def _forget_all(connection: Connection, uid: str, what: VectorKind) -> int:
-    table, _ = _TABLES[what]
+    table, text = _TABLES[what]
+    busy = select(jobs_table.c.key).where(jobs_table.c.uid == uid, jobs_table.c.kind == PROCESS)
+    of_busy = table.c.uid == uid, table.c.conversation_id.in_(busy)
+    for row in connection.execute(
+        select(table.c.conversation_id, table.c[text].label("text")).where(*of_busy)
+    ):
+        leave_out(connection, uid, row.conversation_id, [row.text])
     ids = [id for (id,) in connection.execute(select(table.c.id).where(table.c.uid == uid))]
     delete_vectors(connection, uid, what, ids)
     return delete_rows(connection, table, table.c.uid == uid)

@@ -23,7 +23,7 @@ from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
 from engine.store.erasing import erase, hide, release_sources
 from engine.store.errors import ClaimLost
-from engine.store.indexed import index_one, index_rows
+from engine.store.indexed import LEFT_OUT, index_one, index_rows
 from engine.store.jobs import PROCESS, TELL, Job, add, discard, payload_of
 from engine.store.jobs import fail as fail_job
 from engine.store.jobs import finish as finish_job
@@ -40,13 +40,16 @@ from engine.store.records import (
     UsageRow,
 )
 from engine.store.tables import conversations, jobs, memories, photos, recordings
-from engine.store.texts import index_conversation
+from engine.store.texts import index_conversation, words_of
 from engine.store.usage import add_usage, hour_of
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.store.vectors import VectorRow, delete_vectors, put_vectors
 from engine.wire.messages import Segment
 
 __all__ = ["Processed", "Processing"]
+
+SAME_WORDS = 2 / 3
+"""Of all words of two texts, those that both have, from which one says what the other does."""
 
 
 class Processed(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +180,7 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
         values |= {"structured": {**values["structured"], "title": told["title"]}, "discarded": False}
     if not connection.execute(update(conversations).where(there).values(values)).rowcount:
         return False
-    _keep(connection, job, done, now)
+    _keep(connection, job, done, told.get(LEFT_OUT, ()), now)
     if done.version == 1:
         add(connection, Job(uid=uid, kind=TELL, key=id, created_at=now, due_at=now))
     sources = job.payload.get("sources", ())
@@ -192,10 +195,12 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
     return True
 
 
-def _keep(connection: Connection, job: Job, done: Processed, now: int) -> None:
+def _keep(connection: Connection, job: Job, done: Processed, left_out: Sequence[str], now: int) -> None:
     uid, id = job.uid, job.key
-    items = replace_action_items(connection, uid, id, done.action_items, job.created_at)
-    facts = _new(connection, uid, id, done.memories)
+    unwanted = [set(words_of(text)) for text in left_out]
+    wanted = [row for row in done.action_items if not _is_among(unwanted, row.description)]
+    items = replace_action_items(connection, uid, id, wanted, job.created_at)
+    facts = _new(connection, uid, id, [row for row in done.memories if not _is_among(unwanted, row.content)])
     replace_memories(connection, uid, id, facts)
     index_conversation(connection, uid, id)
     if done.vectors_later:
@@ -209,6 +214,12 @@ def _keep(connection: Connection, job: Job, done: Processed, now: int) -> None:
     dropped = {row.id for row in done.memories} - {row.id for row in facts}
     dropped |= {row.id for row in done.action_items} - {row.id for row in items}
     put_vectors(connection, [row for row in done.vectors if row.id not in dropped])
+
+
+def _is_among(unwanted: Sequence[set[str]], text: str) -> bool:
+    """Whether it says one of them again: in nearly the same words, which a model may change a little."""
+    words = set(words_of(text))
+    return any(len(words & other) >= SAME_WORDS * len(words | other) for other in unwanted)
 
 
 def _new(connection: Connection, uid: str, id: str, rows: Sequence[MemoryRow]) -> list[MemoryRow]:

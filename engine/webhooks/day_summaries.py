@@ -8,7 +8,8 @@ begun is done, by whichever process, though this one dies. A summary is kept onc
 delivery is known by that day, so doing a job twice makes neither a second summary nor a second delivery.
 What is due: every local hour that was reached since the last hour that any process has covered. So hours that no server
 saw are made up for, up to `day_summary.catch_up` later; the summary is still of the day it would have been of. Local
-hours are reached at minute 30 or 45 in some zones, and are due at the next minute 0. A clock that is set back makes
+hours are reached at minute 30 or 45 in some zones, and are due at the next minute 0. While a conversation of the day is
+being processed its summary waits, `day_summary.wait_for_processing` in all. A clock that is set back makes
 nothing come twice; one that was far ahead and is right again does not leave a gap longer than that.
 Bounded: one page of users in memory, `day_summary.parallel` summaries at once.
 Cost: in each hour one query for each time zone that users have, and one for each page of those who are due.
@@ -24,12 +25,13 @@ import msgspec
 import trio
 
 from engine._config_day_summary import DaySummary as Settings
-from engine.conversation.day_summary import Day, Occasion, day_bounds, occasions, summary_id
+from engine.conversation.day_summary import Day, day_bounds, occasions, summary_id
 from engine.conversation.llm.port import LlmError, LlmRefused
 from engine.conversation.zones import zone_of
 from engine.log import get_logger
 from engine.moments import SECOND, instant
 from engine.off_loop import OffLoop
+from engine.store.day_summaries import Due
 from engine.store.errors import ClaimLost, DatabaseUnavailable
 from engine.store.jobs import Job
 from engine.store.user_records import DaySummaryRow, UserRow
@@ -60,7 +62,9 @@ class Calendar(Protocol):
 
     async def due(self, zone: str, hour: int, start: int, end: int, *, after: str = "") -> Sequence[str]: ...
 
-    async def begin(self, uids: Sequence[str], date: str, seconds: float) -> Sequence[str]: ...
+    async def begin(
+        self, uids: Sequence[str], day: Due, seconds: float, patience: float
+    ) -> Sequence[str]: ...
 
 
 class Summaries(Protocol):
@@ -161,15 +165,17 @@ class Schedule:
         for name in await self._calendar.zones():
             zone = await self._off_loop(zone_of, name)
             for occasion in await self._off_loop(occasions, zone, since, hour):
-                begun += await self._begin(name, occasion, *day_bounds(occasion.date, zone))
+                day = Due(occasion.date.isoformat(), *day_bounds(occasion.date, zone))
+                begun += await self._begin(name, occasion.hour, day)
         await self._calendar.cover(hour)
         log.info("day_summary.hour", hour=instant(hour).isoformat(), begun=begun)
 
-    async def _begin(self, zone: str, occasion: Occasion, start: int, end: int) -> int:
-        begun, after = 0, ""
-        while uids := await self._calendar.due(zone, occasion.hour, start, end, after=after):
-            seconds = self._settings.lock_time
-            begun += len(await self._calendar.begin(uids, occasion.date.isoformat(), seconds))
+    async def _begin(self, zone: str, hour: int, day: Due) -> int:
+        begun, after, settings = 0, "", self._settings
+        while uids := await self._calendar.due(zone, hour, day.start, day.end, after=after):
+            begun += len(
+                await self._calendar.begin(uids, day, settings.lock_time, settings.wait_for_processing)
+            )
             self._wake()
             after = uids[-1]
         return begun

@@ -5,17 +5,18 @@ from typing import Any
 import pytest
 
 from engine.store import ConversationOpened, ConversationRow, Store
-from engine.store.day_summaries import PAGE, SUMMARISE
+from engine.store.day_summaries import PAGE, SUMMARISE, Due
 from engine.store.errors import ClaimLost
 from engine.store.jobs import Job
-from engine.store.records import COMPLETED
+from engine.store.records import COMPLETED, IN_PROGRESS, PROCESSING
 from engine.store.user_records import DaySummaryRow
 
 from .making import NOW, Clock, conversation
 
 DAY = "2025-06-15"
 START, END = NOW - 10, NOW + 10
-LOCK = 7200.0
+DUE = Due(DAY, START, END)
+LOCK, PATIENCE = 7200.0, 300.0
 
 
 def summary(uid: str = "ada", date: str = DAY, **changes: Any) -> DaySummaryRow:
@@ -28,7 +29,7 @@ def spoken(uid: str, id: str = "c1", **changes: Any) -> ConversationRow:
 
 
 async def claimed(store: Store, uid: str = "ada", owner: str = "a") -> Job:
-    assert list(await store.day_summaries.begin([uid], DAY, LOCK)) == [uid]
+    assert list(await store.day_summaries.begin([uid], DUE, LOCK, PATIENCE)) == [uid]
     (job,) = await store.jobs.claim(owner, [SUMMARISE], 30.0, 1)
     return job
 
@@ -77,15 +78,32 @@ async def test_a_job_that_is_somebody_elses_by_now_keeps_nothing(store: Store, c
 
 async def test_a_day_is_begun_once_until_its_lock_has_run_out(store: Store, clock: Clock) -> None:
     table = store.day_summaries
-    assert list(await table.begin(["ada", "bob"], DAY, LOCK)) == ["ada", "bob"]
-    assert list(await table.begin(["ada", "eve"], DAY, LOCK)) == ["eve"]
-    assert list(await table.begin(["ada"], "2025-06-16", LOCK)) == ["ada"]
+    assert list(await table.begin(["ada", "bob"], DUE, LOCK, PATIENCE)) == ["ada", "bob"]
+    assert list(await table.begin(["ada", "eve"], DUE, LOCK, PATIENCE)) == ["eve"]
+    assert list(await table.begin(["ada"], Due("2025-06-16", END, END + 20), LOCK, PATIENCE)) == ["ada"]
     assert await store.jobs.counts([SUMMARISE]) == (4, 0)
     clock.now += round(LOCK * 1e6)
     jobs = await store.jobs.claim("a", [SUMMARISE], 30.0, 10)
     assert sorted((job.uid, job.key) for job in jobs)[:2] == [("ada", DAY), ("ada", "2025-06-16")]
     await table.cover(clock.now)
-    assert list(await table.begin(["ada"], DAY, LOCK)) == ["ada"]
+    assert list(await table.begin(["ada"], DUE, LOCK, PATIENCE)) == ["ada"]
+
+
+async def test_a_day_of_which_something_is_being_processed_waits(store: Store, clock: Clock) -> None:
+    await store.users.change("bob", {"daily_summary_hour": 22})
+    for uid in ("ada", "bob", "cleo"):
+        await store.conversations.create(spoken(uid))
+    await store.conversations.create(spoken("bob", "c2", status=PROCESSING, created_at=END))
+    await store.conversations.create(spoken("cleo", "c2", status=PROCESSING))
+    await store.conversations.create(spoken("dan", status=PROCESSING))
+    uids = list(await store.day_summaries.due("UTC", 22, START, END))
+    assert uids == ["ada", "bob", "cleo", "dan"]
+    assert list(await store.day_summaries.begin(uids, DUE, LOCK, PATIENCE)) == uids
+    jobs = await store.jobs.claim("a", [SUMMARISE], 30.0, 10)
+    assert sorted(job.uid for job in jobs) == ["ada", "bob"]
+    clock.now += round(PATIENCE * 1e6)
+    jobs = await store.jobs.claim("b", [SUMMARISE], 30.0, 10)
+    assert {"cleo", "dan"} <= {job.uid for job in jobs}
 
 
 async def test_what_the_schedule_has_made_is_not_begun_again(store: Store, clock: Clock) -> None:
@@ -93,7 +111,7 @@ async def test_what_the_schedule_has_made_is_not_begun_again(store: Store, clock
     await table.keep(summary("bob"))
     await table.keep_scheduled(await claimed(store), summary())
     clock.now += round(LOCK * 1e6)
-    assert list(await table.begin(["ada", "bob"], DAY, LOCK)) == ["bob"]
+    assert list(await table.begin(["ada", "bob"], DUE, LOCK, PATIENCE)) == ["bob"]
 
 
 async def test_how_far_the_schedule_has_come_is_remembered(store: Store) -> None:
@@ -115,7 +133,7 @@ async def test_those_are_due_who_live_there_want_one_then_and_spoke_that_day(sto
         await store.conversations.create(spoken(uid))
     await store.conversations.create(spoken("eve", created_at=END))
     await store.users.change("hal", {"time_zone": "Asia/Tokyo", **hour})
-    hidden: list[dict[str, Any]] = [{"is_locked": True}, {"discarded": True}, {"status": "processing"}]
+    hidden: list[dict[str, Any]] = [{"is_locked": True}, {"discarded": True}, {"status": IN_PROGRESS}]
     for n, changes in enumerate(hidden):
         await store.conversations.create(spoken("hal", f"c{n}", **changes))
     due = store.day_summaries.due

@@ -182,6 +182,41 @@ async def test_what_the_owner_does_meanwhile_stays(store: Store, clock: Clock) -
     assert [item.id for item in await store.action_items.of_conversation("u1", "c1")] == ["a3"]
 
 
+async def test_what_the_owner_deletes_or_rewrites_meanwhile_does_not_come_back(
+    store: Store, clock: Clock
+) -> None:
+    await begun(store)
+    said = ("Water the garden.", "Buy seeds.", "Mow the lawn.", "Call Anna on Friday.")
+
+    def made(version: int, *said: str) -> Processed:
+        items = [
+            action_item(f"a{version}-{n}", conversation_id="c1", description=text, ordinal=n)
+            for n, text in enumerate(said)
+        ]
+        facts = [memory(f"m{version}", conversation_id="c1", content="Has a garden in Kiel.")]
+        return result(version, action_items=items, memories=facts, vectors=())
+
+    await store.processing.finish(await claimed(store), made(1, *said), source_delay=0)
+    assert await store.processing.again("u1", "c1", {"force": True}, DONE)
+    job = await claimed(store)
+    clock.now += 1
+    assert await store.action_items.delete("u1", "a1-0")
+    assert await store.edits.delete_items("u1", "c1", "Buy seeds.") == 1
+    assert await store.edits.delete_items("u1", "c1", "Call Anna on Friday.") == 1
+    assert await store.edits.describe_item("u1", "c1", "Mow the lawn.", "Have the lawn mown.")
+    assert await store.memories.delete("u1", "m1")
+    again = ("Water the garden.", "Buy the seeds.", "Mow the lawn.", "Call Bob on Friday.")
+    await store.processing.finish(job, made(2, *again), source_delay=0)
+    items = await store.action_items.of_conversation("u1", "c1")
+    assert {item.description for item in items} == {"Have the lawn mown.", "Call Bob on Friday."}
+    assert await store.memories.list("u1") == []
+    assert await store.processing.again("u1", "c1", {"force": True}, DONE)
+    await store.processing.finish(await claimed(store), made(3, *said), source_delay=0)
+    assert len(await store.action_items.of_conversation("u1", "c1")) == len(said), (
+        "it is about that time only"
+    )
+
+
 async def test_merged_ones_are_gone_once_the_new_one_is_done(store: Store) -> None:
     for id in ("c1", "c2"):
         await begun(store, id, COMPLETED)

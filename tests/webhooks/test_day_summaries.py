@@ -20,8 +20,15 @@ from engine.conversation.llm.metrics import NoMeter
 from engine.conversation.llm.port import Llm as LlmPort
 from engine.conversation.llm.port import LlmUnavailable
 from engine.metrics import Metrics
-from engine.store import COMPLETED, ConversationOpened, ConversationRow, DatabaseUnavailable, Store
-from engine.store.day_summaries import SUMMARISE
+from engine.store import (
+    COMPLETED,
+    PROCESSING,
+    ConversationOpened,
+    ConversationRow,
+    DatabaseUnavailable,
+    Store,
+)
+from engine.store.day_summaries import SUMMARISE, Due
 from engine.store.user_records import DaySummaryRow
 from engine.webhooks.day_summaries import Schedule, SummaryMaker, webhook_body
 from tests.conversation.test_day_summary_summarizer import Scripted
@@ -36,6 +43,9 @@ def at(text: str, zone: str = "UTC") -> int:
     """Microseconds since the epoch of a local time."""
     moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
     return round(moment.timestamp()) * SECOND
+
+
+FRIDAY = Due("2026-11-20", at("2026-11-20T00:00"), at("2026-11-21T00:00"))
 
 
 class Models:
@@ -303,12 +313,28 @@ async def test_whoever_wants_none_or_said_nothing_gets_none(
         assert [await it.made(uid) for uid in ("off", "silent", "locked", "away")] == [[]] * 4
 
 
+async def test_a_conversation_that_is_still_processed_at_the_hour_is_in_the_summary(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with world(tmp_path, "2026-11-20T21:30") as it:
+        await it.spoke("ada", "2026-11-20T09:00")
+        await it.spoke("ada", "2026-11-20T21:45", status=PROCESSING)
+        async with it.process(wait_for_processing=600.0):
+            await it.until("2026-11-20T22:05")
+            assert it.told.bodies == {}
+            (late,) = await it.store.conversations.list("ada", statuses=[PROCESSING])
+            assert await it.store.conversations.set_status("ada", late.id, COMPLETED)
+            await it.until("2026-11-20T22:15")
+        (body,) = it.told.bodies.values()
+        assert body["summary_json"]["stats"]["total_conversations"] == 2
+
+
 async def test_whoever_turns_it_off_while_it_waits_gets_none(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with world(tmp_path, "2026-11-20T22:00") as it:
         await it.spoke("ada", "2026-11-20T09:00")
-        assert await it.store.day_summaries.begin(["ada"], "2026-11-20", 7200.0)
+        assert await it.store.day_summaries.begin(["ada"], FRIDAY, 7200.0, 300.0)
         await it.lives("ada", "UTC", daily_summary_enabled=False)
         async with it.process():
             await trio.sleep(3600)
