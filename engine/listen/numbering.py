@@ -1,7 +1,8 @@
 """One numbering of a session's speakers, whoever transcribes it. No I/O.
 
 Operations: `began` says that a stream of results begins, `numbered` gives its words the session's numbers, `tentative`
-those they would have; `merge` says that two of them are one speaker, `apart` whether two cannot be.
+those they would have; `introduced` that a number is known to those who will go on; `merge` says that two of them are
+one speaker, `apart` whether two cannot be.
 Invariants: a number is never given to two speakers. A vendor's own numbers begin anew with each of its streams: whom
 one calls its first speaker need not be whom the one before called so. Hence they get further numbers, until it is known
 by their voices who they are. Those of `SpeakerLabels` go on over all streams. Nobody told apart is one number, too.
@@ -87,6 +88,14 @@ class Numbering:
     def apart(self, one: int, other: int) -> bool:
         """Whether some stream told these two apart."""
         return any(one in told and other in told for _, told in self._told_apart)
+
+    def introduced(self, number: int, session_number: int) -> None:
+        """Who has a number already has this one of those that go on."""
+        self._given[OURS, number] = session_number
+
+    def goes_on(self, session_number: int) -> bool:
+        """Whether it is among the numbers that go on over all streams."""
+        return any(key[0] == OURS and number == session_number for key, number in self._given.items())
 
     def session_number(self, number: int) -> int | None:
         """What one of the numbers that go on is in the session; None: it was not given yet."""

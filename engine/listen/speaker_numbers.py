@@ -15,6 +15,7 @@ import trio
 from engine.audio.ring import Ring
 from engine.listen.numbering import Numbering
 from engine.listen.voiceprints import Voiceprints
+from engine.speaker.embedding import Voice
 from engine.stt.vendor import SAMPLE_RATE, Ready, SpeakerLabels
 from engine.transcript.words import Word
 
@@ -32,6 +33,8 @@ class SpeakerNumbers:
     def __init__(self, ring: Ring, voiceprints: MakeVoiceprints | None) -> None:
         self._ring = ring
         self._numbering = Numbering()
+        self._labels: SpeakerLabels | None = None
+        self._labelled = False  # whether `labels` number the speakers of this stream
         self._heard: Word | None = None
         self._voiceprints = None if voiceprints is None else voiceprints(self._numbering)
 
@@ -48,11 +51,23 @@ class SpeakerNumbers:
             if one is not None and other is not None and one != other:
                 self._merge(same, max(one, other), min(one, other))
 
+        self._labels = labels
         labels.when_merged(merged)
 
     def began(self, ready: Ready) -> None:
         """Results that follow are of a stream that began so."""
         self._numbering.began(ready)
+        self._labelled = ready.keeps_numbers
+        if self._labelled and self._labels is not None and self._voiceprints is not None:
+            self._introduce(self._labels, self._voiceprints)
+
+    def _introduce(self, labels: SpeakerLabels, voiceprints: Voiceprints) -> None:
+        """Have those who go on know whom the vendors before them have told apart."""
+        for session_number, voice in voiceprints.voices().items():
+            if not self._numbering.goes_on(session_number):
+                number = labels.introduce(voice)
+                if number is not None:
+                    self._numbering.introduced(number, session_number)
 
     def interim(self, words: Sequence[Word]) -> list[Word]:
         """Words that may change, with the numbers they would have."""
@@ -61,7 +76,9 @@ class SpeakerNumbers:
     def final(self, words: Sequence[Word]) -> list[Word]:
         """Words with their numbers. Their audio is still in the ring, unless transcription is far behind."""
         numbered = self._numbering.numbered(words)
-        if self._voiceprints is not None:
+        if self._voiceprints is not None and self._labelled:
+            self._voiceprints.look_at({word.speaker for word in numbered if word.speaker is not None})
+        elif self._voiceprints is not None:
             self._hear(self._voiceprints, numbered)
         return numbered
 
@@ -87,7 +104,16 @@ class SpeakerNumbers:
         if self._voiceprints is None:
             await trio.sleep_forever()
             return
-        await self._voiceprints.run(partial(self._merge, same))
+        await self._voiceprints.run(partial(self._merge, same), self._labelled_voices)
+
+    def _labelled_voices(self) -> dict[int, Voice]:
+        """What `labels` know of the session's numbers; of what became one, what more was heard of."""
+        found: dict[int, Voice] = {}
+        for number, voice in () if self._labels is None else self._labels.voices().items():
+            mine = self._numbering.session_number(number)
+            if mine is not None and (mine not in found or voice.seconds > found[mine].seconds):
+                found[mine] = voice
+        return found
 
     def _merge(self, same: Callable[[int, int], None], gone: int, kept: int) -> None:
         self._numbering.merge(gone, kept)

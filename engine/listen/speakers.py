@@ -8,7 +8,7 @@ Bounded by the session's roster, and by what voices may use of the machine (`eng
 that there is no time for stays with who spoke before, and is counted there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import trio
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.listen.numbering import Numbering
 from engine.listen.voiceprints import Voiceprints
 from engine.speaker.diarization import Diarizer, atoms, heard_span
-from engine.speaker.embedding import Floats, mean_direction
+from engine.speaker.embedding import Floats, Voice, mean_direction
 from engine.speaker.encoding import Encoding, Urgency
 from engine.speaker.matching import Rules
 from engine.speaker.roster import Roster
@@ -43,6 +43,18 @@ class SessionSpeakers:
     def when_merged(self, tell: Callable[[int, int], None]) -> None:
         """See `SpeakerLabels`."""
         self._merged = tell
+
+    def introduce(self, voice: Voice) -> int | None:
+        """See `SpeakerLabels`."""
+        if self._roster.full:
+            return None
+        number = self._roster.new()
+        self._roster.heard(number, voice.vector, voice.seconds)
+        return number
+
+    def voices(self) -> Mapping[int, Voice]:
+        """See `SpeakerLabels`."""
+        return self._roster.voices()
 
     async def label(self, pcm: NDArray[np.int16], start: int, words: Sequence[Word]) -> tuple[Word, ...]:
         """See `SpeakerLabels`."""

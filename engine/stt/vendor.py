@@ -5,9 +5,9 @@ with events. The covered spans of its `Final`s tile the timeline: each starts wh
 that after a fault the next vendor starts at the last sample covered and nothing is lost or doubled.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from engine.audio.pump import Pump
 from engine.transcript.timeline import SAMPLE_RATE as SAMPLE_RATE
 from engine.transcript.words import Word
+
+if TYPE_CHECKING:
+    from engine.speaker.embedding import Voice
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -119,6 +122,14 @@ class SpeakerLabels(Protocol):
 
     def when_merged(self, tell: Callable[[int, int], None]) -> None:
         """Have `tell(gone, kept)` called, before the next words, when the number `gone` turns out to be `kept`."""
+        ...
+
+    def introduce(self, voice: "Voice") -> int | None:
+        """Somebody who was told apart by another vendor, and the number they have here; None: no more are known."""
+        ...
+
+    def voices(self) -> "Mapping[int, Voice]":
+        """What each number sounds like, as far as it was heard."""
         ...
 
 
