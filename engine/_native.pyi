@@ -144,5 +144,23 @@ class _Lib:
     def lane_pump_sent_at(self, pump: Any, position: int) -> int: ...
     def lane_pump_chunk(self, pump: Any, load: int) -> int: ...
 
+    LSTM_UNITS: int
+    LSTM_PANEL: int
+    LSTM_ROWS: int
+    LSTM_STEPS: int
+    def lstm_works(self) -> int: ...
+    def lstm_run(
+        self,
+        sequence: Any,
+        steps: int,
+        rows: int,
+        inputs: int,
+        inward: Any,
+        recurrent: Any,
+        bias: Any,
+        outputs: Any,
+        room: Any,
+    ) -> None: ...
+
 ffi: _FFI
 lib: _Lib

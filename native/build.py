@@ -1,4 +1,5 @@
-"""Builds `engine._native`, the one extension: ring, codecs, energy gate, WebSocket frames, lane.
+"""Builds `engine._native`, the one extension: ring, codecs, energy gate, WebSocket frames, lane, the voice
+encoder's layers.
 
 What Python sees is declared once, in the headers, between the lines `cffi: begin` and `cffi: end`.
 
@@ -12,10 +13,13 @@ from collections.abc import Mapping
 
 from cffi import FFI
 
-HEADERS = ("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_vendor.h", "lane_slot.h")
+HEADERS = (
+    *("ring.h", "libraries.h", "codec.h", "gate.h", "frame.h", "lane.h", "lane_vendor.h", "lane_slot.h"),
+    "lstm.h",
+)
 SOURCES = (
     *("ring.c", "libraries.c", "codec.c", "pcm.c", "opus.c", "lc3.c", "resampled.c", "gate.c"),
-    *("frame.c", "lane.c", "lane_input.c", "lane_output.c", "lane_vendor.c", "lane_gather.c"),
+    *("frame.c", "lane.c", "lane_input.c", "lane_output.c", "lane_vendor.c", "lane_gather.c", "lstm.c"),
 )
 FOLDER = os.path.join("native", "src")  # relative to the root: setuptools refuses absolute source paths
 WARNINGS = ("-Wall", "-Wextra", "-Werror")

@@ -18,6 +18,7 @@ ENVIRON = {"LISTEN_SANITIZE": "address,undefined"}
 TESTS = (
     "native/test_memory.py",
     "native/test_pcm.py",
+    "native/test_lstm.py",
     "native/test_frame.py",
     "native/test_lane.py",
     "native/test_lane_vendor.py",

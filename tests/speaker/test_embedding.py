@@ -43,6 +43,12 @@ def test_every_window_is_as_the_reference_implementation_says(name: str) -> None
     assert np.abs(windows - expected).max() < 1e-4
 
 
+def test_numpy_says_the_same_where_the_machine_cannot_do_it_natively() -> None:
+    windows = encoder().windows(recording("beckett"))
+    vectors = _ge2e.load(native=False).embed(windows)
+    assert np.abs(vectors - REFERENCE["beckett.windows"]).max() < 1e-4
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_utterance_is_as_the_reference_implementation_says(name: str) -> None:
     assert np.abs(encoder().voice(recording(name)).vector - REFERENCE[f"{name}.whole"]).max() < 1e-4
