@@ -5,9 +5,10 @@ takes about half a microsecond for each object there is, with models and kernels
 come every few seconds while many people speak: late results for one session in a hundred.
 
 Operations: `collect_garbage`, a task for as long as the process serves, started when all that stays is loaded.
-Invariants: while it runs, what was there before it is never looked at again (`gc.freeze`), young objects are
-collected every `YOUNG`, and a full pass is made when as many sessions have ended as there are (`SESSIONS` at least),
-when the last one has ended (`engine.server.watch`), and `watch.garbage_interval` after the last pass.
+Invariants: while it runs, what was there before it is never looked at again (`gc.freeze`, unless an embedder has
+called it already), young objects are collected every `YOUNG`, and a full pass is made when as many sessions have ended
+as there are (`SESSIONS` at least), when the last one has ended (`engine.server.watch`), and `watch.garbage_interval`
+after the last pass.
 Bounded by that: what a session leaves in cycles waits for at most as many others to end.
 Known doubts: the collector is the process's, so an embedder's own garbage waits as well.
 """
@@ -52,12 +53,15 @@ class _Seldom:
     def __init__(self) -> None:
         self._servers = 0
         self._before = gc.get_threshold()
+        self._froze = False
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         if not self._servers:
             young, middle, _ = self._before = gc.get_threshold()
-            gc.freeze()
+            self._froze = not gc.get_freeze_count()  # who froze before us knows what stays
+            if self._froze:
+                gc.freeze()
             gc.set_threshold(max(young, YOUNG), middle, NEVER)
         self._servers += 1
         try:
@@ -66,7 +70,8 @@ class _Seldom:
             self._servers -= 1
             if not self._servers:
                 gc.set_threshold(*self._before)
-                gc.unfreeze()
+                if self._froze:
+                    gc.unfreeze()
 
 
 seldom = _Seldom()

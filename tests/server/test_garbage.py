@@ -2,8 +2,10 @@
 
 import gc
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -49,7 +51,34 @@ async def test_while_it_runs_full_passes_come_when_sessions_have_ended_or_the_in
         assert passes(metrics) == 1
         nursery.cancel_scope.cancel()
     assert gc.get_threshold() == before
-    assert gc.get_freeze_count() == 0
+
+
+@pytest.fixture
+def frozen() -> Iterator[Callable[[bool], None]]:
+    """Freezes what there is, or nothing; in the end it is as it was."""
+    froze = gc.get_freeze_count() > 0
+
+    def set_to(wanted: bool) -> None:
+        gc.unfreeze()
+        if wanted:
+            gc.freeze()
+
+    yield set_to
+    set_to(froze)
+
+
+@pytest.mark.parametrize("by_embedder", [False, True])
+async def test_what_is_there_is_frozen_meanwhile_unless_the_embedder_did_so_for_good(
+    tmp_path: Path, frozen: Callable[[bool], None], by_embedder: bool
+) -> None:
+    async with server(tmp_path, ScriptedVendor(script_of([]))) as it, trio.open_nursery() as nursery:
+        frozen(by_embedder)
+        before = gc.get_freeze_count()
+        nursery.start_soon(collect_garbage, it.service, Metrics(), 100.0)
+        await wait_all_tasks_blocked()
+        assert (gc.get_freeze_count() > before) is not by_embedder
+        nursery.cancel_scope.cancel()
+    assert (gc.get_freeze_count() > 0) is by_embedder
 
 
 async def test_of_two_servers_in_a_process_the_last_to_end_sets_the_collector_back(
