@@ -3,7 +3,7 @@
 Operations: `watch_loop`, a task for as long as the process serves; `measure_stalls`, the metric alone.
 Invariants: a stall is told once, while it lasts; between two lines are `stall_log_interval` seconds, and what was
 not told in between is counted in the next.
-Bounded: one thread, `FRAMES` lines of a stack.
+Bounded: one thread, `FRAMES` calls of a stack.
 Cost: the loop wakes every `stall_interval`, the thread four times in `stall_threshold`.
 Known doubts: native code that holds the interpreter's lock stops the thread as well; such a stall is in the metric
 only. So is one during which the whole process stood still.
@@ -15,7 +15,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from time import monotonic
+from types import FrameType
 
 import trio
 
@@ -109,6 +111,12 @@ class _Watcher:
 
     def _tell(self, held: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)
-        stack = "".join(traceback.format_stack(frame, FRAMES)).rstrip()
-        log.warning("loop.stalled", seconds=round(held, 3), untold=self._stalls.untold, stack=stack)
+        log.warning("loop.stalled", seconds=round(held, 3), untold=self._stalls.untold, stack=_stack(frame))
         self._stalls.untold = 0
+
+
+def _stack(frame: FrameType | None) -> str:
+    """Where a thread is, innermost last. Without source lines: Python would keep each file it read for them."""
+    calls = islice(traceback.walk_stack(frame), FRAMES) if frame is not None else ()
+    places = [f"{at.f_code.co_filename}:{line} in {at.f_code.co_qualname}" for at, line in calls]
+    return "\n".join(reversed(places))
