@@ -170,8 +170,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=0.02,
-            description="Longest pause of the lane, for packets to gather: none when idle, all of it when a quarter"
-            " of a core is busy.",
+            description="Longest time from one call of the lane to the next, for packets to gather: none when idle, all"
+            " of it when a quarter of a core is busy, and then in inverse proportion to the load.",
         ),
     ] = 0.003
     drain_timeout: Annotated[

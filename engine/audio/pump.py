@@ -6,12 +6,16 @@ Invariants: `position` is the next sample to be sent, all before it have been; o
 Bounded: one small struct. Valid while ring and cursor are open.
 """
 
+import ctypes
 from collections.abc import Callable
 
-from engine._native import ffi, lib
+from engine._native import ffi
 from engine.audio.ring import Cursor, Ring
+from engine.held import address, held
 
 __all__ = ["Pump"]
+
+_sent_at = held("lane_pump_sent_at", ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)
 
 
 class Pump:
@@ -19,6 +23,7 @@ class Pump:
 
     def __init__(self, ring: Ring, cursor: Cursor, position: int) -> None:
         self.native = ffi.new("lane_pump *")
+        self._address = address(self.native)
         self.native.ring, self.native.cursor = ring._native(), cursor._native()
         self.native.position = position
         self.stopped = False
@@ -37,7 +42,7 @@ class Pump:
 
     def sent_at(self, position: int) -> int | None:
         """When the sample before `position` was sent (CLOCK_MONOTONIC, ns); None when it does not know."""
-        return lib.lane_pump_sent_at(self.native, position) or None
+        return _sent_at(self._address, position) or None
 
     def push(self) -> None:
         """Samples came into the ring that native code did not write: send them now if they are enough."""

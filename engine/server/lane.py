@@ -9,13 +9,15 @@ Bounded: `slots` connections; of each, `QUEUE_LIMIT` messages and what one recei
 read; one message waits to be sent, `send` waits with it.
 Vendors' connections are in it, too (`vendor_lane.py`).
 Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`). When the
-server is idle it comes with each packet; with the load a pause before the next call grows, up to `pause`, and packets
-gather in the kernel until there are as many as somebody waits for.
-Known doubts: the native call gives the GIL up, and gets it back only when other Python threads let go of it, which
-may take the interpreter's switch interval (5 ms) while they compute. AAC and calls of several channels are received
-here but decoded by the session: AAC in a thread, with what other sessions have of it.
+server is idle it comes with each packet; with the load calls come less often, down to one in `pause`, and packets
+gather in the kernel until there are as many as somebody waits for. Beyond that they come more often again, each with
+as many packets: what is done between two calls is what a result may have to wait for.
+Known doubts: `lane_run` gives the GIL up (what is short keeps it, `engine.held`), and gets it back only when other
+Python threads let go of it, which may take the interpreter's switch interval while they compute. AAC and calls of
+several channels are received here but decoded by the session: AAC in a thread, with what other sessions have of it.
 """
 
+import ctypes
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,14 +29,26 @@ import trio
 
 from engine._native import ffi, lib
 from engine.audio.intake import Intake
+from engine.held import address, held
 from engine.listen.ports import ClientGone
 from engine.wire import CloseCode, truncate_reason
 
-__all__ = ["Lane", "LaneSocket", "LaneStatistics"]
+__all__ = ["Lane", "LaneSocket", "LaneStatistics", "time_between"]
 
 QUEUE_LIMIT = 64
 """Messages handed up and not received from which on a socket is not read."""
 
+
+_native_send = held(
+    "lane_send",
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_uint32,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+)
+_native_rest = held("lane_rest", ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
 
 S = TypeVar("S", bound="LaneSocket")
 
@@ -70,7 +84,7 @@ class Lane:
     """All connections in the lane.
 
     `slots`: the most clients there may be, `links`: the most connections to vendors; `message_limit`, of clients, in
-    bytes; `pause`: seconds between two native calls when the server is busy.
+    bytes; `pause`: seconds from one native call to the next when the server is busy, see `time_between`.
     """
 
     def __init__(self, slots: int, message_limit: int, *, links: int = 0, pause: float = 0.0) -> None:
@@ -80,6 +94,8 @@ class Lane:
             why = os.strerror(error[0])
             raise OSError(error[0], f"cannot open a lane for {slots} connections: {why}")
         self._native = ffi.gc(native, lib.lane_close)
+        self.address = address(native)
+        self._reports = lib.lane_reports(native)
         self._slots = slots
         self._links_limit = links
         self._pause = int(pause * 1e9)
@@ -136,18 +152,17 @@ class Lane:
         """
         counts = self._counts
         while counts.ready:
-            share = (counts.load - lib.LANE_IDLE) / (lib.LANE_BUSY - lib.LANE_IDLE)
-            if share <= 0 or not self._pause:
+            between = time_between(counts.load, self._pause)
+            if not between:
                 return
             if counts.ready < lib.LANE_EVENTS:
-                nanoseconds = max(1, int(self._pause * min(share, 1.0)))  # 0 would never wake
-                await trio.lowlevel.wait_readable(lib.lane_rest(self._native, nanoseconds))
+                await trio.lowlevel.wait_readable(_native_rest(self.address, between))
             else:
                 await trio.lowlevel.checkpoint()
             self._drain()
 
     def _drain(self) -> None:
-        reports = lib.lane_reports(self._native)
+        reports = self._reports
         for number in range(lib.lane_run(self._native)):
             report = reports[number]
             socket = self._sockets.get(report.slot)
@@ -169,6 +184,17 @@ class Lane:
         )
 
 
+def time_between(load: int, pause: int) -> int:
+    """From the beginning of one native call to that of the next, in ns, at a load in thousandths of a core.
+
+    None when idle, `pause` when busy, and then in inverse proportion to the load: the more sessions share a wake-up's
+    cost, the more often there may be one.
+    """
+    if load >= lib.LANE_BUSY:
+        return int(pause * lib.LANE_BUSY / load)
+    return max(0, int(pause * (load - lib.LANE_IDLE) / (lib.LANE_BUSY - lib.LANE_IDLE)))
+
+
 class LaneSocket:
     """One connection. One task may receive while others send."""
 
@@ -176,6 +202,7 @@ class LaneSocket:
         self.generation: int = lib.lane_generation(native, slot)
         self._lane = lane
         self._native = native
+        self._address = lane.address
         self._slot = slot
         self._queue: deque[bytes | str] = deque()
         self._how = lib.LANE_ONE  # the first message may be a token, and what follows go past Python
@@ -302,7 +329,7 @@ class LaneSocket:
 
     async def _send(self, opcode: int, data: bytes) -> None:
         while not self._removed:
-            status = lib.lane_send(self._native, self._slot, opcode, data, len(data))
+            status = _native_send(self._address, self._slot, opcode, data, len(data))
             if status == lib.LANE_NO_MEMORY:
                 raise MemoryError(f"no memory for a message of {len(data)} bytes")
             if status == lib.LANE_WROTE:
@@ -323,7 +350,7 @@ class LaneSocket:
         if self._removed:
             return False
         data = text.encode()
-        status = lib.lane_send(self._native, self._slot, lib.FRAME_TEXT, data, len(data))
+        status: int = _native_send(self._address, self._slot, lib.FRAME_TEXT, data, len(data))
         return status == lib.LANE_WROTE or status == lib.LANE_QUEUED
 
     async def close(self, code: int, reason: str = "") -> None:

@@ -187,10 +187,11 @@ const lane_report *lane_reports(const lane *l)
 
 int lane_rest(lane *l, uint64_t nanoseconds)
 {
+    const uint64_t at = l->began_ns + nanoseconds;
     const struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000U), .tv_nsec = (long)(nanoseconds % 1000000000U)}};
+        .it_value = {.tv_sec = (time_t)(at / 1000000000U), .tv_nsec = (long)(at % 1000000000U)}};
     l->counts.settings++;
-    timerfd_settime(l->rest, 0, &when, NULL);
+    timerfd_settime(l->rest, TFD_TIMER_ABSTIME, &when, NULL); /* a time that is over expires at once */
     return l->rest;
 }
 
@@ -326,6 +327,7 @@ int lane_run(lane *l)
     l->counts.ready = ready > 0 ? (uint64_t)ready : 0;
     const uint64_t began = lane_nanoseconds();
     const uint64_t until = began + LANE_NANOSECONDS;
+    l->began_ns = began;
     vendor_weigh(l, began);
     if (l->listed != LANE_NONE)
         look_at_listed(l, until);

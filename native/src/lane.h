@@ -155,7 +155,7 @@ size_t lane_waiting(const lane *l, uint32_t slot);
 /* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);
 
-/* A descriptor that is readable after so many nanoseconds from now, and then until this is called again. */
+/* A descriptor that is readable so many nanoseconds after the last lane_run began, and then until this is called again. */
 int lane_rest(lane *l, uint64_t nanoseconds);
 
 /* Do what there is to do. Returns how many reports lane_reports points to. */

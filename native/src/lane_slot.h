@@ -64,6 +64,7 @@ struct lane {
     uint32_t listed;     /* first slot to be looked at, LANE_NONE without */
     uint64_t message_limit;
     uint64_t now;        /* CLOCK_MONOTONIC, ns, at the beginning of the event */
+    uint64_t began_ns;   /* ... and at the beginning of the last lane_run */
     uint64_t weighed_ns; /* when the load was looked at, ... */
     uint64_t used_ns;    /* ... and what the thread had used then */
     size_t key_at;       /* bytes used of `keys` */

@@ -12,7 +12,7 @@ from engine.audio.codecs import create_decoder
 from engine.audio.intake import Intake, open_intake
 from engine.audio.ring import Ring
 from engine.listen.ports import ClientGone, DecodingSocket, PromptSocket
-from engine.server.lane import QUEUE_LIMIT, Lane, LaneSocket
+from engine.server.lane import QUEUE_LIMIT, Lane, LaneSocket, time_between
 from tests.server.raw import BINARY, CLOSE, PING, PONG, TEXT, RawClient, close_frame, frame
 
 SLOTS = 4
@@ -241,6 +241,19 @@ async def test_a_busy_lane_lets_packets_gather_and_rests_when_none_come() -> Non
         runs = one.lane.statistics().runs
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert one.lane.statistics().runs == runs, "it waits for the sockets again"
+
+
+def test_calls_come_with_each_packet_when_idle_then_seldom_and_more_often_the_more_there_is_to_do() -> None:
+    assert [time_between(load, 4_000_000) for load in (0, lib.LANE_IDLE)] == [0, 0]
+    assert (
+        0
+        < time_between(lib.LANE_IDLE + 10, 4_000_000)
+        < time_between(lib.LANE_BUSY - 10, 4_000_000)
+        < 4_000_000
+    )
+    assert time_between(lib.LANE_BUSY, 4_000_000) == 4_000_000
+    assert time_between(2 * lib.LANE_BUSY, 4_000_000) == 2_000_000
+    assert time_between(lib.LANE_BUSY, 0) == 0
 
 
 async def test_what_is_done_is_counted() -> None:
