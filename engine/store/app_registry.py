@@ -10,15 +10,19 @@ Cancellation: a cancelled call may still have taken effect; calling again does n
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
+    Dialect,
     Select,
     String,
     and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -29,6 +33,7 @@ from sqlalchemy import (
 )
 
 from engine.store.database import Database, WallClock
+from engine.store.prepared import PreparedQuery
 from engine.store.tables import app_images, app_keys, app_reviews, apps, enabled_apps
 
 __all__ = ["MOST_ENABLED", "PAGE_LIMIT", "AppFilter", "AppFound", "AppRegistry", "AppRow", "seen_by"]
@@ -163,7 +168,7 @@ class AppRegistry:
 Rows = list[AppRow]  # inside the class `list` is the method
 
 
-def seen_by(uid: str) -> ColumnElement[bool]:
+def seen_by(uid: str | BindParameter[str]) -> ColumnElement[bool]:
     """Of `apps`: those that are public, and the user's own."""
     return or_(apps.c.private.is_(False), apps.c.uid == uid)
 
@@ -283,15 +288,21 @@ def _found(connection: Connection, uid: str, rows: Sequence[AppRow]) -> list[App
     ]
 
 
-def _of_enabled(uid: str) -> Select[Any]:
+def _of_enabled(uid: str | BindParameter[str]) -> Select[Any]:
     joined = apps.join(enabled_apps, enabled_apps.c.app_id == apps.c.id)
     return select(apps).select_from(joined).where(enabled_apps.c.uid == uid, seen_by(uid))
 
 
-def _enabled(connection: Connection, uid: str) -> list[AppRow]:
+@lru_cache(maxsize=8)
+def _enabled_query(dialect: Dialect) -> PreparedQuery:
     preferred = func.coalesce(enabled_apps.c.preferred_at, 0).desc()
-    query = _of_enabled(uid).order_by(preferred, enabled_apps.c.enabled_at, apps.c.id).limit(MOST_ENABLED)
-    return [_row(found) for found in connection.execute(query).mappings()]
+    query = _of_enabled(bindparam("uid")).order_by(preferred, enabled_apps.c.enabled_at, apps.c.id)
+    return PreparedQuery(query.limit(MOST_ENABLED), dialect)
+
+
+def _enabled(connection: Connection, uid: str) -> list[AppRow]:
+    found = _enabled_query(connection.dialect).mappings(connection, {"uid": uid})
+    return [_row(one) for one in found]
 
 
 def _enabled_one(connection: Connection, uid: str, id: str) -> AppRow | None:

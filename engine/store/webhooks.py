@@ -10,14 +10,16 @@ Cancellation: a cancelled call may still have taken effect; calling again does n
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Dialect, and_, bindparam, delete, or_, select, update
 
 from engine.moments import SECOND
 from engine.store.database import Database, WallClock, upsert
+from engine.store.prepared import PreparedQuery
 from engine.store.tables import webhook_secrets, webhooks
 from engine.store.webhook_records import SecretRow, WebhookRow
 
@@ -46,7 +48,7 @@ class Webhooks:
         return await self._database.read(_select, webhooks.c.uid == uid)
 
     async def told(self, uid: str) -> tuple[Rows[WebhookRow], Rows[SecretRow]]:
-        """As `list`, and the user's valid secrets, the newest first; there may be none."""
+        """As `list`, and the user's valid secrets, the newest first; there may be none, as without endpoints."""
         return await self._database.read(_told, uid, self._now())
 
     async def set_url(self, uid: str, name: str, trigger: str, url: str, seconds: int | None) -> WebhookRow:
@@ -94,8 +96,21 @@ def _select(connection: Connection, where: ColumnElement[bool]) -> Rows[WebhookR
     return [WebhookRow(**row) for row in connection.execute(query).mappings()]
 
 
+@lru_cache(maxsize=8)
+def _own(dialect: Dialect) -> tuple[PreparedQuery, PreparedQuery]:
+    """A user's endpoints, and their valid secrets: read every few seconds for each who speaks."""
+    of = webhook_secrets.c
+    valid = or_(of.expires_at.is_(None), of.expires_at > bindparam("now"))
+    endpoints = select(webhooks).where(webhooks.c.uid == bindparam("uid"))
+    secrets = select(webhook_secrets).where(of.uid == bindparam("uid"), valid)
+    ordered = endpoints.order_by(webhooks.c.name, webhooks.c.trigger)
+    return PreparedQuery(ordered, dialect), PreparedQuery(secrets, dialect)
+
+
 def _told(connection: Connection, uid: str, now: int) -> tuple[Rows[WebhookRow], Rows[SecretRow]]:
-    return _select(connection, webhooks.c.uid == uid), _secrets(connection, uid, now)
+    endpoints, _ = _own(connection.dialect)
+    rows = [WebhookRow(**row) for row in endpoints.mappings(connection, {"uid": uid})]
+    return rows, _secrets(connection, uid, now) if rows else []
 
 
 def _set(
@@ -116,9 +131,8 @@ def _forget(connection: Connection, uid: str, name: str) -> int:
 
 
 def _secrets(connection: Connection, uid: str, now: int) -> Rows[SecretRow]:
-    valid = or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > now)
-    query = select(webhook_secrets).where(webhook_secrets.c.uid == uid, valid)
-    rows = [SecretRow(**row) for row in connection.execute(query).mappings()]
+    _, secrets = _own(connection.dialect)
+    rows = [SecretRow(**row) for row in secrets.mappings(connection, {"uid": uid, "now": now})]
     return sorted(rows, key=lambda row: (row.expires_at is not None, -row.created_at))[:SECRETS]
 
 

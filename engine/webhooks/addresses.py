@@ -117,6 +117,12 @@ class SystemResolver:
         self._threads = trio.CapacityLimiter(RESOLVING)
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
+        try:
+            return [
+                str(ipaddress.IPv4Address(host))
+            ]  # nobody need be asked; other spellings are the system's
+        except ValueError:
+            pass
         return await trio.to_thread.run_sync(
             _ask_system, host, port, limiter=self._threads, abandon_on_cancel=True
         )
