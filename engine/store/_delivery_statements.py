@@ -12,7 +12,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
-    Update,
     and_,
     bindparam,
     case,
@@ -65,7 +64,12 @@ HOLD = (
 )
 """Go on holding it, if `to_owner` does."""
 
-LET_GO = update(webhooks).where(_HERE).values(owner=None, claimed_until=None, due_at=bindparam("to_due"))
+LET_GO = (
+    update(webhooks)
+    .where(_HERE)
+    .values(owner=None, claimed_until=None, due_at=bindparam("to_due"))
+    .returning(webhooks.c.uid)
+)
 
 FIRST = select(deliveries).where(_WAITING).order_by(deliveries.c.sequence).limit(1)
 """What an ordered endpoint is to be told next."""
@@ -127,13 +131,13 @@ class DeliveryStatements:
         self.claimable = PreparedQuery(CLAIMABLE, dialect)
         self.take = Prepared(TAKE, dialect)
         self.hold = PreparedQuery(HOLD, dialect)
-        self.let_go = Prepared(LET_GO, dialect)
+        self.let_go = PreparedQuery(LET_GO, dialect)
         self.first = PreparedQuery(FIRST, dialect)
         self.soonest = PreparedQuery(SOONEST, dialect)
         self.oldest = PreparedQuery(OLDEST, dialect)
         self.next_due = PreparedQuery(NEXT_DUE, dialect)
         self._ended: dict[tuple[str, ...], PreparedQuery] = {}
-        self._learned: dict[tuple[tuple[str, ...], tuple[str, ...]], Prepared] = {}
+        self._learned: dict[tuple[tuple[str, ...], tuple[str, ...]], PreparedQuery] = {}
 
     def ended(self, columns: tuple[str, ...]) -> PreparedQuery:
         """Set these `columns` (`to_…`) of the delivery `at_id` of `at_uid`, if it is pending; its id then."""
@@ -142,15 +146,15 @@ class DeliveryStatements:
             found = self._ended[columns] = PreparedQuery(_ended(columns), self._dialect)
         return found
 
-    def learned(self, counters: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
+    def learned(self, counters: tuple[str, ...], columns: tuple[str, ...]) -> PreparedQuery:
         """Add to `counters` (`plus_…`) of an endpoint and set `columns` (`to_…`).
 
-        The latter, and all of it, only while its settings are those of `seen`.
+        The latter, and all of it, only while its settings are those of `seen`. Its user's id if that is so.
         """
         key = counters, columns
         found = self._learned.get(key)
         if found is None:
-            found = self._learned[key] = Prepared(_learned(counters, columns), self._dialect)
+            found = self._learned[key] = PreparedQuery(_learned(counters, columns), self._dialect)
         return found
 
 
@@ -164,10 +168,12 @@ def _ended(columns: Sequence[str]) -> ReturningUpdate[Any]:
     return update(deliveries).where(one).values(new).returning(deliveries.c.id)
 
 
-def _learned(counters: Sequence[str], columns: Sequence[str]) -> Update:
+def _learned(counters: Sequence[str], columns: Sequence[str]) -> ReturningUpdate[Any]:
     added = {
         name: webhooks.c[name] + bindparam(f"plus_{name}", type_=webhooks.c[name].type) for name in counters
     }
     new = {name: bindparam(f"to_{name}", type_=webhooks.c[name].type) for name in columns}
     statement = update(webhooks).where(_HERE).values(added | new)
-    return statement.where(webhooks.c.settings_at == bindparam("seen")) if columns else statement
+    if columns:
+        statement = statement.where(webhooks.c.settings_at == bindparam("seen"))
+    return statement.returning(webhooks.c.uid)

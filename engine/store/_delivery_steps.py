@@ -128,10 +128,10 @@ def _write(connection: Connection, endpoint: WebhookRow, result: Result) -> None
     if result.values:
         values = {f"to_{name}": value for name, value in result.values.items()}
         statement = statements.learned(tuple(counts), tuple(result.values))
-        if statement.run(connection, [plus | values | {"seen": result.settings_at}]):
+        if statement.rows(connection, plus | values | {"seen": result.settings_at}):
             return
     if counts:
-        statements.learned(tuple(counts), ()).run(connection, [plus])
+        statements.learned(tuple(counts), ()).rows(connection, plus)
 
 
 def _next(connection: Connection, claiming: Claiming, endpoint: WebhookRow, busy: frozenset[str]) -> Step:
@@ -182,7 +182,7 @@ def _oldest(connection: Connection, endpoint: WebhookRow) -> int | None:
 
 def _let_go(connection: Connection, step: Step) -> Step:
     one = named(step.endpoint) | {"to_due": step.next_at}
-    statements_in(connection.dialect).let_go.run(connection, [one])
+    statements_in(connection.dialect).let_go.rows(connection, one)
     return msgspec.structs.replace(step, held=False)
 
 

@@ -54,9 +54,8 @@ class Prepared:
         values: list[Any] = [self._values(row) for row in rows]
         if self._order is not None:
             values = [tuple([row[name] for name in self._order]) for row in values]
-        with _cursor(connection, self._text) as cursor:
-            cursor.executemany(self._text, values)
-            return int(cursor.rowcount)
+        options = {"preserve_rowcount": True}
+        return connection.exec_driver_sql(self._text, values, execution_options=options).rowcount
 
     def _values(self, row: Mapping[str, object]) -> dict[str, Any]:
         values = {**self._fixed, **row}
