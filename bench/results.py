@@ -34,6 +34,7 @@ from engine.listen import ListenService
 from engine.server.http import bind
 from engine.server.lane import Lane
 from engine.server.parts import Parts
+from engine.server.serving import Serving
 from engine.server.vendor_lane import VendorSocket
 from engine.stt.deepgram import TRAITS, DeepgramProtocol
 from engine.stt.protocol import Endpoint
@@ -229,7 +230,7 @@ async def _service(config: Config, vendor: StreamingVendor) -> AsyncIterator[Lis
     """A server's sessions; nobody comes in by its port."""
     parts = await Parts.open(config, [vendor])
     async with trio.open_nursery() as nursery:
-        await nursery.start(parts.run, partial(bind, config.host, config.port), trio.Event())
+        await nursery.start(Serving(parts).run, partial(bind, config.host, config.port), trio.Event())
         yield parts.sessions
         nursery.cancel_scope.cancel()
 

@@ -37,7 +37,7 @@ ANSWER_SHARE = 2 / 3
 
 
 class Conversing:
-    """The parts of one process that have to do with conversations, put together; who runs them is `Parts`' business."""
+    """The parts of one process that have to do with conversations, put together; `Serving` runs them."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ __all__ = ["Delivering"]
 
 
 class Delivering:
-    """The parts of one process that deliver, put together; who runs them is `Parts`' business.
+    """The parts of one process that deliver, put together; who runs them is `Serving`'s business.
 
     `queue` takes what is to be told, `directory` knows who wants to know, `client` makes other requests to addresses
     that users have given. Raises ValueError for ranges in `webhook.allow` that are none.

@@ -42,7 +42,7 @@ KEEPALIVE_SHARE = 1 / 3
 
 
 class Receiving:
-    """The parts of one process that receive, put together; who runs them is `Parts`' business.
+    """The parts of one process that receive, put together; who runs them is `Serving`'s business.
 
     `assignment`: of one worker of several. Raises `ConfigError` for processors that cannot be had.
     """

@@ -25,7 +25,7 @@ THREADS = 2
 
 
 class Recording:
-    """The parts of one process that record, put together; who runs them is `Parts`' business."""
+    """The parts of one process that record, put together; who runs them is `Serving`'s business."""
 
     def __init__(
         self, config: Config, store: Store, writer: DatabaseWriter, conversing: Conversing, metrics: Metrics

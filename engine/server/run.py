@@ -20,7 +20,8 @@ from engine.config import Config
 from engine.log import get_logger
 from engine.server.http import bind
 from engine.server.machine import hold_data_dir, limit_blas, limit_heaps, raise_file_limit, take_short_turns
-from engine.server.parts import Bound, Parts
+from engine.server.parts import Parts
+from engine.server.serving import Bound, Serving
 from engine.stt import Vendor
 from engine.stt.vendors import configured_vendors
 
@@ -82,7 +83,7 @@ async def _serve(
     with hold_data_dir(config.data_dir):
         async with stopping(shutdown) as stop:
             parts = await Parts.open(config, vendors)
-            await parts.run(partial(bind, config.host, config.port), stop, task_status)
+            await Serving(parts).run(partial(bind, config.host, config.port), stop, task_status)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ __all__ = ["Summarising"]
 
 
 class Summarising:
-    """The parts of one process that make scheduled summaries, put together; who runs them is `Parts`' business.
+    """The parts of one process that make scheduled summaries, put together; who runs them is `Serving`'s business.
 
     Their jobs have a runner of their own: thousands that fall due in one hour keep no conversation waiting.
     """

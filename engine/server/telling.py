@@ -26,7 +26,7 @@ MARKS = "marks"
 
 
 class Telling:
-    """The parts of one process that have something to tell, put together; who runs them is `Parts`' business.
+    """The parts of one process that have something to tell, put together; who runs them is `Serving`'s business.
 
     `followers` are to be told of every session; `finished` sends what is told of a conversation again.
     """

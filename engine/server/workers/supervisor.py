@@ -34,8 +34,8 @@ from msgspec.structs import replace
 from engine.config import Config
 from engine.log import get_logger
 from engine.server.machine import hold_data_dir
-from engine.server.parts import Bound
 from engine.server.run import stopping
+from engine.server.serving import Bound
 from engine.server.workers.calls import CallFailed, Frames, answering, call
 from engine.server.workers.messages import (
     SUPERVISOR,

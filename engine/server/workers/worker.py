@@ -17,6 +17,7 @@ from engine.log import configure_logging, get_logger
 from engine.server.machine import limit_blas, limit_heaps, raise_file_limit, take_short_turns
 from engine.server.parts import Parts
 from engine.server.run import DrainForced, only_one, stopping
+from engine.server.serving import Serving
 from engine.server.workers.calls import CallFailed, call
 from engine.server.workers.messages import SUPERVISOR, Assignment, Failed, decode_assignment, socket_of
 from engine.server.workers.port import bind_shared
@@ -65,7 +66,9 @@ async def _run(assignment: Assignment, vendors: Sequence[Vendor] | None, lifelin
         async with stopping(None) as stop, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at_end, trio.socket.from_stdlib_socket(lifeline), stop)
             parts = await Parts.open(assignment.config, vendors, assignment)
-            await parts.run(partial(bind_shared, assignment.addresses), stop, trio.TASK_STATUS_IGNORED)
+            await Serving(parts).run(
+                partial(bind_shared, assignment.addresses), stop, trio.TASK_STATUS_IGNORED
+            )
             nursery.cancel_scope.cancel()
     except Exception as error:
         cause = (only_one(error) if isinstance(error, BaseExceptionGroup) else error) or error
