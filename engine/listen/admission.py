@@ -6,7 +6,7 @@ Invariants: the counts are those of the contexts that are open.
 Bounded: per user only the times of the connects of the last minute are kept, at most as many as are allowed.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -24,36 +24,35 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._sessions: Counter[str] = Counter()
-        self._connects: dict[str, list[float]] = {}
-
-    @property
-    def sessions(self) -> int:
+        self.sessions = 0
         """Sessions inside."""
-        return self._sessions.total()
+        self._sessions: Counter[str] = Counter()
+        self._connects: OrderedDict[str, list[float]] = OrderedDict()  # who connected longest ago first
 
     @contextmanager
     def admit(self, uid: str) -> Iterator[None]:
         """Hold a place for one session of `uid`. Raises `Refusal` with 1013 and a retry time when full."""
         self._check(uid)
+        self.sessions += 1
         self._sessions[uid] += 1
         try:
             yield
         finally:
+            self.sessions -= 1
             self._sessions[uid] -= 1
             if not self._sessions[uid]:
                 del self._sessions[uid]
 
     def recent(self, uid: str) -> bool:
         """Whether the user connected within the last minute."""
-        self._forget_before(trio.current_time() - MINUTE)
-        return uid in self._connects
+        return bool(self._within(uid, trio.current_time() - MINUTE))
 
     def hand_over(self, uid: str) -> tuple[float, ...]:
         """How many seconds ago the user connected, each time within the last minute; they are forgotten here."""
         now = trio.current_time()
-        self._forget_before(now - MINUTE)
-        return tuple(now - moment for moment in self._connects.pop(uid, ()))
+        times = self._within(uid, now - MINUTE)
+        self._connects.pop(uid, None)
+        return tuple(now - moment for moment in times)
 
     def taken_over(self, uid: str, ages: Collection[float]) -> None:
         """The user connected elsewhere, so many seconds ago each: these count here from now on."""
@@ -72,20 +71,19 @@ class Admission:
 
     def _check_rate(self, uid: str) -> None:
         now = trio.current_time()
-        self._forget_before(now - MINUTE)
-        times = self._connects.setdefault(uid, [])
+        times = self._within(uid, now - MINUTE)
         allowed = self._limits.connects_per_minute
         if len(times) >= allowed:
             text = f"this user connected {allowed} times in the last minute, the most allowed"
             raise _full("connect_rate", text, times[0] + MINUTE - now)
-        times.append(now)
+        self._connects[uid] = [*times, now]
+        self._connects.move_to_end(uid)
 
-    def _forget_before(self, moment: float) -> None:
-        for uid, times in list(self._connects.items()):
-            while times and times[0] <= moment:
-                del times[0]
-            if not times:
-                del self._connects[uid]
+    def _within(self, uid: str, moment: float) -> list[float]:
+        """When the user connected since `moment`; all who did not are forgotten."""
+        while self._connects and next(iter(self._connects.values()))[-1] <= moment:
+            self._connects.popitem(last=False)
+        return [time for time in self._connects.get(uid, ()) if time > moment]
 
 
 def _full(limit: str, text: str, retry_after: float) -> Refusal:

@@ -2,10 +2,12 @@
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from engine.config import Limits
-from engine.listen.admission import Admission
+from engine.listen.admission import MINUTE, Admission
 from engine.wire.refusal import Refusal
 
 
@@ -52,6 +54,29 @@ async def test_connects_per_minute_are_counted_in_a_sliding_minute(autojump_cloc
     await trio.sleep(40)
     with door.admit("ada"):
         assert door.sessions == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.0, 45.0)), max_size=30))
+def test_many_users_coming_again_are_let_in_as_a_list_of_all_their_connects_would_have_it(
+    visits: list[tuple[str, float]],
+) -> None:
+    async def come() -> None:
+        door = admission(connects_per_minute=2)
+        connects: list[tuple[str, float]] = []
+        for uid, pause in visits:
+            await trio.sleep(pause)
+            now = trio.current_time()
+            recent = [at for who, at in connects if who == uid and at > now - MINUTE]
+            assert door.recent(uid) == bool(recent)
+            if len(recent) == 2:
+                with pytest.raises(Refusal) as caught, door.admit(uid):
+                    pass
+                assert caught.value.retry_after == pytest.approx(recent[0] + MINUTE - now, abs=0.05)
+            else:
+                with door.admit(uid):
+                    connects.append((uid, now))
+
+    trio.run(come, clock=MockClock(autojump_threshold=0))
 
 
 async def test_an_error_inside_gives_the_place_back(autojump_clock: MockClock) -> None:
