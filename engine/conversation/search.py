@@ -20,7 +20,6 @@ from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
-import trio
 from numpy.typing import NDArray
 
 from engine.conversation.embedding.port import Embedder
@@ -28,7 +27,6 @@ from engine.conversation.llm.port import LlmError
 from engine.conversation.search_ports import Items, SearchStore
 from engine.conversation.vector_search import nearest_in_meaning
 from engine.log import get_logger
-from engine.store.errors import DatabaseUnavailable
 from engine.store.records import ConversationRow
 from engine.store.texts import TextFilter, TextHit, words_of
 from engine.store.user_records import ActionItemRow, MemoryRow
@@ -129,20 +127,17 @@ class Search:
         page: slice,
         make: Callable[[Sequence[Whole], int], Made],
     ) -> tuple[dict[str, float], Made]:
-        """All that fit, and what is made of the page, in the transaction in which the nearest are looked for."""
+        """All that fit, and what is made of the page, in the transaction in which they are looked for."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
-        words = words_of(text)
-        said, meaning = await self._both(uid, text, words, scope)
-        if meaning is None and not said:
-            said = await self._store.texts.search(uid, words, scope, every=False)
-        by_words = _ranks(said)
-        if filter.labels:
-            labelled = await self._with_labels(uid, list(by_words), filter)
-            by_words = {id: by_words[id] for id in labelled}
+        words, meaning = words_of(text), await self._meaning(text)
+        known: dict[str, int] | None = None
+        if meaning is None or filter.labels:
+            known = await self._by_words(uid, words, scope, filter, enough=meaning is None)
         ranked: dict[str, float] = {}
 
-        def choose(hits: Sequence[VectorHit]) -> Sequence[str]:
+        def choose(hits: Sequence[VectorHit], said: Sequence[TextHit]) -> Sequence[str]:
             nonlocal ranked
+            by_words = _ranks(said) if known is None else known
             meant = _meant(hits, by_words)
             ranked = _fused(by_words, {id: rank for rank, id in enumerate(meant, start=1)})
             return list(ranked)[page]
@@ -151,32 +146,23 @@ class Search:
             return make(wholes, len(ranked))
 
         if meaning is None:
-            made = await self._store.wholes.made_of_some(uid, choose(()), made_of)
+            made = await self._store.wholes.made_of_some(uid, choose((), ()), made_of)
             return ranked, made  # which `choose` has put there by now
-        found = self._store.finding.among(scope, choose, made_of)
+        found = self._store.finding.among(scope, words if known is None else (), choose, made_of)
         await nearest_in_meaning(found, meaning.model, uid, meaning.vector, k=NEAREST, filter=filter)
         return ranked, found.made
 
-    async def _both(
-        self, uid: str, text: str, words: Sequence[str], scope: TextFilter
-    ) -> tuple[list[TextHit], _Meaning | None]:
-        """Who has the words, and meanwhile what the model makes of the text: it works in a thread of its own."""
-        said: list[TextHit] = []
-        failed: DatabaseUnavailable | None = None  # raised alone, not in a group: the web knows it so
-
-        async def look_for_words() -> None:
-            nonlocal said, failed
-            try:
-                said = await self._store.texts.search(uid, words, scope)
-            except DatabaseUnavailable as error:
-                failed = error
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(look_for_words)
-            meaning = await self._meaning(text)
-        if failed is not None:
-            raise failed
-        return said, meaning
+    async def _by_words(
+        self, uid: str, words: Sequence[str], scope: TextFilter, filter: VectorFilter, *, enough: bool
+    ) -> dict[str, int]:
+        """The ranks of those that have all words; any, if that is `enough` where none has all."""
+        said = await self._store.texts.search(uid, words, scope)
+        if enough and not said:
+            said = await self._store.texts.search(uid, words, scope, every=False)
+        ranks = _ranks(said)
+        if not filter.labels:
+            return ranks
+        return {id: ranks[id] for id in await self._with_labels(uid, list(ranks), filter)}
 
     async def search_memories(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10

@@ -38,10 +38,11 @@ class Finding(Protocol):
     def among(
         self,
         scope: TextFilter,
-        choose: Callable[[Sequence[VectorHit]], Sequence[str]],
+        words: Sequence[str],
+        choose: Callable[[Sequence[VectorHit], Sequence[TextHit]], Sequence[str]],
         make: Callable[[Sequence[Whole]], Made],
     ) -> VisibleVectors[Made]:
-        """`choose` names those to be read whole, of which something is made."""
+        """`choose` names those to be read whole, of which something is made; it is told who has `words`, too."""
         ...
 
 

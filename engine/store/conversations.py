@@ -35,7 +35,7 @@ from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
 from engine.store.erasing import hide
 from engine.store.keyed import by_uid
-from engine.store.prepared import PreparedQuery, is_listed, listed
+from engine.store.prepared import PreparedQuery, is_listed, listed, whole_rows
 from engine.store.records import (
     COMPLETED,
     IN_PROGRESS,
@@ -237,7 +237,7 @@ def _unfinished() -> Select[Any]:
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[ConversationRow]:
-    return [ConversationRow(**row) for row in connection.execute(query).mappings()]
+    return [ConversationRow(**row) for row in whole_rows(connection, query, conversations)]
 
 
 def _first(connection: Connection, query: Select[Any]) -> ConversationRow | None:

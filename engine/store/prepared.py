@@ -6,9 +6,10 @@ SQLAlchemy looks at each value of each row every time; for a batch that is more 
 (`python -m bench.store`). Here it compiles the statement and says how values are converted, and no more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     String,
+    Table,
     TextualSelect,
     any_,
     bindparam,
@@ -29,6 +31,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
+
+Converters: TypeAlias = list[tuple[int, Callable[[Any], Any]]]
 
 
 class Prepared:
@@ -85,13 +89,7 @@ class PreparedQuery:
                 self._fixed[name] = bind.value
             elif (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None:
                 self._given.append((name, convert))
-        self._converters = []
-        for place, column in enumerate(query.exported_columns):
-            if isinstance(column.type, Float | Numeric):
-                continue  # both drivers give floats
-            convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
-            if convert is not None:
-                self._converters.append((place, convert))
+        self._converters = _converters(query.exported_columns, dialect)
 
     def rows(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """All rows, the values of each in the order of the query's columns."""
@@ -100,14 +98,7 @@ class PreparedQuery:
             given[name] = convert(given[name])
         if self._order is not None:
             given = tuple(given[name] for name in self._order)
-        rows = self._fetched(connection, given)
-        if not self._converters or not rows:
-            return rows
-        found = [list(row) for row in rows]
-        for place, convert in self._converters:
-            for row in found:
-                row[place] = convert(row[place])
-        return found
+        return _converted(self._fetched(connection, given), self._converters)
 
     def _fetched(self, connection: Connection, given: Any) -> list[tuple[Any, ...]]:
         with _cursor(connection, self._text) as cursor:
@@ -120,22 +111,67 @@ class PreparedQuery:
         return [dict(zip(self.names, row, strict=True)) for row in self.rows(connection, values)]
 
 
+def whole_rows(connection: Connection, query: Select[Any], table: Table) -> list[dict[str, Any]]:
+    """All rows of a query that selects all of `table`, by the names of its columns.
+
+    For queries that are not known before: SQLAlchemy runs them, but looks at no row.
+    """
+    names, converters = _columns(table, connection.dialect)
+    result = connection.execute(query)
+    with _errors(connection, str(table.name)):
+        rows = result.cursor.fetchall()
+    result.close()
+    return [dict(zip(names, row, strict=True)) for row in _converted(rows, converters)]
+
+
+@lru_cache(maxsize=32)
+def _columns(table: Table, dialect: Dialect) -> tuple[list[str], Converters]:
+    return [column.name for column in table.columns], _converters(table.columns, dialect)
+
+
+def _converters(columns: Iterable[ColumnElement[Any]], dialect: Dialect) -> Converters:
+    """By the places of the columns whose values the driver does not give as they are wanted."""
+    converters: Converters = []
+    for place, column in enumerate(columns):
+        if isinstance(column.type, Float | Numeric):
+            continue  # both drivers give floats
+        convert = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        if convert is not None:
+            converters.append((place, convert))
+    return converters
+
+
+def _converted(rows: Sequence[tuple[Any, ...]], converters: Converters) -> Sequence[Sequence[Any]]:
+    if not converters or not rows:
+        return rows
+    found = [list(row) for row in rows]
+    for place, convert in converters:
+        for row in found:
+            row[place] = convert(row[place])
+    return found
+
+
 @contextmanager
 def _cursor(connection: Connection, text: str) -> Iterator[Any]:
-    """Of the driver itself: what SQLAlchemy does around a statement takes longer than a short one.
-
-    Its errors are SQLAlchemy's.
-    """
-    driver: Any = connection.dialect.loaded_dbapi
+    """Of the driver itself: what SQLAlchemy does around a statement takes longer than a short one."""
     cursor = connection.connection.cursor()
     try:
-        yield cursor
+        with _errors(connection, text):
+            yield cursor
+    finally:
+        cursor.close()
+
+
+@contextmanager
+def _errors(connection: Connection, text: str) -> Iterator[None]:
+    """The driver's are SQLAlchemy's."""
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        yield
     except driver.Error as error:
         raise exc.DBAPIError.instance(
             text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
-    finally:
-        cursor.close()
 
 
 def is_listed(column: ColumnElement[str], dialect: str) -> ColumnElement[bool]:
