@@ -7,16 +7,18 @@ Bounded by the roster. Cost: with each utterance all pieces that are kept are pu
 milliseconds.
 
 Speakers change in a pause, not inside a phrase: words are taken together up to there, and each run is heard by itself,
-which a window laid blindly over a change is not. Pieces of at least `least_seconds` are joined, the two most alike
-first, by the mean similarity of all pairs, until no two are as alike as one voice is to itself: `same_above`. That
-measure takes short and noisy pieces for what they are, which the similarity of means does not. Clusters with enough
+which a window laid blindly over a change is not. Pieces of at least `least_seconds` (of who speaks in bursts, several
+together) are joined, the two most alike first, by the mean similarity of all pairs, until no two are as alike as one
+voice is to itself: `same_above`. That measure takes short and noisy pieces for what they are, which the similarity of means does not. Clusters with enough
 speech are speakers. Then the likeliest path through the speakers is looked for, in which a change has its price:
 without it the few tenths of a second of a "yes" would be anybody's.
 
-Known doubt: who says only short things is never told apart from who speaks before.
+Known doubt: who says only short things, one at a time, is never told apart from who speaks before.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -115,16 +117,28 @@ class Diarizer:
             return Labels([])
         if not self._roster.numbers:
             self._roster.new()
-        long_enough = [i for i, atom in enumerate(run) if atom.seconds >= self._rules.least_seconds]
-        mine = {i: Piece(vectors[i], run[i].seconds, UNDECIDED) for i in long_enough}
-        self._roster.pieces += mine.values()
+        mine = list(self._pieces(run, vectors))
+        self._roster.pieces += (piece for _, piece in mine)
         merged = self._number(self._clusters())
         numbers = self._path(run, vectors)
-        for index, piece in mine.items():
-            piece.number = numbers[index]
+        for indices, piece in mine:
+            piece.number = Counter(numbers[index] for index in indices).most_common(1)[0][0]
         self._roster.trim()
         self._last = numbers[-1]
         return Labels(numbers, merged)
+
+    def _pieces(
+        self, run: Sequence[Atom], vectors: Sequence[Floats]
+    ) -> Iterator[tuple[Sequence[int], Piece]]:
+        """Atoms that are long enough, and those in between together: who speaks in bursts is heard by them all."""
+        for short, group in groupby(range(len(run)), lambda i: run[i].seconds < self._rules.least_seconds):
+            indices = list(group)
+            for some in [indices] if short else [[index] for index in indices]:
+                heard = nothing()
+                for index in some:
+                    heard.add(vectors[index], run[index].seconds)
+                if heard.seconds >= self._rules.least_seconds:
+                    yield some, Piece(heard.voice.vector, heard.seconds, UNDECIDED)
 
     def _clusters(self) -> list[_Cluster]:
         """Speakers who are sure, and pieces, joined while two are as alike as one voice is."""

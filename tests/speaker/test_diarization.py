@@ -95,6 +95,14 @@ def test_who_said_little_is_nobody_new_until_they_say_more() -> None:
     assert labelled(diarizer, [2.0], [voice(1, 1)]) == [1]
 
 
+def test_who_speaks_in_bursts_is_heard_by_all_of_them() -> None:
+    diarizer = Diarizer(Roster(), RULES)
+    assert labelled(diarizer, [4], [voice(0)]) == [0]
+    bursts = [voice(1, noise) for noise in range(5)]
+    assert labelled(diarizer, [0.8] * 5, bursts) == [1] * 5
+    assert labelled(diarizer, [0.8, 4], [voice(1, 6), voice(0, 7)]) == [1, 0]
+
+
 def test_a_session_that_begins_with_short_words_begins_with_speaker_0() -> None:
     diarizer = Diarizer(Roster(), RULES)
     assert labelled(diarizer, [0.4, 0.5], [voice(3), voice(4)]) == [0, 0]
