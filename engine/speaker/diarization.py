@@ -9,9 +9,9 @@ milliseconds.
 Speakers change in a pause, not inside a phrase: words are taken together up to there, and each run is heard by itself,
 which a window laid blindly over a change is not. Pieces of at least `least_seconds` (of who speaks in bursts, several
 together) are joined, the two most alike first, by the mean similarity of all pairs, until no two are as alike as one
-voice is to itself: `same_above`. That measure takes short and noisy pieces for what they are, which the similarity of means does not. Clusters with enough
-speech are speakers. Then the likeliest path through the speakers is looked for, in which a change has its price:
-without it the few tenths of a second of a "yes" would be anybody's.
+voice is to itself: `same_above`. That measure takes short and noisy pieces for what they are, which the similarity of
+means does not. Clusters with enough speech are speakers. Then the likeliest path through the speakers is looked for, in
+which a change has its price: without it the few tenths of a second of a "yes" would be anybody's.
 
 Known doubt: who says only short things, one at a time, is never told apart from who speaks before.
 """

@@ -22,9 +22,9 @@ LEAST_SECONDS = 2.5
 """Less speech says too little: at 1.6 s the similarities of one voice and of two overlap."""
 
 THRESHOLD = 0.78
-"""One hundredth above the least at which, of 3 s windows of strangers on the calibration side, over all channels, no more
-than half a per cent are named (`python -m bench speaker`: `bench/report/speaker.md`, also for people who were not there
-when it was set)."""
+"""One hundredth above the least at which, of 3 s windows of strangers on the calibration side, over all channels, no
+more than half a per cent are named (`python -m bench speaker`: `bench/report/speaker.md`, also for people who were not
+there when it was set)."""
 MARGIN = 0.03
 
 Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close", "assigned"]
