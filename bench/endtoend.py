@@ -16,6 +16,7 @@ not be believed: generator or vendor used more than 80 % of a core.
 
 import argparse
 import importlib.util
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ SETTLING = 6
 """Readings of a server's memory, half a second apart, of which none may be less than the one before them."""
 
 
+_runs = itertools.count()
+
+
 def measure(plan: LoadPlan, stack: Running, vendors: Vendors) -> Measured:
     """Load one stack."""
     plan = msgspec.structs.replace(plan, url=stack.url, pid=stack.pid, vendor_pid=vendors.of(stack.name).pid)
@@ -81,7 +85,8 @@ def plan_of(count: int, seconds: float) -> LoadPlan:
 
 
 def _of(plan: LoadPlan, count: int) -> LoadPlan:
-    return msgspec.structs.replace(plan, streams=count, uid=f"load-{count}", ramp=max(1.0, count / 100))
+    """So many streams of users of their own: who was there a moment ago would go on with that conversation."""
+    return msgspec.structs.replace(plan, streams=count, uid=f"load-{next(_runs)}", ramp=max(1.0, count / 100))
 
 
 def _warm(stack: Running, vendors: Vendors) -> Running:

@@ -171,9 +171,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=0.02,
             description="Longest time from one call of the lane to the next, for packets to gather: none when idle, all"
-            " of it when a quarter of a core is busy, and then in inverse proportion to the load.",
+            " of it when a quarter of a core is busy, and from three eighths on in inverse proportion to the load.",
         ),
-    ] = 0.003
+    ] = 0.004
     drain_timeout: Annotated[
         float, Meta(gt=0, le=3600, description="From SIGTERM to the end of the process, at most.")
     ] = 30.0

@@ -9,6 +9,7 @@ those of `listen bench endtoend`, so that the two can be compared.
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import sys
 import tempfile
@@ -47,6 +48,8 @@ TAIL = 1.0
 RATE = 16_000
 RING_KIB = RATE * 2 / 1024
 """A second of a ring."""
+
+_runs = itertools.count()
 
 Measure = Callable[[int], LoadFigures]
 Tell = Callable[[str], None]
@@ -92,7 +95,7 @@ def _plan(count: int, server: Running, vendor: Running, *, seconds: float) -> Lo
         period=period,
         codec="opus_fs320",
         query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE, **UNENDING},
-        uid=f"capacity-{count}",
+        uid=f"capacity-{next(_runs)}",  # else the last run's conversations would go on
         ramp=max(1.0, count / 100),
         settle=SETTLE,
         tail=TAIL,

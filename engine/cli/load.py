@@ -60,6 +60,8 @@ def load(
       listen load speech.wav --codec aac --pid $(pgrep -f 'listen serve') --json
       listen load speech.wav --streams 500 --find-max 250
     """
+    from itertools import count
+
     import msgspec
 
     from engine.cli.load_figures import largest
@@ -86,8 +88,11 @@ def load(
         _once(plan, as_json)
         return
 
-    def measure(count: int) -> LoadFigures:
-        return run_load(msgspec.structs.replace(plan, streams=count))
+    runs = count()
+
+    def measure(number: int) -> LoadFigures:
+        who = None if token else f"{uid}-{next(runs)}"  # else the last run's conversations would go on
+        return run_load(msgspec.structs.replace(plan, streams=number, uid=who))
 
     kept, tried = largest(measure, streams, find_max)
     if as_json:

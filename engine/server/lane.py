@@ -38,6 +38,8 @@ __all__ = ["Lane", "LaneSocket", "LaneStatistics", "time_between"]
 QUEUE_LIMIT = 64
 """Messages handed up and not received from which on a socket is not read."""
 
+CROWDED = 375
+"""Thousandths of a core beyond which native calls come more often the more there is to do."""
 
 _native_send = held(
     "lane_send",
@@ -187,12 +189,12 @@ class Lane:
 def time_between(load: int, pause: int) -> int:
     """From the beginning of one native call to that of the next, in ns, at a load in thousandths of a core.
 
-    None when idle, `pause` when busy, and then in inverse proportion to the load: the more sessions share a wake-up's
-    cost, the more often there may be one.
+    None when idle, `pause` when busy, and beyond `CROWDED` in inverse proportion to the load: the more sessions share
+    a wake-up's cost, the more often there may be one.
     """
-    if load >= lib.LANE_BUSY:
-        return int(pause * lib.LANE_BUSY / load)
-    return max(0, int(pause * (load - lib.LANE_IDLE) / (lib.LANE_BUSY - lib.LANE_IDLE)))
+    if load >= CROWDED:
+        return pause * CROWDED // load
+    return min(pause, max(0, pause * (load - lib.LANE_IDLE) // (lib.LANE_BUSY - lib.LANE_IDLE)))
 
 
 class LaneSocket:

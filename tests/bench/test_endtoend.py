@@ -45,6 +45,10 @@ def test_speech_goes_to_the_vendor_and_its_words_come_back(name: str) -> None:
     assert measured.cpu > 0
 
 
+def test_each_run_is_of_other_users_so_that_no_words_of_the_last_one_are_in_it() -> None:
+    assert len({plan_of(3, 1.2).uid for _ in range(3)}) == 3
+
+
 @needs_compiler
 def test_the_c_programs_compile_without_warnings(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "cc -Wall -Wextra -Werror")
