@@ -226,7 +226,8 @@ class Delivery:
 
     async def _send(self, held: "_Held", delivery: DeliveryRow, at: float) -> None:
         """One request, its result left for the next step."""
-        await trio.sleep_until(at)
+        if at > trio.current_time():
+            await trio.sleep_until(at)
         backoff = Backoff(SHORTEST_PAUSE, self._pause(), self._rng)
         while True:
             try:

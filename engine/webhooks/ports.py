@@ -1,7 +1,7 @@
 """What the parts of this room need of each other, of the store, and of those who act on answers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ __all__ = [
     "Endpoint",
     "Spool",
 ]
+
+T = TypeVar("T")
 
 DEVELOPER = "developer"
 """The name of the endpoint that a user has set; those of apps are `app:` and the app's id."""
@@ -112,8 +114,11 @@ class Deliveries(Protocol):
 class Spool(Protocol):
     """Where bodies are that are too large for the database."""
 
-    async def read(self, line: str) -> bytes:
-        """What a delivery's `file` names. Raises `OSError`, `FileNotFoundError` when it is not there any more."""
+    async def made_of(self, line: str, make: Callable[[bytes], T]) -> tuple[bytes, T]:
+        """What a delivery's `file` names, and `make` of it, made off the loop.
+
+        Raises `OSError`, `FileNotFoundError` when it is not there any more.
+        """
         ...
 
 

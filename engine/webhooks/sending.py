@@ -107,12 +107,16 @@ class Sender:
         return found
 
     async def _send(self, endpoint: Endpoint, delivery: DeliveryRow, at: int) -> Answer:
-        body, place = delivery.body or b"", None
-        if delivery.file is not None:
-            body, place = await self._spool.read(delivery.file), Spooled.read(delivery.file)
-        headers = signed_headers(delivery.id, body, endpoint.secrets, at // SECOND)
-        if place is not None:
-            headers |= {SESSION: place.session, POSITION: str(place.position)}
+        def signed(body: bytes) -> dict[str, str]:
+            return signed_headers(delivery.id, body, endpoint.secrets, at // SECOND)
+
+        if delivery.file is None:
+            body = delivery.body or b""
+            headers = signed(body)
+        else:  # audio takes long to sign
+            body, headers = await self._spool.made_of(delivery.file, signed)
+            if (place := Spooled.read(delivery.file)) is not None:
+                headers |= {SESSION: place.session, POSITION: str(place.position)}
         return await self._client.send(
             "POST",
             with_query(endpoint.url, delivery.query),

@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -35,6 +36,8 @@ from engine.webhooks.spooled import Place, Spooled, segment_name
 __all__ = ["Spool", "SpoolStatistics", "audio_gone"]
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 SHARE = 16
 """A file has at most this part of the limit, so that little is dropped at a time."""
@@ -136,6 +139,10 @@ class Spool:
     async def read(self, line: str) -> bytes:
         """What is in the places that `line` (`Spooled.line`) names. Raises `FileNotFoundError` when it is gone."""
         return await self._off_loop(_read, self.folder, line)
+
+    async def made_of(self, line: str, make: Callable[[bytes], T]) -> tuple[bytes, T]:
+        """As `read`, with `make` of it, in the thread that reads."""
+        return await self._off_loop(_read_and_make, self.folder, line, make)
 
     async def gone(self, lines: Sequence[str]) -> set[str]:
         """Those of `lines` that name what is not there any more."""
@@ -243,6 +250,11 @@ def _read(folder: Path, line: str) -> bytes:
     if spooled is None:
         raise FileNotFoundError(f"file: {line!r} given, a line of the spool accepted")
     return b"".join(_read_place(folder, place) for place in spooled.places)
+
+
+def _read_and_make(folder: Path, line: str, make: Callable[[bytes], T]) -> tuple[bytes, T]:
+    found = _read(folder, line)
+    return found, make(found)
 
 
 def _read_place(folder: Path, place: Place) -> bytes:
