@@ -5,8 +5,8 @@ through the standard `logging`, so the lines of libraries look the same, and an 
 `configure_logging` keeps his own set-up. Inside `session_context` every line carries the session's id.
 
 No transcript text, audio or token is logged: tracebacks come without local variables, values under the names
-in `WITHHELD` are replaced, and API keys are cut out of finished lines. Doubt: a line is written by the task
-that logs it; when standard error is a pipe nobody reads, that blocks the loop.
+in `WITHHELD` are replaced, and API keys are cut out of finished lines. Who logs is not held up by who reads: see
+`engine.log_lines`.
 """
 
 import logging
@@ -18,6 +18,8 @@ from typing import IO, Any, Literal, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from engine.log_lines import LineHandler
 
 __all__ = ["configure_logging", "get_logger", "session_context"]
 
@@ -77,7 +79,7 @@ def configure_logging(format: Format, level: str, stream: IO[str] | None = None)
     """
     stream = sys.stderr if stream is None else stream
     console = format == "console" or (format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    handler = LineHandler(stream)
     handler.setFormatter(
         _Formatter(
             foreign_pre_chain=_SHARED,
