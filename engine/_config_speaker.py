@@ -35,7 +35,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
     threads: Annotated[int, Meta(ge=1, le=64, description="Voices computed at once.")] = 1
     threshold: Annotated[
         float, Meta(gt=0, le=1, description="Similarity from which a voice is somebody's.")
-    ] = 0.78
+    ] = 0.84
     margin: Annotated[
         float, Meta(ge=0, le=1, description="By how much the most similar person must be ahead of the next.")
     ] = 0.03
