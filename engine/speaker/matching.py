@@ -24,9 +24,9 @@ LEAST_SECONDS = 2.5
 THRESHOLD = 0.84
 """The least at which none of the calibration side's strangers is named, over five channels (`python -m bench speaker`;
 `bench/report/speaker.md`). It is dear: of 3 s windows of those who are known 92 % reach it as recorded, 65 % by
-telephone, 15 % with noise at 15 dB. 0.78, at which 1 in 1,000 of those strangers' windows is named, and 93 % of one's own
-by telephone, was tried: of the strangers held out it named 6 of 593 windows, most of them one person's, and 5 of 347 of
-5 s."""
+telephone, 15 % with noise at 15 dB. 0.78, at which 1 in 1,000 windows of those strangers is named, and 93 % of one's
+own by telephone, was tried: of the strangers held out it named 6 of 593 windows, most of them one person's, and 5 of
+347 of 5 s."""
 MARGIN = 0.03
 
 Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close", "assigned"]
