@@ -80,7 +80,8 @@ class VisibleVectors(Generic[T]):
         filter: VectorFilter,
     ) -> tuple[list[VectorHit], T]:
         hits = self._vectors.nearest(connection, uid, kind, model, vector, k, filter)
-        hits = [hit for hit in hits if self._in_time(hit)]
+        if (self._scope.start, self._scope.end) != (None, None):
+            hits = [hit for hit in hits if self._in_time(hit)]
         unseen = hidden(connection, uid, [hit.id for hit in hits], self._scope.include_discarded)
         hits = [hit for hit in hits if hit.id not in unseen]
         chosen = self._choose(hits, with_words(connection, uid, self._words, self._scope))

@@ -60,9 +60,10 @@ TEXT_LIMIT = 500_000
 """Bytes: what PostgreSQL makes of it must stay below 1 MiB, marks of places included."""
 WORD_LIMIT = 32
 WORD_CHARACTERS = 64
-GIVEN = 250
+GIVEN = 120
 """Conversations that are given unless more are asked for: each costs some 10 µs (`tests/campaign/scale.md`)."""
 RANKED = 100
+"""Conversations that have the words, at most, among which how well they fit them decides."""
 SEARCH_LIMIT = 1000
 
 _WORD = re.compile(r"[^\W_]+")

@@ -62,7 +62,7 @@ CLIENTS = int(os.environ.get("SCALE_CLIENTS", "200"))
 ROUNDS = {"page": 40, "one": 200, "search": 40}
 READ, SEARCH, GROWTH = 3.0, 1.5, 1.25
 """Most times bare SQL, most times embedding and scan, and most times what it was with a tenth of the conversations."""
-RUNS = 6
+RUNS = 5
 PAUSE = 0.2
 """Seconds between two things that a user does while others speak."""
 QUERIES = {"a question": QUESTION, "words in most of them": "harbour sails", "a word in none": "submarine"}
