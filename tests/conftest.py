@@ -26,16 +26,21 @@ LIVE_ROOMS = {"cli", "e2e", "faults", "server"}
 """Whose tests talk to servers and wait for them."""
 
 LONG_FILES = (
+    "e2e/test_receiving.py",
+    "e2e/test_words.py",
+    "faults/test_matrix.py",
+    "native/test_sanitizers.py",
     "e2e/test_workers.py",
-    "web/test_schemathesis.py",
     "e2e/test_bad_clients.py",
     "e2e/test_restart.py",
-    "native/test_sanitizers.py",
-    "e2e/test_words.py",
-    "e2e/test_vendors.py",
+    "e2e/test_ledger.py",
     "server/test_workers.py",
+    "web/test_schemathesis.py",
+    "e2e/test_vendors.py",
+    "faults/test_dual_stream.py",
     "e2e/test_triggers.py",
     "conversation/test_killed.py",
+    "e2e/test_leaks.py",
 )
 """Half a minute and more each: begun first, so that none of them is still running when all others are done."""
 

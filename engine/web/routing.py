@@ -5,7 +5,6 @@ that starting the application does. Nothing here makes URLs so: they are compile
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from quart.routing import QuartRule
@@ -17,13 +16,21 @@ class LazyRule(QuartRule):
     """A route that is matched; the functions that make its URL are compiled when they are first called."""
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        compile_now = super()._compile_builder
+        return _build_unknown if append_unknown else _build
 
-        @cache
-        def compiled() -> Callable[..., tuple[str, str]]:
-            return compile_now(append_unknown)
+    def compile_now(self, append_unknown: bool) -> Callable[..., tuple[str, str]]:
+        """What Werkzeug compiles."""
+        compiled: Callable[..., tuple[str, str]] = (
+            super()._compile_builder(append_unknown).__get__(self, None)
+        )
+        return compiled
 
-        def build(*args: Any, **parts: Any) -> tuple[str, str]:
-            return compiled()(*args, **parts)
 
-        return build
+def _build(rule: LazyRule, /, **parts: Any) -> tuple[str, str]:
+    rule._build = rule.compile_now(False)
+    return rule._build(**parts)
+
+
+def _build_unknown(rule: LazyRule, /, **parts: Any) -> tuple[str, str]:
+    rule._build_unknown = rule.compile_now(True)
+    return rule._build_unknown(**parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.e2e.process import Process, started
+from tests.e2e.process import Process, started_anew
 from tests.e2e.running import PATIENCE, hear_all, talking
 
 pytestmark = pytest.mark.campaign
@@ -45,7 +45,7 @@ async def test_a_thousand_sessions_leave_less_than_a_kibibyte_each(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     sizes: list[int] = []
-    async with started(tmp_path, LISTEN_LOG_LEVEL="info") as server:
+    async with started_anew(tmp_path, LISTEN_LOG_LEVEL="info") as server:
         for first in range(0, SESSIONS, STEP):
             await run_sessions(server, first, STEP)
             await all_completed(server)

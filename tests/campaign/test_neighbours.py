@@ -22,7 +22,7 @@ import trio
 from engine.cli.load_figures import machine_cpu
 from tests.campaign.crowd import Crowd
 from tests.campaign.neighbours import KINDS
-from tests.e2e.process import Process, started
+from tests.e2e.process import Process, started_anew
 from tests.e2e.running import PATIENCE
 
 pytestmark = pytest.mark.campaign
@@ -180,7 +180,7 @@ async def measured_beside(server: Process, kind: str) -> Window:
 
 async def test_a_bad_client_of_five_hundred_leaves_the_others_latency_as_it_was(tmp_path: Path) -> None:
     rows: list[Row] = []
-    async with started(tmp_path, **SCRIPT, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
+    async with started_anew(tmp_path, **SCRIPT, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
         os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
         for kind in KINDS:
             rows.append(await measure(server, kind))

@@ -50,7 +50,7 @@ from tests.campaign.test_neighbours import (
     output,
     percentiles,
 )
-from tests.e2e.process import Process, started
+from tests.e2e.process import Process, started_anew
 from tests.e2e.running import PATIENCE
 
 pytestmark = pytest.mark.campaign
@@ -111,7 +111,7 @@ async def test_live_audio_is_as_prompt_while_a_user(kind: str, folder: Path, tmp
     data_dir = tmp_path / "data"
     shutil.copytree(await filled(folder, MANY, DIMENSIONS, MODEL), data_dir)
     settings = {"LISTEN_EMBEDDING_PROVIDER": "local", "LISTEN_WEB_REQUESTS_PER_MINUTE": 100_000}
-    async with started(data_dir, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
+    async with started_anew(data_dir, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
         os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(0))})
         windows, crowd, done = await beside_a_crowd(server, WORK[kind])
         assert server.log.troubles() == []

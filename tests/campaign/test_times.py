@@ -10,7 +10,7 @@ from engine.audio.encoders import create_encoder
 from engine.config import Local
 from engine.stt import LocalWhisper
 from engine.stt.vendor import SAMPLE_RATE
-from tests.e2e.process import Process, started
+from tests.e2e.process import Process, started_anew
 from tests.e2e.running import Running, Shown, config, running, talking
 from tests.stt.streams import TEXTS, load
 
@@ -85,7 +85,7 @@ async def speak_a_second(server: Process, uid: str, *, stays: bool) -> float:
 async def test_a_conversation_is_completed_three_seconds_after_its_last_word(
     tmp_path: Path, record_property: Record, stays: bool
 ) -> None:
-    async with started(tmp_path) as server:
+    async with started_anew(tmp_path) as server:
         taken = await speak_a_second(server, "ada", stays=stays)
         assert await server.terminate() == 0
     record_property("after", f"{taken:.2f} s")
@@ -96,7 +96,7 @@ async def test_killed_in_mid_speech_it_is_completed_three_seconds_after_the_next
     tmp_path: Path, record_property: Record
 ) -> None:
     async with (
-        started(tmp_path) as server,
+        started_anew(tmp_path) as server,
         talking(server.url, "ada", conversation_timeout=2) as (client, shown),
     ):
         began = trio.current_time()
@@ -105,7 +105,7 @@ async def test_killed_in_mid_speech_it_is_completed_three_seconds_after_the_next
             await client.send_audio(bytes(640))
         await shown.until(lambda shown: shown.segments)
         await server.kill()
-    async with started(tmp_path) as server:
+    async with started_anew(tmp_path) as server:
         ready = trio.current_time()
         await server.log.until("conversation.completed")
         taken = trio.current_time() - ready

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import trio
 from tests.databases import migrated
 from tests.e2e.running import PATIENCE, Api, api
 from tests.e2e.watching import ServerLog
+from tests.forking import Forked, fork
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = "tests.e2e.scripted_server"
 
 SETTINGS = {
     "LISTEN_PORT": "0",
@@ -30,7 +32,9 @@ SETTINGS = {
 class Process(Api):
     """A server that was started and is ready."""
 
-    def __init__(self, process: trio.Process, log: ServerLog, port: int, http: httpx2.AsyncClient) -> None:
+    def __init__(
+        self, process: trio.Process | Forked, log: ServerLog, port: int, http: httpx2.AsyncClient
+    ) -> None:
         super().__init__(port, http)
         self.log = log
         self._process = process
@@ -75,21 +79,46 @@ async def _first_line(stream: trio.abc.ReceiveStream) -> bytes:
     return line
 
 
+async def _forked(environ: dict[str, str]) -> trio.Process | Forked:
+    with trio.fail_after(PATIENCE):
+        return await fork(PROGRAM, environ=environ)
+
+
+async def _begun(environ: dict[str, str]) -> trio.Process | Forked:
+    return await trio.lowlevel.open_process(
+        [sys.executable, "-m", PROGRAM],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def started(data_dir: Path, **environ: Any) -> AbstractAsyncContextManager[Process]:
+    """`tests.e2e.scripted_server` on `data_dir`, killed when the block ends if it is still there.
+
+    It is forked off a process that has loaded all it needs.
+    """
+    return _started(_forked, data_dir, environ)
+
+
+def started_anew(data_dir: Path, **environ: Any) -> AbstractAsyncContextManager[Process]:
+    """The same, but a process that loads all by itself, to be measured."""
+    return _started(_begun, data_dir, environ)
+
+
 @asynccontextmanager
-async def started(data_dir: Path, **environ: Any) -> AsyncIterator[Process]:
-    """`tests.e2e.scripted_server` on `data_dir`, killed when the block ends if it is still there."""
+async def _started(
+    begin: Callable[[dict[str, str]], Awaitable[trio.Process | Forked]],
+    data_dir: Path,
+    environ: Mapping[str, Any],
+) -> AsyncIterator[Process]:
     if "LISTEN_DATABASE_URL" not in environ:
         migrated(data_dir)
     settings = {"LISTEN_DATA_DIR": str(data_dir), **SETTINGS, **{name: str(v) for name, v in environ.items()}}
     log = ServerLog()
     async with trio.open_nursery() as nursery:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "tests.e2e.scripted_server"],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = await begin({**os.environ, **settings})
         try:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -103,7 +132,7 @@ async def started(data_dir: Path, **environ: Any) -> AsyncIterator[Process]:
                 yield Process(process, log, port, asking._http)
         finally:
             with trio.CancelScope(shield=True):
-                if process.poll() is None:
+                if process.returncode is None:
                     process.kill()
                 await process.wait()
         nursery.cancel_scope.cancel()

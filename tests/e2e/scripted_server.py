@@ -11,6 +11,7 @@ from functools import partial
 
 import trio
 
+from engine.audio.resample import warm
 from engine.config import Config, load_config
 from engine.log import configure_logging
 from engine.server import Bound, serve, supervise
@@ -51,6 +52,11 @@ def scripted(config: Config) -> list[Vendor]:
     """Who transcribes."""
     chunk = round(float(os.environ.get(CHUNK_SECONDS, "0.1")) * SAMPLE_RATE)
     return [_Forgetful(counted_words(float(os.environ.get(WORD_SECONDS, "0.5"))), chunk=chunk)]
+
+
+def preload() -> None:
+    """What a server loads when it starts, for those that are forked off (`tests.forking`)."""
+    warm()
 
 
 def main() -> None:

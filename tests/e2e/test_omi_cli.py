@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import sysconfig
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,8 +21,10 @@ from engine.store import Store
 from tests.e2e.process import started
 from tests.e2e.running import PATIENCE
 from tests.e2e.watching import ServerLog
+from tests.forking import run
 
-OMI = Path(sysconfig.get_path("scripts")) / "omi"
+PROGRAM = "omi_cli.main"
+"""What the script `omi` runs."""
 
 LEFT_OUT = {
     ("auth", "login", "--browser"): "signs in with Google or Apple at the Omi company's own service",
@@ -64,14 +65,7 @@ class Omi:
         """What it prints, read as JSON; what it says went wrong when `status` is not 0."""
         self.ran.add(next(command for command in COMMANDS if arguments[: len(command)] == command))
         with trio.fail_after(PATIENCE):
-            done = await trio.run_process(
-                [OMI, "--json", *arguments],
-                stdin=stdin.encode(),
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-                env=self._environ,
-            )
+            done = await run(PROGRAM, "--json", *arguments, environ=self._environ, stdin=stdin.encode())
         said = done.stderr.decode()
         assert done.returncode == status, f"omi {' '.join(arguments)}: {done.returncode} {said}"
         if status:

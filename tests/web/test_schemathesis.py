@@ -35,7 +35,9 @@ async def fill_store(tmp_path: Path, url: str, store: Store) -> None:
     await trio.to_thread.run_sync(all_tables)
 
 
-@pytest.mark.parametrize(("database", "examples"), [("sqlite", 2), ("postgresql", 1)])
+@pytest.mark.parametrize(
+    ("database", "examples"), [("sqlite", 2), pytest.param("postgresql", 1, marks=pytest.mark.campaign)]
+)
 async def test_every_answer_is_one_that_the_document_tells_of(
     tmp_path: Path, database: str, examples: int, request: pytest.FixtureRequest
 ) -> None:
