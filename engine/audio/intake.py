@@ -7,6 +7,7 @@ Bounded: counters only. Valid while the decoder and the ring are open.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ class Intake:
 
     def __init__(self, native: Any, decoder: Decoder, ring: Ring) -> None:
         self.native = native
+        self.unread: Callable[[], bool] = _nothing
+        """Whether more has come than was looked at yet; whoever receives sets it."""
         self._used = (decoder, ring)  # the native struct has bare pointers to theirs
         self._taken = (0, 0, 0, 0)
         self._timed = (0, 0, 0)
@@ -61,6 +64,10 @@ class Intake:
         """Seconds since the last packet; None before the first."""
         heard = self.native.heard_ns
         return (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - heard) / 1e9 if heard else None
+
+
+def _nothing() -> bool:
+    return False
 
 
 def open_intake(decoder: Decoder, ring: Ring, *, margin: int, keepalive: int, alarm: int) -> Intake | None:

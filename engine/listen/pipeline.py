@@ -235,6 +235,8 @@ class Pipeline:
             return now + seconds
         if now < heard + seconds:
             return heard + seconds
+        if self._intake is not None and self._intake.unread():
+            return now + seconds  # not the client is late, but we are
         if self._flushed_at < self.received:
             self._flushed_at = self._backlog.flush()
         return now + seconds

@@ -251,6 +251,7 @@ class LaneSocket:
         self._decoded, self._make_room = decoded, make_room
         self._how = lib.LANE_ALL
         lib.lane_decode(self._native, self._slot, intake.native)
+        intake.unread = self._unread
         self._read()
         try:
             yield
@@ -263,6 +264,9 @@ class LaneSocket:
         if self._paused:
             self._paused = False
             lib.lane_read(self._native, self._slot, self._how)
+
+    def _unread(self) -> bool:
+        return not self._removed and bool(lib.lane_unread(self._native, self._slot))
 
     async def _grant(self) -> None:
         assert self._make_room is not None

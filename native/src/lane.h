@@ -152,6 +152,9 @@ int lane_send(lane *l, uint32_t slot, int opcode, const uint8_t *data, size_t by
 /* Bytes that wait until the socket takes them. */
 size_t lane_waiting(const lane *l, uint32_t slot);
 
+/* Whether the client has sent what was not read yet: because there was no time for it, or it is not to be read. */
+int lane_unread(const lane *l, uint32_t slot);
+
 /* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);
 

@@ -5,6 +5,7 @@
 #include "lane_slot.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* Whether more of the client may be read. */
@@ -23,6 +24,13 @@ static int half_heard(const lane_slot *s)
 int input_left(const lane_slot *s)
 {
     return s->held.end > s->held.at || half_heard(s);
+}
+
+int lane_unread(const lane *l, uint32_t slot)
+{
+    const lane_slot *s = &l->slot[slot];
+    int bytes = 0;
+    return input_left(s) || (!s->ended && ioctl(s->fd, FIONREAD, &bytes) == 0 && bytes > 0);
 }
 
 /* Whether this socket's part of the call is over. */

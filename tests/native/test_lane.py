@@ -399,3 +399,18 @@ def test_a_rest_is_counted_from_the_beginning_of_the_last_call(laned: Laned) -> 
     assert not select.select([lib.lane_rest(laned.lane, hour)], [], [], 0)[0]
     assert select.select([lib.lane_rest(laned.lane, 1)], [], [], 10)[0], "a time that is over wakes at once"
     assert not select.select([lib.lane_rest(laned.lane, hour)], [], [], 0)[0], "and is forgotten"
+
+
+def test_what_was_sent_and_not_read_is_known(laned: Laned) -> None:
+    slot, client = laned.connect(lib.LANE_ONE)
+    assert not lib.lane_unread(laned.lane, slot)
+    client.sendall(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    assert lib.lane_unread(laned.lane, slot), "it is in the kernel"
+    laned.all()
+    assert lib.lane_unread(laned.lane, slot), "it was received, but only one was to be read"
+    lib.lane_read(laned.lane, slot, lib.LANE_ALL)
+    laned.all()
+    assert not lib.lane_unread(laned.lane, slot)
+    client.close()
+    laned.all()
+    assert not lib.lane_unread(laned.lane, slot)
