@@ -38,12 +38,14 @@ async def test_every_answer_is_one_that_the_document_tells_of(
     known = {name: [id] for name, id in identifiers(UID).items()}
     async with site(tmp_path, filled=filled, database_url=url, web=UNLIMITED) as served:
         key = await served.store.apps.create_key(known["app_id"][0], UID)
-        faults = []
-        for token, *chosen in (
+        parts = [
             (f"dev:{UID}", "--exclude-path", FAREWELL),
             (key, "--include-path-regex", "^/v2/integrations/"),
-            (f"dev:{UID}", "--include-path", FAREWELL),
-        ):
+        ]
+        if phases != "stateful":  # in which one path by itself leads nowhere, and that is counted as a fault
+            parts.append((f"dev:{UID}", "--include-path", FAREWELL))
+        faults = []
+        for token, *chosen in parts:
             options = ("--phases", phases, *chosen)
             status, said = await fuzz(
                 served.port, tmp_path, *options, known=known, examples=EXAMPLES, token=token

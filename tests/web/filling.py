@@ -101,6 +101,7 @@ VALUES: dict[str, Any] = {
     "voices.name": "voices/voice.wav",
     "voices.source": None,
     "voices.vendors": {},
+    "photos.blob": None,
     "segments.translations": [],
     "idempotency.status": 200,
     "webhooks.name": "developer",

@@ -256,6 +256,7 @@ WITHOUT_TEXT = {
     "app_catalog_get_categories",
     "app_catalog_get_scopes",
     "conversations_get_count",
+    "conversations_get_files",
     "conversations_get_suggested_apps",
     "day_summaries_get_settings",
     "developer_goals_get_history",
