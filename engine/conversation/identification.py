@@ -57,6 +57,8 @@ class People(Protocol):
 class Decisions(Protocol):
     """Where decisions are kept."""
 
+    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]: ...
+
     async def decided(
         self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
     ) -> None: ...

@@ -2,9 +2,10 @@
 
 Operations: it is told what happens (`entered`, `changed`, `ended`), and `run`s beside it.
 Invariants: nobody is listened to whose user has not enrolled, and nothing of a voice outlives the session but what
-the user asked for. What somebody has said by hand stays. While nobody knows whose a speaker's voice is their segments
-say so (`speech_profile_processed`); once it is known what they go on to say is named at once. What was decided is kept
-with what it was decided by.
+the user asked for. What somebody has said by hand stays. By voice nobody is two speakers: whose voice is less like
+theirs loses the name again, in the segments that are still known here (those before wait for processing). While nobody
+knows whose a speaker's voice is their segments say so (`speech_profile_processed`); once it is known what they go on to
+say is named at once. What was decided is kept with what it was decided by.
 Bounded: see `engine.conversation.turns`; `LONGEST` of an utterance is heard, and of each person `LEARNT` samples are
 taken (`engine.conversation.identification`). A speaker who is known is heard again after `AGAIN` of further speech.
 Cost: one copy of the audio of sessions whose users have enrolled.
@@ -17,19 +18,18 @@ from typing import TypeVarTuple
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, Means, speaker_of
 from engine.conversation.suggesting import Suggestions
+from engine.conversation.turn_edits import TurnEdits
 from engine.conversation.turns import RecentAudio, Turn, Turns
 from engine.listen.naming import NOBODY
 from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.speaker.embedding import mean_direction
 from engine.speaker.encoding import Urgency
-from engine.speaker.matching import Decision, Known, decide
+from engine.speaker.matching import OWNER, Decision, Known, at_most_one, decide
 from engine.speaker.roster import Heard, nothing
-from engine.store.edits import SegmentEdit
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import Segment, Speaker, SpeakerDecision
@@ -67,6 +67,7 @@ class IdentifiedSession:
     def __init__(self, means: Means, session: Followed) -> None:
         self._means = means
         self._session = session
+        self._edits = TurnEdits(means, session.uid)
         self._tap = session.tap("voices", lossless=False, keep=SAMPLE_RATE)
         self._audio = RecentAudio()
         self._turns = Turns()
@@ -182,11 +183,12 @@ class IdentifiedSession:
             return
         speaker = self._speakers.setdefault(label, _Speaker(nothing()))
         if await self._listen_to(speaker, turn):
-            speaker.decision = decide(speaker.heard.voice, known, self._means.rules)
+            await self._weigh(turn, decide(speaker.heard.voice, known, self._means.rules))
             self._means.outcomes["named" if speaker.sure else "unknown"] += 1
-            self._tell(turn, speaker.decision)
         if speaker.decision is not None and speaker.decision.verdict != "too_short":
-            await self._apply(turn, speaker.decision)
+            await self._apply(label, speaker.decision, turn)
+            if speaker.decision.person not in (None, OWNER):
+                await self._suggestions.person(turn.segment, speaker.decision.person)
         if not speaker.sure and speaker.by_hand is not None:
             await self._suggestions.person(turn.segment, speaker.by_hand)
 
@@ -235,56 +237,62 @@ class IdentifiedSession:
 
     # What follows from it
 
-    def _tell(self, turn: Turn, decision: Decision) -> None:
+    async def _weigh(self, turn: Turn, decision: Decision) -> None:
+        """One speaker's voice was compared: nobody is two of the session's speakers, whoever had the name first."""
+        label = turn.segment.speaker
+        rivals = {
+            other: speaker.decision
+            for other, speaker in self._speakers.items()
+            if speaker.decision is not None and self._is_by_voice(other)
+        }
+        weighed = at_most_one(rivals | {label: decision}, self._means.rules)
+        for other, changed in weighed.items():
+            speaker = self._speakers[other]
+            if other != label and changed == speaker.decision:
+                continue
+            speaker.decision = changed
+            self._tell(other, changed)
+            if other != label:
+                await self._apply(other, changed)
+
+    def _is_by_voice(self, label: str) -> bool:
+        """Whether it is a voice that says who a speaker is. Of a label that was joined to another nothing says it."""
+        names = self._session.names
+        return names.found(label) is not None and not names.is_assigned(label)
+
+    def _tell(self, label: str, decision: Decision) -> None:
         """Say why, if the client wants to know."""
-        if self._session.parameters.speaker_decisions:
-            segment = turn.segment
+        segments = [turn.segment for turn in self._turns.of(label)]
+        if self._session.parameters.speaker_decisions and segments:
             event = SpeakerDecision(
-                speaker_id=segment.speaker_id,
-                segment_ids=tuple(one.segment.id for one in self._turns.of(segment.speaker)),
+                speaker_id=segments[-1].speaker_id,
+                segment_ids=tuple(segment.id for segment in segments),
                 **msgspec.structs.asdict(decision),
             )
             self._session.notify(event)
 
-    async def _apply(self, looked_at: Turn, decision: Decision) -> None:
+    async def _apply(self, label: str, decision: Decision, looked_at: Turn | None = None) -> None:
         """Name all segments of a speaker that nobody has named, where they are, and those that follow."""
-        label, who = looked_at.segment.speaker, speaker_of(decision)
+        who, before = speaker_of(decision), self._session.names.found(label)
         self._given.add(who)
         self._session.names.find(label, who)
+        if decision.verdict == "outdone":
+            await self._take_back(label, decision, before)
         turns = [
             turn
             for turn in self._turns.of(label)
             if turn.who in (NOBODY, who)
-            and (turn is looked_at or turn.decision is None or turn.decision.person != decision.person)
+            and (turn is looked_at or turn.decision is None or _differ(turn.decision, decision))
         ]
-        for conversation_id in {turn.conversation.id for turn in turns}:
-            of_it = [turn for turn in turns if turn.conversation.id == conversation_id]
-            await self._keep(conversation_id, of_it, decision)
-            for turn in of_it:
-                turn.given, turn.decision = who, decision
-        if who.person_id is not None:
-            await self._suggestions.person(looked_at.segment, who.person_id)
+        await self._edits.name(turns, decision)
 
-    async def _keep(self, conversation_id: str, turns: Sequence[Turn], decision: Decision) -> None:
-        uid, means, who = self._session.uid, self._means, speaker_of(decision)
-        decisions = {turn.segment.id: decision for turn in turns if turn.decision != decision}
-        if decisions:
-            await means.decisions.decided(uid, conversation_id, decisions, means.now())
-        ids = [turn.segment.id for turn in turns if turn.who == NOBODY and not _says(turn.segment, who)]
-        if ids:
-            edit = SegmentEdit(
-                ids=tuple(ids),
-                speaker=None if who == NOBODY else who,
-                processed=True,
-                unnamed_only=True,
-            )
-            await self._edit(conversation_id, edit)
-
-    async def _edit(self, conversation_id: str, edit: SegmentEdit) -> None:
-        gone = await self._means.edit(self._session.uid, conversation_id, edit)
-        left = tuple(id for id in edit.ids if id not in (gone or ()))
-        if gone and left:  # merged into others meanwhile
-            await self._means.edit(self._session.uid, conversation_id, replace(edit, ids=left))
+    async def _take_back(self, label: str, decision: Decision, before: Speaker | None) -> None:
+        """The name a speaker was given by voice (`before`: last) is another's."""
+        taken = _best_of(decision)
+        turns = [
+            turn for turn in self._turns.of(label) if turn.who == taken and taken in (turn.given, before)
+        ]
+        await self._edits.take_back(turns, taken, decision)
 
     async def _end(self) -> None:
         """Nothing more is found out here: whose voice was not heard long enough stays unknown."""
@@ -293,9 +301,18 @@ class IdentifiedSession:
                 continue
             speaker = self._speakers.get(turn.segment.speaker)
             if speaker is not None and speaker.decision is not None:
-                await self._keep(turn.conversation.id, [turn], speaker.decision)
+                await self._edits.name([turn], speaker.decision)
             else:
-                await self._edit(turn.conversation.id, SegmentEdit(ids=(turn.segment.id,), processed=True))
+                await self._edits.close(turn)
+
+
+def _best_of(decision: Decision) -> Speaker:
+    """Whose voice it is most like."""
+    return speaker_of(msgspec.structs.replace(decision, person=decision.best))
+
+
+def _differ(one: Decision, other: Decision) -> bool:
+    return (one.person, one.verdict) != (other.person, other.verdict)
 
 
 async def _unless_away(step: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
@@ -304,9 +321,3 @@ async def _unless_away(step: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> No
         await step(*args)
     except (DatabaseUnavailable, BlobsUnavailable) as error:
         log.warning("identifying.interrupted", error=str(error))
-
-
-def _says(segment: Segment, who: Speaker) -> bool:
-    """Whether a segment is as it would be."""
-    same = (segment.is_user, segment.person_id) == (who.is_user, who.person_id)
-    return same and segment.speech_profile_processed

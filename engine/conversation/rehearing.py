@@ -4,14 +4,15 @@ Operations: `decide` compares every speaker with the voices that are known now; 
 somebody has named in it.
 Invariants: what was said by hand stays, and what something else than a voice has said (a channel, the client). Nobody
 is listened to whose user has not enrolled; and when a conversation is first processed only if its session looked for
-voices at all. A voice heard again takes the place of what was heard live, which was less of it.
+voices at all. By voice nobody is two of its speakers (`at_most_one`). A voice heard again takes the place of what was
+heard live, which was less of it.
 Bounded: `SPEAKERS` speakers, of each `HEARD` samples, the longest segments first; `speaker.again_timeout` for a
 conversation; of each person `LEARNT` samples.
 Cost: what a voice costs (see `engine.speaker.encoding`, after all that is live), and reading the pieces it is in.
-Cancellation: what was decided so far stays; calling again does no harm.
+Cancellation: what was named so far stays; calling again does no harm.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -28,17 +29,16 @@ from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.speaker.embedding import mean_direction
 from engine.speaker.encoding import Encoding, Urgency
-from engine.speaker.matching import OWNER, Decision, Known, decide
+from engine.speaker.matching import OWNER, Decision, Known, at_most_one, decide
 from engine.speaker.roster import Heard, nothing
 from engine.store.edits import SegmentEdit
 from engine.store.errors import BlobsUnavailable
-from engine.store.jobs import Job
 from engine.store.records import ConversationRow
 from engine.store.user_records import RecordingRow, VoiceRow
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import Segment
 
-__all__ = ["Learner", "Rehearing"]
+__all__ = ["Rehearing"]
 
 log = get_logger(__name__)
 
@@ -146,16 +146,16 @@ class Rehearing:
         it = await self._recorded(row)
         if it is None or not (row.processing_version or _looked_at(it)):
             return
+        found: dict[str, Decision] = {}
         with trio.move_on_after(self._patience) as scope:
             try:
                 await self._learn(it)
-                known = await self._voices.known(row.uid)
-                for segments in _speakers(it):
-                    await self._decide(it, segments, known)
+                await self._hear(it, await self._voices.known(row.uid), found)
             except BlobsUnavailable as error:
                 log.warning("rehearing.interrupted", conversation=row.id, error=str(error))
         if scope.cancelled_caught:
             log.warning("rehearing.interrupted", conversation=row.id, seconds=self._patience)
+        await self._settle(it, found)
 
     async def learn(self, uid: str, id: str) -> None:
         """Take samples of people who were named by hand. Raises `DatabaseUnavailable`, `BlobsUnavailable`."""
@@ -177,14 +177,27 @@ class Rehearing:
             RecordingReader(self._shelves.blobs, self._off_loop),
         )
 
-    async def _decide(self, it: _Recorded, segments: Sequence[Segment], known: Sequence[Known]) -> None:
+    async def _hear(self, it: _Recorded, known: Sequence[Known], found: dict[str, Decision]) -> None:
+        """Find whose the speakers' voices are, who said most first."""
+        for label, segments in _speakers(it).items():
+            heard = nothing()
+            for segment in _longest(segments):
+                await self._add(heard, await it.hear(segment))
+            decision = decide(heard.voice, known, self._rules)
+            if heard.seconds and decision.verdict != "too_short":
+                found[label] = decision
+
+    async def _settle(self, it: _Recorded, found: Mapping[str, Decision]) -> None:
+        """Name the speakers who were heard, and take back what they show to be another's name."""
+        speakers = _speakers(it)
+        before = {label: _last_reason(it, segments) for label, segments in speakers.items()}
+        known = {label: decision for label, decision in before.items() if decision is not None}
+        for label, decision in at_most_one({**known, **found}, self._rules).items():
+            if label in found or decision != known[label]:
+                await self._name(it, speakers[label], decision)
+
+    async def _name(self, it: _Recorded, segments: Sequence[Segment], decision: Decision) -> None:
         """One speaker's."""
-        heard = nothing()
-        for segment in _longest(segments):
-            await self._add(heard, await it.hear(segment))
-        decision = decide(heard.voice, known, self._rules)
-        if not heard.seconds or decision.verdict == "too_short":
-            return
         uid, id, who = it.row.uid, it.row.id, speaker_of(decision)
         ids = [
             one.id
@@ -219,35 +232,6 @@ class Rehearing:
                     await self._voices.learn(it.row.uid, person_id, pcm, source)
 
 
-class Learner:
-    """Learns from what was named in conversations that are over. Implements `Handler` for `LEARN`."""
-
-    def __init__(self, jobs: "Jobs", rehearing: Rehearing) -> None:
-        self._jobs = jobs
-        self._rehearing = rehearing
-
-    async def do(self, job: Job) -> str:
-        """See `Handler`."""
-        await self._rehearing.learn(job.uid, job.key)
-        await self._jobs.done(job)
-        return "completed"
-
-    async def give_up(self, job: Job, reason: str) -> None:
-        """See `Handler`."""
-        await self._jobs.failed(job, reason)
-
-    async def after(self, job: Job) -> None:
-        """See `Handler`. Nobody waits for it."""
-
-
-class Jobs(Protocol):
-    """The ends of jobs."""
-
-    async def done(self, job: Job) -> bool: ...
-
-    async def failed(self, job: Job, error: str) -> bool: ...
-
-
 def _span(segment: Segment) -> tuple[int, int]:
     """From sample to sample of the conversation."""
     return round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
@@ -280,7 +264,13 @@ def _by_hand(it: _Recorded, segment: Segment) -> bool:
     return decision is not None and decision.verdict == "assigned"
 
 
-def _speakers(it: _Recorded) -> Iterator[list[Segment]]:
+def _last_reason(it: _Recorded, segments: Sequence[Segment]) -> Decision | None:
+    """What a speaker's voice has shown so far."""
+    reasons = [it.decisions[one.id] for one in segments if one.id in it.decisions]
+    return reasons[-1] if reasons else None
+
+
+def _speakers(it: _Recorded) -> dict[str, list[Segment]]:
     """Segments by speaker, of those whose speakers are named by their voices or not at all; who said most first."""
     found: dict[str, list[Segment]] = {}
     for segment in it.segments:
@@ -288,5 +278,5 @@ def _speakers(it: _Recorded) -> Iterator[list[Segment]]:
         decision = it.decisions.get(segment.id)
         if not _by_hand(it, segment) and who == (decision.person if decision else None):
             found.setdefault(segment.speaker, []).append(segment)
-    ranked = sorted(found.values(), key=lambda segments: -sum(map(_length, segments)))
-    yield from ranked[:SPEAKERS]
+    ranked = sorted(found.items(), key=lambda one: -sum(map(_length, one[1])))
+    return dict(ranked[:SPEAKERS])

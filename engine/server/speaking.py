@@ -12,9 +12,10 @@ from engine.config import Config
 from engine.conversation.assigning import Assigner, Live
 from engine.conversation.identification import Means, rules_of
 from engine.conversation.identifying import Identifier
+from engine.conversation.learning import Learner
 from engine.conversation.prerolls import OwnVoices
 from engine.conversation.processor import Processor
-from engine.conversation.rehearing import Learner, Rehearing
+from engine.conversation.rehearing import Rehearing
 from engine.conversation.voices import Voices
 from engine.listen.ports import Follower
 from engine.listen.speakers import Speakers

@@ -37,8 +37,8 @@ PRIVATE = "private"
 class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What changes of the segments with these ids; None stays. `label`: whose of the conversation's speakers they are.
 
-    `processed`: they have been compared with the voices that are known. `unnamed_only`: a speaker whom somebody has
-    named stays who they are. `from_now_on`: what these speakers go on to say in live sessions is `speaker`'s, too.
+    `processed`: they have been compared with the voices that are known. `was`: who is said to be another than
+    this stays who they are. `from_now_on`: what these speakers go on to say in live sessions is `speaker`'s, too.
     """
 
     ids: tuple[str, ...]
@@ -46,7 +46,7 @@ class SegmentEdit(msgspec.Struct, frozen=True, kw_only=True):
     speaker: Speaker | None = None
     label: str | None = None
     processed: bool | None = None
-    unnamed_only: bool = False
+    was: Speaker | None = None
     from_now_on: bool = False
 
 
@@ -55,8 +55,8 @@ def edited(segment: Segment, edit: SegmentEdit) -> Segment:
     changes: dict[str, Any] = {"revision": segment.revision + 1}
     if edit.text is not None and edit.text != segment.text:
         changes |= {"text": edit.text, "translations": ()}
-    named = segment.is_user or segment.person_id is not None
-    if edit.speaker is not None and not (edit.unnamed_only and named):
+    who = Speaker(segment.is_user, segment.person_id)
+    if edit.speaker is not None and edit.was in (None, who):
         changes |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
     if edit.label is not None:
         changes["speaker"] = edit.label
@@ -227,8 +227,9 @@ def _edit_segments(connection: Connection, uid: str, id: str, edit: SegmentEdit)
     values: dict[str, Any] = {"revision": segments.c.revision + 1}
     if edit.text is not None:
         values |= {"text": edit.text, "translations": []}
-    if edit.unnamed_only:
-        of_it = and_(of_it, segments.c.is_user == false(), segments.c.person_id.is_(None))
+    if edit.was is not None:
+        named = and_(segments.c.is_user == edit.was.is_user, segments.c.person_id == edit.was.person_id)
+        of_it = and_(of_it, named)
     if edit.speaker is not None:
         values |= {"is_user": edit.speaker.is_user, "person_id": edit.speaker.person_id}
     if edit.label is not None:

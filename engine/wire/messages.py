@@ -146,7 +146,8 @@ class SpeakerDecision(Event, tag="speaker_decision", frozen=True, kw_only=True):
     """With `speaker_decisions=true`: what a speaker's voice was compared with, and what came of it.
 
     `person` and `best` are ids (`user`: the owner), `score` and `runner_up_score` similarities from 0 to 1, null where
-    there is nobody to compare with; `person` is null for a voice that is nobody's. It holds for `segment_ids`.
+    there is nobody to compare with; `person` is null for a voice that is nobody's, and for one that is less like
+    `best`'s than that of another speaker, whose label `better` is. It holds for `segment_ids`.
     """
 
     speaker_id: int
@@ -160,6 +161,7 @@ class SpeakerDecision(Event, tag="speaker_decision", frozen=True, kw_only=True):
     threshold: float
     margin: float
     seconds: float
+    better: str | None
 
 
 class PhotoProcessing(Event, tag="photo_processing", frozen=True):

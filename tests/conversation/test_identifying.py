@@ -7,6 +7,7 @@ import pytest
 from trio.testing import MockClock
 
 from engine.speaker.encoding import Urgency
+from engine.speaker.matching import Decision
 from engine.store.edits import SegmentEdit, Speaker
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.vendor import SAMPLE_RATE
@@ -163,6 +164,54 @@ async def test_a_name_taken_away_by_hand_does_not_come_back(
         await site.edit("ada", row.id, SegmentEdit(ids=(segment.id,), speaker=Speaker()))
         await site.say(socket, Said().add(voice("voices/austen-0920"), 0))
         assert names(await site.over(socket)) == [(False, None), (True, None)]
+
+
+async def test_a_name_goes_to_the_speaker_whose_voice_is_more_alike_and_is_taken_back_from_the_first(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = Said().add(STRANGER, 0).add(AGAIN, 1).add(MORE_OF_STRANGER, 0)
+    async with listening(tmp_path, said, threshold=0.5) as site:
+        await site.enrol()
+        socket = await site.hear(Said().add(STRANGER, 0), speaker_decisions=True)
+        assert names(shown(socket)) == [(True, None)], "of those heard so far"
+        await site.say(socket, Said().add(AGAIN, 1).add(MORE_OF_STRANGER, 0))
+        segments = await site.over(socket)
+        assert names(segments) == [(False, None), (True, None), (False, None)]
+        ((row, kept),) = await site.server.conversations()
+        assert [one.is_user for one in kept] == [False, True, False]
+        first, taken, owner, again = socket.events("speaker_decision")
+        assert (first["verdict"], first["segment_ids"]) == ("match", [segments[0]["id"]])
+        assert (taken["verdict"], taken["better"], taken["person"]) == ("outdone", "SPEAKER_01", None)
+        assert (taken["speaker_id"], taken["score"]) == (0, first["score"])
+        assert (owner["verdict"], owner["person"], owner["speaker_id"]) == ("match", "user", 1)
+        assert (again["verdict"], again["better"]) == ("outdone", "SPEAKER_01")
+        for segment in (segments[0], segments[2]):
+            why = await site.server.store.voices.decision("ada", row.id, segment["id"])
+            assert why is not None
+            assert (why["verdict"], why["better"]) == ("outdone", "SPEAKER_01")
+
+
+async def test_a_name_somebody_confirmed_by_hand_is_not_taken_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = Said().add(STRANGER, 0).add(AGAIN, 1)
+    async with listening(tmp_path, said, threshold=0.5) as site:
+        await site.enrol()
+        socket = await site.hear(Said().add(STRANGER, 0))
+        ((row, (segment,)),) = await site.server.conversations()
+        why = {segment.id: Decision(person="user", verdict="assigned")}
+        await site.server.store.voices.decided("ada", row.id, why, 1)
+        await site.say(socket, Said().add(AGAIN, 1))
+        assert names(await site.over(socket)) == [(True, None), (True, None)]
+
+
+async def test_one_voice_that_was_taken_for_two_speakers_has_its_name_in_both(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = Said().add(AGAIN, 0).add(voice("voices/austen-0920"), 1)
+    async with listening(tmp_path, said) as site:
+        await site.enrol()
+        assert names(await site.over(await site.hear(said))) == [(True, None), (True, None)]
 
 
 async def test_why_is_told_to_a_client_that_asks_and_kept_for_each_segment(

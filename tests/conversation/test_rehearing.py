@@ -16,7 +16,8 @@ from engine.audio.flac import encode_flac
 from engine.audio.wav import encode_wav
 from engine.conversation.given import Given, transcript_row
 from engine.conversation.identification import speaker_of
-from engine.conversation.rehearing import Learner, Rehearing
+from engine.conversation.learning import Learner
+from engine.conversation.rehearing import Rehearing
 from engine.conversation.voices import Voices
 from engine.speaker.encoding import Urgency
 from engine.speaker.matching import Decision
@@ -208,6 +209,44 @@ async def test_what_was_said_by_hand_stays_and_what_only_a_voice_said_may_change
             (True, None),
             (True, None),
         ]
+
+
+async def test_of_the_speakers_who_pass_for_one_person_processing_leaves_the_name_to_the_most_alike(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with desk(tmp_path, threshold=0.5) as it:
+        await it.enrol()
+        row = await it.recorded(STRANGER, OWNER, OWNER, looked_at=True)
+        await it.say(row, "s0", "user", verdict="match")
+        await it.processed(row)
+        assert await it.names(row) == [(False, None), (True, None), (True, None)]
+        why = await it.store.voices.decisions("ada", row.id)
+        assert (why["s0"]["verdict"], why["s0"]["best"]) == ("outdone", "user")
+        assert why["s0"]["better"] in ("SPEAKER_01", "SPEAKER_02")
+        assert why["s0"]["score"] >= why["s0"]["threshold"]
+        await it.say(row, "s0", "user")
+        await it.again(row)
+        assert await it.names(row) == [(True, None)] * 3, "by hand two may be one"
+
+
+async def test_a_speaker_there_was_no_time_to_hear_again_is_weighed_by_what_was_heard_live(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(tmp_path, threshold=0.5, again_timeout=7.0) as it:
+        await it.enrol()
+        row = await it.recorded(STRANGER, OWNER, looked_at=True)
+        for id, score in ("s0", 0.6), ("s1", 0.9):
+            live = Decision(person="user", verdict="match", best="user", score=score)
+            edit = SegmentEdit(ids=(id,), speaker=speaker_of(live))
+            assert await it.store.edits.edit_segments("ada", row.id, edit) == []
+            await it.store.voices.decided("ada", row.id, {id: live}, 1)
+
+        async def never(*args: object, **options: object) -> None:
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(it.encoding, "vectors", never)
+        await it.processed(row)
+        assert await it.names(row) == [(False, None), (True, None)]
 
 
 async def test_who_was_named_afterwards_is_learnt_from_the_recording_once(

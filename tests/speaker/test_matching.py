@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.speaker.embedding import SIZE, Floats, Voice, similarity
-from engine.speaker.matching import Known, Rules, decide
+from engine.speaker.matching import Decision, Known, Rules, at_most_one, decide
 
 RULES = Rules(threshold=0.8, margin=0.05, least_seconds=2.5)
 
@@ -64,3 +64,51 @@ def test_who_is_named_is_the_nearest_and_near_enough(
         assert seconds >= RULES.least_seconds
         assert chosen >= RULES.threshold
         assert all(chosen - other >= RULES.margin - 1e-6 for other in rest)
+
+
+def match(person: str, score: float) -> Decision:
+    return Decision(person=person, verdict="match", best=person, score=score)
+
+
+def persons(decisions: dict[str, Decision]) -> dict[str, str | None]:
+    return {label: decision.person for label, decision in decisions.items()}
+
+
+def test_of_two_speakers_who_are_one_person_only_the_more_alike_is_and_the_other_says_which() -> None:
+    weighed = at_most_one({"B": match("ada", 0.851), "A": match("ada", 0.918)}, RULES)
+    assert persons(weighed) == {"A": "ada", "B": None}
+    assert (weighed["B"].verdict, weighed["B"].better) == ("outdone", "A")
+    assert (weighed["B"].best, weighed["B"].score) == ("ada", 0.851)
+    assert (weighed["A"].verdict, weighed["A"].better) == ("match", None)
+
+
+def test_speakers_as_much_alike_may_be_one_voice_that_was_split() -> None:
+    weighed = at_most_one({"A": match("ada", 0.90), "B": match("ada", 0.86), "C": match("ada", 0.84)}, RULES)
+    assert persons(weighed) == {"A": "ada", "B": "ada", "C": None}
+
+
+def test_who_was_outdone_has_the_name_again_once_nobody_is_better() -> None:
+    weighed = at_most_one({"A": match("ada", 0.92), "B": match("ada", 0.85)}, RULES)
+    alone = at_most_one({"B": weighed["B"]}, RULES)
+    assert alone == {"B": match("ada", 0.85)}
+
+
+def test_voices_that_are_nobodys_and_names_that_were_given_by_hand_are_no_rivals() -> None:
+    others = {
+        "unlike": Decision(person=None, verdict="too_different", best="ada", score=0.7),
+        "close": Decision(person=None, verdict="too_close", best="ada", score=0.99),
+        "assigned": Decision(person="ada", verdict="assigned"),
+        "grace": match("grace", 0.99),
+    }
+    assert at_most_one(others | {"A": match("ada", 0.82)}, RULES) == others | {"A": match("ada", 0.82)}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.tuples(st.sampled_from("ag"), st.floats(0.8, 1)), max_size=6))
+def test_whoever_is_best_keeps_the_name_and_weighing_again_changes_nothing(
+    voices: dict[str, tuple[str, float]],
+) -> None:
+    weighed = at_most_one({label: match(*one) for label, one in voices.items()}, RULES)
+    assert at_most_one(weighed, RULES) == weighed
+    for label, (person, score) in voices.items():
+        best = max(one for who, one in voices.values() if who == person)
+        assert (weighed[label].person == person) == (best - score <= RULES.margin)

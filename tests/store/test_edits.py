@@ -124,6 +124,20 @@ async def test_an_edited_segment_outlives_an_older_journal(store: Store) -> None
     assert (await found(store, "regatta"), await found(store, "one")) == (["c1"], [])
 
 
+async def test_who_is_said_to_be_another_than_expected_stays_who_they_are(store: Store) -> None:
+    await some(store)
+    grace, ada = Speaker(person_id="p1"), Speaker(is_user=True)
+    for ids, who, was in [
+        (("s1",), grace, Speaker()),
+        (("s1", "s2"), ada, Speaker()),
+        (("s1", "s2"), Speaker(), grace),
+    ]:
+        edit = SegmentEdit(ids=ids, speaker=who, was=was)
+        assert await store.edits.edit_segments("u1", "c1", edit) == []
+    said = await store.conversations.segments("u1", "c1")
+    assert [(one.is_user, one.person_id, one.revision) for one in said] == [(False, None, 3), (True, None, 2)]
+
+
 async def test_speakers_are_assigned_or_nothing_is_when_one_is_not_there(store: Store) -> None:
     await some(store)
     edit = SegmentEdit(ids=("s1", "s2"), speaker=Speaker(person_id="p1"))
