@@ -37,7 +37,13 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, le=1, description="Similarity from which a voice is somebody's.")
     ] = 0.84
     margin: Annotated[
-        float, Meta(ge=0, le=1, description="By how much the most similar person must be ahead of the next.")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="By how much the most similar person must be ahead of the next, and of two speakers who pass "
+            "for one person the more similar for the other to lose the name.",
+        ),
     ] = 0.03
     least_speech: Annotated[
         float, Meta(ge=1.6, le=30, description="Speech that a decision needs at least.")

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from trio.testing import MockClock
 
+from engine.audio.wav import encode_wav
 from engine.speaker.encoding import Urgency
 from engine.speaker.matching import Decision
 from engine.store.edits import SegmentEdit, Speaker
@@ -189,6 +191,24 @@ async def test_a_name_goes_to_the_speaker_whose_voice_is_more_alike_and_is_taken
             why = await site.server.store.voices.decision("ada", row.id, segment["id"])
             assert why is not None
             assert (why["verdict"], why["better"]) == ("outdone", "SPEAKER_01")
+
+
+async def test_of_two_women_on_one_telephone_line_only_the_one_who_has_enrolled_is_the_user(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    call = voice("phone-two-speakers")
+    first, other, mine = (
+        call[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        for start, end in ((6.7, 14.1), (14.5, 18.0), (21.8, 28.5))
+    )
+    said = Said().add(first, 0).add(other, 1)
+    async with listening(tmp_path, said) as site:
+        await site.voices.enrol("ada", encode_wav(np.concatenate([other, mine]), SAMPLE_RATE))
+        socket = await site.hear(said, speaker_decisions=True)
+        assert names(await site.over(socket)) == [(False, None), (True, None)]
+        hasty, taken, owner = socket.events("speaker_decision")
+        assert (hasty["person"], taken["person"], owner["person"]) == ("user", None, "user")
+        assert site.settings.threshold <= taken["score"] < owner["score"]
 
 
 async def test_a_name_somebody_confirmed_by_hand_is_not_taken_back(
