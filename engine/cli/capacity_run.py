@@ -165,7 +165,8 @@ def capacity_of(
     """The figure from what was measured. Raises Failure when not even the first number was carried.
 
     Memory is that of the first number, after which rings are used again; what was not yet touched of a ring of
-    `ring_seconds` s is added, because it will be.
+    `ring_seconds` s is added, because it will be. A server that gave memory back meanwhile seems to have grown by less
+    than what was touched of the rings: then that is the figure.
     """
     kept = [one for one in tried if one.keeps(limit_ms) and _believed(one)]
     if not kept:
@@ -178,7 +179,8 @@ def capacity_of(
     assert best.segment is not None
     assert first.server is not None
     touched = SETTLE + first.seconds + TAIL
-    kib = (first.server.pss_kib - idle_kib) / first.streams + max(0.0, ring_seconds - touched) * RING_KIB
+    grown = (first.server.pss_kib - idle_kib) / first.streams
+    kib = max(grown, min(touched, ring_seconds) * RING_KIB) + max(0.0, ring_seconds - touched) * RING_KIB
     return Capacity(
         streams=best.streams,
         us_per_stream_second=best.server.us_per_stream_second,

@@ -28,6 +28,7 @@ from engine.cli.status import Failure
 from tests.cli.conftest import Listen
 
 IDLE_KIB = 50_000
+GROWN_KIB = 400
 
 
 def figures(streams: int, *, us: float = 2000.0, p99: float = 0.1, **changed: Any) -> LoadFigures:
@@ -36,7 +37,7 @@ def figures(streams: int, *, us: float = 2000.0, p99: float = 0.1, **changed: An
         cpu_seconds=1,
         core_share=streams * us / 1e6,
         us_per_stream_second=us,
-        pss_kib=IDLE_KIB + 100 * streams,
+        pss_kib=IDLE_KIB + GROWN_KIB * streams,
         kib_per_stream=100,
     )
     made = LoadFigures(
@@ -103,7 +104,12 @@ def test_memory_is_that_of_the_first_number_with_its_rings_full() -> None:
     assert capacity.streams == 450
     assert capacity.us_per_stream_second == 1800.0
     untouched = (16 - SETTLE - 3.0 - TAIL) * 31.25
-    assert capacity.mib_per_stream == pytest.approx((100 + untouched) / 1024, abs=0.01)
+    assert capacity.mib_per_stream == pytest.approx((GROWN_KIB + untouched) / 1024, abs=0.01)
+
+
+def test_a_server_that_gave_memory_back_meanwhile_still_needs_its_rings() -> None:
+    capacity = capacity_of([figures(FIRST)], IDLE_KIB + 2 * GROWN_KIB * FIRST, ring_seconds=16)
+    assert capacity.mib_per_stream == pytest.approx(16 * 31.25 / 1024, abs=0.01)
 
 
 def test_a_machine_that_carries_nothing_is_told_so() -> None:
