@@ -26,9 +26,10 @@ MOST_WRONG = 0.10
 """Share of words that may be wrong in any codec."""
 MOST_ADDED = 3
 """Words over all recordings that may be wrong beyond what the model gets wrong by itself."""
-SHIFTS = {16_000: (0,), 8_000: (0, 1, 2, 3)}
-"""Samples of silence put before a recording when the model is heard alone. At 8 kHz one sample more or less,
-or a rounding, moves its errors between 0 and 4 words: the worst of four is what the model does by itself."""
+RATES = (16_000, 8_000)
+SHIFTS = (1, 2, 3)
+"""Samples of silence put before a recording when the model is heard alone, if it must be heard again: one sample more
+or less, or a rounding, moves its errors at 8 kHz between 0 and 4 words. The worst is what it does by itself."""
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ class Format(msgspec.Struct, frozen=True):
         return f"{self.codec} {self.rate} Hz" + (" stereo" if self.channels == 2 else "")
 
 
+NARROW = Format("pcm16", 8_000)
 FORMATS = [
     Format("pcm16"),
     Format("aac"),
@@ -50,7 +52,7 @@ FORMATS = [
     Format("opus_fs320"),
     Format("lc3"),
     Format("lc3_fs1030"),
-    Format("pcm16", 8_000),
+    NARROW,
     Format("pcm16", 44_100),
     Format("pcm16", 48_000),
     Format("pcm16", channels=2),
@@ -80,13 +82,8 @@ async def heard_without_server(vendor: LocalWhisper, pcm: Pcm) -> str:
         return " ".join(segment.text for segment in session.segments)
 
 
-async def errors_without_server(vendor: LocalWhisper, rate: int) -> int:
-    """Most wrong words over all recordings, each having been sampled at `rate`: what is above that is not there."""
-    return max([await errors_alone(vendor, rate, shift) for shift in SHIFTS[rate]])
-
-
-async def errors_alone(vendor: LocalWhisper, rate: int, shift: int) -> int:
-    """Wrong words over all recordings that begin `shift` samples late."""
+async def errors_alone(vendor: LocalWhisper, rate: int, shift: int = 0) -> int:
+    """Wrong words over all recordings that were sampled at `rate` and begin `shift` samples late."""
     heard: dict[str, str] = {}
 
     async def listen(name: str) -> None:
@@ -143,10 +140,12 @@ async def test_every_codec_is_transcribed_as_well_as_the_model_can(
 ) -> None:
     vendor = LocalWhisper(Local(), data_dir=tmp_path)
     async with running(config(tmp_path), vendor) as server:
-        alone = {rate: await errors_without_server(vendor, rate) for rate in SHIFTS}
+        alone = {rate: await errors_alone(vendor, rate) for rate in RATES}
         heard = await heard_in_all_formats(server)
         await server.all_ended(len(FORMATS) * len(TEXTS))
-    wrong = {sent: errors(texts) for sent, texts in heard.items()}
+        wrong = {sent: errors(texts) for sent, texts in heard.items()}
+        if wrong[NARROW] > alone[8_000] + MOST_ADDED:
+            alone[8_000] = max([alone[8_000], *[await errors_alone(vendor, 8_000, n) for n in SHIFTS]])
     with capsys.disabled():
         print(f"\n{table(alone, wrong)}")
     most = {
