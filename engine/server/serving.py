@@ -141,6 +141,8 @@ class Serving:
         # From here on sessions are taken, and each finds the conversation it had before a crash.
         parts.readiness.models_warm(names or "none configured")
         await serving.start(parts.receiving.run)
+        if parts.member is not None:
+            parts.member.serves.set()
 
     async def _take_up(self, serving: trio.Nursery) -> None:
         """What earlier processes left. A worker is told when, for of several only one may."""

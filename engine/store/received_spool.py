@@ -63,7 +63,7 @@ class Part:
         self._unflushed.discard(self)
         try:
             os.fdatasync(self._file)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it is -1 already
             if self._file >= 0:  # else it is finished meanwhile, and where it was brought to is safe
                 self._unflushed.add(self)
                 raise

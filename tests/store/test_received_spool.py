@@ -89,6 +89,14 @@ async def test_what_was_written_is_flushed_until_it_is_finished(spool: Spool) ->
     other.close()
 
 
+async def test_what_is_finished_while_a_flush_is_under_way_is_no_error(spool: Spool) -> None:
+    part = await spool.begin(row("a"))
+    await part.write(b"12")
+    await part.remove()
+    part.flush()
+    await spool.flush()
+
+
 async def test_nothing_is_there_before_the_folder_is(spool: Spool) -> None:
     assert await spool.abandoned() == []
     assert await spool.erase("ann") == 0

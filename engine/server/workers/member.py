@@ -1,8 +1,8 @@
 """One worker among several: what it is asked by the others, and what it asks them.
 
 Operations: `attend` gives it the parts it speaks for; `run` takes questions; `report` its progress; `admitted` is set
-when it may take clients; `serve`, `finish`, `delete` and `edit_live` do what the web wants, `tell` what processing
-has to tell, `announce` what apps do, at the worker that has the user.
+when it may take clients, `serves` is to be set when it does; `serve`, `finish`, `delete` and `edit_live` do what the
+web wants, `tell` what processing has to tell, `announce` what apps do, at the worker that has the user.
 Invariants: what is done to a user's live sessions or conversation is done at the worker that has them.
 Bounded by the questions there are: each is a task until it is answered.
 """
@@ -71,6 +71,7 @@ class Member:
     def __init__(self, assignment: Assignment, store: Store) -> None:
         self.assignment = assignment
         self.admitted = trio.Event()
+        self.serves = trio.Event()
         self._settings = assignment.config.supervisor
         self._store = store
         self.placement = Placement(assignment.owner, store.leases, self, self._settings, self._ask_to_yield)
@@ -252,6 +253,7 @@ class Member:
                 self._readiness.workers_ready(question.ready, question.workers)
                 self.admitted.set()
                 self.placement.changed()
+                await self.serves.wait()  # who is told that we are ready finds us so
                 await frames.answer(True)
             case Recover():
                 await self._recover(question)
