@@ -87,7 +87,7 @@ serve: $(READY)  ## run the server on 127.0.0.1:8080 (LISTEN_PORT and so on chan
 # Threads of OpenBLAS that wait for work spin, which takes the cores from the other processes. Bytecode is kept also
 # where the environment says not to: a hundred servers are started, each of which would compile the engine again.
 test: $(READY)  ## run the tests (TESTS=tests/wire for some of them)
-	@OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 	@$(BIN)/ruff check .
