@@ -95,6 +95,7 @@ async def test_what_is_finished_while_a_flush_is_under_way_is_no_error(spool: Sp
     await part.remove()
     part.flush()
     await spool.flush()
+    assert await spool.abandoned() == []
 
 
 async def test_nothing_is_there_before_the_folder_is(spool: Spool) -> None:
