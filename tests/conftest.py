@@ -4,6 +4,7 @@ A test marked `both_ways` runs over the native lane and over the HTTP server.
 """
 
 import gc
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("both_ways") is not None:
         metafunc.fixturenames.append("way_in")
         metafunc.parametrize("way_in", WAYS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def untouched_root() -> Iterator[None]:
+    """The root logger as it was before: what a test sets up writes to a stream that is closed after it."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = before, level
 
 
 @pytest.fixture

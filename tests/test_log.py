@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +11,6 @@ import structlog
 from engine.log import WITHHELD, configure_logging, get_logger, session_context
 
 SECRET = "the words somebody said"
-
-
-@pytest.fixture(autouse=True)
-def untouched_root() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.level = before, level
 
 
 class Terminal(io.StringIO):

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.cli.load_figures import machine_cpu
+from engine.cli.load_figures import machine_cpu, usage_of
 from tests.campaign.crowd import Crowd
 from tests.campaign.neighbours import KINDS
 from tests.e2e.process import Process, started_anew
@@ -123,19 +123,18 @@ async def output(process: trio.Process, end: bytes = b"") -> bytes:
     return data
 
 
-def cpu_seconds(pid: int) -> float:
-    """Of all threads, so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(server: Process) -> float:
+    """So far."""
+    return usage_of(server.pid, memory=False).cpu_seconds
 
 
 async def measured(server: Process) -> Window:
     await trio.sleep(SETTLE)
-    began, cpu, busy = time.monotonic(), cpu_seconds(server.pid), machine_cpu()
+    began, cpu, busy = time.monotonic(), cpu_seconds(server), machine_cpu()
     await trio.sleep(WINDOW)
     ended = time.monotonic()
     seconds = ended - began
-    cpu, busy = cpu_seconds(server.pid) - cpu, machine_cpu() - busy
+    cpu, busy = cpu_seconds(server) - cpu, machine_cpu() - busy
     return Window(began, ended, cpu / seconds, busy / seconds)
 
 

@@ -377,6 +377,7 @@ async def test_a_client_over_the_limit_is_told_when_to_come_back(tmp_path: Path)
             async with open_listen(server.url, uid="one") as second:
                 told = [event async for event in second.events()]
             await client.close()
+        await server.all_ended(1)
         await serves_another(server, "one")
     assert second.close_code == 1013
     assert second.error is not None
