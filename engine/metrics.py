@@ -92,7 +92,9 @@ STAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Where the time of a segment goes, in order; README has the fine print."""
-JOBS = frozenset(("process", "erase", "index", "describe_photo", "move_photos", "erase_blobs", "summarise"))
+JOBS = frozenset(
+    ("process", "erase", "index", "describe_photo", "move_photos", "erase_blobs", "summarise", "learn")
+)
 JOB_OUTCOMES = frozenset(
     ("completed", "discarded", "gone", "empty", "disabled", "erased", "moved", "retried", "failed")
 )

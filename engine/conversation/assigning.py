@@ -2,14 +2,15 @@
 
 Operations: `assign`; `offer` does it for a client's message while `run` holds the tasks.
 Invariants: only people the user knows are named. What was said by hand is kept as the reason, so that no voice changes
-it. A person named in a conversation that is over is learnt from its recording, if there is one, by a job.
+it. A person named in a conversation that is over is learnt from its recording, if there is one, by a job. Who turns out
+to be somebody else was no sample of the first one's voice.
 Bounded: `WAITING` messages of a user; when more come they are refused, which the client is told. One user's are done
 in the order in which they came.
 Cancellation of `assign`: it may still have taken effect; calling again does no harm.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -18,7 +19,7 @@ from engine.listen.ports import OpenConversation, Participant
 from engine.log import get_logger
 from engine.speaker.matching import OWNER, Decision
 from engine.store.edits import SegmentEdit
-from engine.store.errors import DatabaseUnavailable
+from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.store.jobs import LEARN
 from engine.store.user_records import PersonRow
 from engine.wire.client_messages import SpeakerAssigned
@@ -58,6 +59,12 @@ class Decisions(Protocol):
     ) -> None: ...
 
 
+class Voices(Protocol):
+    """Samples of people's voices."""
+
+    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None: ...
+
+
 class Jobs(Protocol):
     """Work that survives the process."""
 
@@ -79,6 +86,7 @@ class Assigner:
         edits: Edits,
         people: People,
         decisions: Decisions,
+        voices: Voices,
         jobs: Jobs,
         wake: Callable[[], None],
         now: Callable[[], int],
@@ -88,6 +96,7 @@ class Assigner:
         self._edits = edits
         self._people = people
         self._decisions = decisions
+        self._voices = voices
         self._jobs = jobs
         self._wake = wake
         self._now = now
@@ -125,10 +134,17 @@ class Assigner:
         if gone:
             return gone
         await self._decisions.decided(uid, conversation_id, dict.fromkeys(ids, by_hand(who)), self._now())
+        await self._unlearn(uid, ids, who)
         if over and who.person_id is not None:
             await self._jobs.add(uid, LEARN, conversation_id)
             self._wake()
         return []
+
+    async def _unlearn(self, uid: str, ids: Sequence[str], who: Speaker) -> None:
+        try:
+            await self._voices.unlearn(uid, ids, who.person_id)
+        except BlobsUnavailable as error:  # the rows are gone, so nobody is recognised by them
+            log.warning("samples.unreachable", error=str(error))
 
     # On the socket
 

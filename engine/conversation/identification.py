@@ -1,7 +1,7 @@
 """What recognising speakers by voice rests on, live and later: rules, limits, and what is needed of other rooms."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ __all__ = [
     "Means",
     "Samples",
     "Voices",
+    "person_of",
     "rules_of",
     "speaker_of",
 ]
@@ -46,6 +47,8 @@ class Voices(Protocol):
     async def known(self, uid: str) -> Sequence[Known]: ...
 
     async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object: ...
+
+    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None: ...
 
 
 class People(Protocol):
@@ -89,3 +92,8 @@ def speaker_of(decision: Decision) -> Speaker:
     if decision.person == OWNER:
         return Speaker(is_user=True)
     return Speaker(person_id=decision.person)
+
+
+def person_of(speaker: Speaker) -> str | None:
+    """The id of whom a segment names; None of nobody."""
+    return OWNER if speaker.is_user else speaker.person_id

@@ -2,33 +2,35 @@
 
 Operations: it is told what happens (`entered`, `changed`, `ended`), and `run`s beside it.
 Invariants: nobody is listened to whose user has not enrolled, and nothing of a voice outlives the session but what
-the user asked for. What somebody has said by hand stays. By voice nobody is two speakers: whose voice is less like
-theirs loses the name again, in the segments that are still known here (those before wait for processing). While nobody
-knows whose a speaker's voice is their segments say so (`speech_profile_processed`); once it is known what they go on to
-say is named at once. What was decided is kept with what it was decided by.
-Bounded: see `engine.conversation.turns`; `LONGEST` of an utterance is heard, and of each person `LEARNT` samples are
-taken (`engine.conversation.identification`). A speaker who is known is heard again after `AGAIN` of further speech.
+the user asked for. What somebody has said by hand stays. By voice nobody is two speakers, and nobody whom somebody has
+said another is (`engine.speaker.matching.at_most_one`): whose voice is less like theirs loses the name again, in the
+segments that are still known here (those before wait for processing). While nobody knows whose a speaker's voice
+is their segments say so (`speech_profile_processed`); once it is known what they go on to say is named at once. What
+was decided is kept with what it was decided by.
+Bounded: see `engine.conversation.turns` and `engine.conversation.session_samples`; `LONGEST` of an utterance is heard.
+A speaker who is known is heard again after `AGAIN` of further speech.
 Cost: one copy of the audio of sessions whose users have enrolled.
 """
 
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVarTuple
 
 import msgspec
 import trio
 
-from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, Means, speaker_of
+from engine.conversation.identification import LONGEST, SHORTEST, Means, person_of, speaker_of
+from engine.conversation.session_audio import SessionAudio
+from engine.conversation.session_samples import SessionSamples
 from engine.conversation.suggesting import Suggestions
 from engine.conversation.turn_edits import TurnEdits
-from engine.conversation.turns import RecentAudio, Turn, Turns
+from engine.conversation.turns import Turn, Turns
 from engine.listen.naming import NOBODY
 from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.speaker.embedding import mean_direction
 from engine.speaker.encoding import Urgency
-from engine.speaker.matching import OWNER, Decision, Known, at_most_one, decide
+from engine.speaker.matching import OWNER, Decision, Known, Spoken, at_most_one, decide
 from engine.speaker.roster import Heard, nothing
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.transcript.timeline import SAMPLE_RATE
@@ -38,8 +40,6 @@ __all__ = ["IdentifiedSession"]
 
 log = get_logger(__name__)
 
-RUN = SAMPLE_RATE // 4
-"""Audio is taken over in runs of so many samples."""
 AGAIN = 60.0
 """Seconds of further speech after which a speaker who is known is heard again."""
 
@@ -53,12 +53,17 @@ class _Speaker(msgspec.Struct):
     decision: Decision | None = None
     passed: float = 0.0
     by_hand: str | None = None
-    """Whom somebody took one of their segments for."""
+    """The person somebody took one of their segments for."""
+
+    @property
+    def named(self) -> str | None:
+        """The person whom their voice has shown."""
+        return None if self.decision is None else self.decision.person
 
     @property
     def sure(self) -> bool:
         """Whether they are somebody who is known."""
-        return self.decision is not None and self.decision.person is not None
+        return self.named is not None
 
 
 class IdentifiedSession:
@@ -68,14 +73,13 @@ class IdentifiedSession:
         self._means = means
         self._session = session
         self._edits = TurnEdits(means, session.uid)
-        self._tap = session.tap("voices", lossless=False, keep=SAMPLE_RATE)
-        self._audio = RecentAudio()
+        self._audio = SessionAudio(session)
+        self._samples = SessionSamples(means, session.uid, self._audio)
         self._turns = Turns()
         self._speakers: dict[str, _Speaker] = {}
         self._suggestions = Suggestions(session, self._people)
         self._names: tuple[float, Mapping[str, str]] = (-math.inf, {})
         self._given: set[Speaker] = {NOBODY}
-        self._learnt: Counter[str] = Counter()
         self._something = trio.Event()
         self._listening = True
         self._ended = False
@@ -119,16 +123,16 @@ class IdentifiedSession:
             raise
         finally:
             self._over = True
-            self._tap.close()
+            self._audio.close()
             self._session.names.awaited = False  # nobody is to wait for what does not come
 
     async def _follow(self) -> None:
         self._listening = bool(await self._known())
         if not self._listening:
-            self._tap.close()
+            self._audio.close()
         async with trio.open_nursery() as nursery:
             if self._listening:
-                nursery.start_soon(self._hear)
+                nursery.start_soon(self._audio.run)
             await self._look()
             nursery.cancel_scope.cancel()
 
@@ -148,11 +152,6 @@ class IdentifiedSession:
             self._names = (trio.current_time(), names)
         return names
 
-    async def _hear(self) -> None:
-        """Keep the last of the audio."""
-        while (run := await self._tap.read(RUN)).samples:
-            self._audio.add(run)
-
     async def _look(self) -> None:
         while True:
             while (turn := self._turns.next(self._is_found)) is not None:
@@ -171,19 +170,21 @@ class IdentifiedSession:
     async def _look_at(self, turn: Turn) -> None:
         """What a segment says of who its speaker is, by their voice and by what is said."""
         label = turn.segment.speaker
-        if turn.who not in self._given:
+        if await self._is_by_hand(turn):
             await self._named_by_hand(turn)
             return
         known = await self._known()
         if turn.who == NOBODY:
-            if turn.given not in (None, NOBODY):  # somebody has taken the name away
-                turn.settled = True
+            if turn.by_hand is not None or turn.given not in (None, NOBODY):
+                self._taken_away(turn)
             await self._suggestions.by_name(turn.segment, known=bool(known))
-        if not known or turn.settled or self._session.names.is_assigned(label):
+        if not known or turn.settled or self._session.names.assigned(label) is not None:
             return
         speaker = self._speakers.setdefault(label, _Speaker(nothing()))
+        if speaker.sure and speaker.named not in [one.id for one in known]:
+            await self._forget(label, speaker, known)
         if await self._listen_to(speaker, turn):
-            await self._weigh(turn, decide(speaker.heard.voice, known, self._means.rules))
+            await self._weigh(label, decide(speaker.heard.voice, known, self._means.rules))
             self._means.outcomes["named" if speaker.sure else "unknown"] += 1
         if speaker.decision is not None and speaker.decision.verdict != "too_short":
             await self._apply(label, speaker.decision, turn)
@@ -192,22 +193,56 @@ class IdentifiedSession:
         if not speaker.sure and speaker.by_hand is not None:
             await self._suggestions.person(turn.segment, speaker.by_hand)
 
+    # What somebody has said
+
+    async def _is_by_hand(self, turn: Turn) -> bool:
+        """Whether somebody has said whose a segment is, or that it is its speaker's from now on."""
+        who, label, names = turn.who, turn.segment.speaker, self._session.names
+        if who == NOBODY:
+            return False
+        if who not in self._given or names.assigned(label) == who:
+            return True
+        if who in (turn.given, names.found(label)):
+            return False
+        # It was found for another speaker, too: what is kept as the reason says who has named this one.
+        reasons = await self._means.decisions.decisions(self._session.uid, turn.conversation.id)
+        return bool(reasons.get(turn.segment.id, {}).get("verdict") == "assigned")
+
     async def _named_by_hand(self, turn: Turn) -> None:
-        """What was heard of a segment that somebody named is a sample of a person's voice."""
-        person = turn.who.person_id
-        if turn.settled or person is None:
-            turn.settled = True
+        """That person is no other speaker by voice, and what was heard of the segment is a sample of their voice."""
+        label, person = turn.segment.speaker, person_of(turn.who)
+        if turn.by_hand == person:
             return
-        turn.settled = True
-        self._speakers.setdefault(turn.segment.speaker, _Speaker(nothing())).by_hand = person
-        start, end = turn.span
-        pcm = self._audio.between(max(start, end - LONGEST), end)
-        enough = pcm is not None and len(pcm) >= self._means.rules.least_seconds * SAMPLE_RATE
-        if pcm is None or not enough or self._learnt[person] >= LEARNT:
-            return
-        self._learnt[person] += 1
-        source = {"conversation_id": turn.conversation.id, "segment_id": turn.segment.id}
-        await self._means.voices.learn(self._session.uid, person, pcm, source)
+        turn.settled, turn.by_hand = True, person
+        speaker = self._speakers.setdefault(label, _Speaker(nothing()))
+        if self._session.names.assigned(label) is not None and await self._known():
+            if speaker.heard.seconds < self._means.rules.least_seconds:
+                await self._listen_to(speaker, turn)
+            await self._weigh()
+        if turn.who.person_id is not None:
+            speaker.by_hand = person
+            await self._samples.learn(turn, turn.who.person_id)
+
+    def _taken_away(self, turn: Turn) -> None:
+        """Somebody has said that it is nobody they know."""
+        speaker = self._speakers.get(turn.segment.speaker)
+        if speaker is not None and speaker.by_hand == turn.by_hand:
+            speaker.by_hand = None
+        turn.settled, turn.by_hand = True, None
+
+    def _by_hand(self) -> dict[str, str]:
+        """Whom somebody has said the session's speakers are."""
+        found = {label: person_of(who) for label, who in self._session.names.assignments.items()}
+        return {label: person for label, person in found.items() if person is not None}
+
+    def _spoken(self) -> dict[str, Spoken]:
+        return {
+            label: Spoken(seconds, self._speakers[label].heard.voice)
+            for label, seconds in self._turns.spoken().items()
+            if label in self._speakers
+        }
+
+    # What is heard
 
     async def _listen_to(self, speaker: _Speaker, turn: Turn) -> bool:
         """Hear what is new in a segment, unless the speaker is known and was heard not long ago."""
@@ -237,15 +272,16 @@ class IdentifiedSession:
 
     # What follows from it
 
-    async def _weigh(self, turn: Turn, decision: Decision) -> None:
-        """One speaker's voice was compared: nobody is two of the session's speakers, whoever had the name first."""
-        label = turn.segment.speaker
+    async def _weigh(self, label: str = "", decision: Decision | None = None) -> None:
+        """One speaker's voice was compared, or somebody was named by hand: nobody is two of the session's speakers."""
         rivals = {
             other: speaker.decision
             for other, speaker in self._speakers.items()
             if speaker.decision is not None and self._is_by_voice(other)
         }
-        weighed = at_most_one(rivals | {label: decision}, self._means.rules)
+        if decision is not None:
+            rivals[label] = decision
+        weighed = at_most_one(rivals, self._means.rules, self._by_hand(), self._spoken())
         for other, changed in weighed.items():
             speaker = self._speakers[other]
             if other != label and changed == speaker.decision:
@@ -258,7 +294,7 @@ class IdentifiedSession:
     def _is_by_voice(self, label: str) -> bool:
         """Whether it is a voice that says who a speaker is. Of a label that was joined to another nothing says it."""
         names = self._session.names
-        return names.found(label) is not None and not names.is_assigned(label)
+        return names.found(label) is not None and names.assigned(label) is None
 
     def _tell(self, label: str, decision: Decision) -> None:
         """Say why, if the client wants to know."""
@@ -277,7 +313,7 @@ class IdentifiedSession:
         self._given.add(who)
         self._session.names.find(label, who)
         if decision.verdict == "outdone":
-            await self._take_back(label, decision, before)
+            await self._take_back(label, _best_of(decision), before, decision)
         turns = [
             turn
             for turn in self._turns.of(label)
@@ -286,13 +322,22 @@ class IdentifiedSession:
         ]
         await self._edits.name(turns, decision)
 
-    async def _take_back(self, label: str, decision: Decision, before: Speaker | None) -> None:
-        """The name a speaker was given by voice (`before`: last) is another's."""
-        taken = _best_of(decision)
+    async def _take_back(
+        self, label: str, taken: Speaker, before: Speaker | None, decision: Decision
+    ) -> None:
+        """The name `taken`, which a speaker was given by voice (`before`: last), is not theirs."""
         turns = [
             turn for turn in self._turns.of(label) if turn.who == taken and taken in (turn.given, before)
         ]
         await self._edits.take_back(turns, taken, decision)
+
+    async def _forget(self, label: str, speaker: _Speaker, known: Sequence[Known]) -> None:
+        """Whom a speaker was taken for is nobody who is known any more."""
+        decision = decide(speaker.heard.voice, known, self._means.rules)
+        before = self._session.names.found(label)
+        if before is not None:
+            await self._take_back(label, before, before, decision)
+        await self._weigh(label, decision)
 
     async def _end(self) -> None:
         """Nothing more is found out here: whose voice was not heard long enough stays unknown."""

@@ -4,8 +4,8 @@ Operations: `decide` compares every speaker with the voices that are known now; 
 somebody has named in it.
 Invariants: what was said by hand stays, and what something else than a voice has said (a channel, the client). Nobody
 is listened to whose user has not enrolled; and when a conversation is first processed only if its session looked for
-voices at all. By voice nobody is two of its speakers (`at_most_one`). A voice heard again takes the place of what was
-heard live, which was less of it.
+voices at all. By voice nobody is two of its speakers, nor one whom somebody has said another voice is
+(`at_most_one`). A voice heard again takes the place of what was heard live, which was less of it.
 Bounded: `SPEAKERS` speakers, of each `HEARD` samples, the longest segments first; `speaker.again_timeout` for a
 conversation; of each person `LEARNT` samples.
 Cost: what a voice costs (see `engine.speaker.encoding`, after all that is live), and reading the pieces it is in.
@@ -21,22 +21,22 @@ import trio
 from numpy.typing import NDArray
 
 from engine._config_speaker import Speaker as Settings
-from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, rules_of, speaker_of
+from engine.conversation.identification import LEARNT, LONGEST, SHORTEST, person_of, rules_of, speaker_of
 from engine.conversation.ports import Clock
 from engine.conversation.recording_reader import Blobs, RecordingReader
 from engine.conversation.recording_timeline import Placed, lay_out
 from engine.log import get_logger
 from engine.off_loop import OffLoop
-from engine.speaker.embedding import mean_direction
+from engine.speaker.embedding import Voice, mean_direction
 from engine.speaker.encoding import Encoding, Urgency
-from engine.speaker.matching import OWNER, Decision, Known, at_most_one, decide
+from engine.speaker.matching import Decision, Known, Spoken, at_most_one, decide
 from engine.speaker.roster import Heard, nothing
 from engine.store.edits import SegmentEdit
 from engine.store.errors import BlobsUnavailable
 from engine.store.records import ConversationRow
 from engine.store.user_records import RecordingRow, VoiceRow
 from engine.transcript.timeline import SAMPLE_RATE
-from engine.wire.messages import Segment
+from engine.wire.messages import Segment, Speaker
 
 __all__ = ["Rehearing"]
 
@@ -118,6 +118,13 @@ class _Recorded(msgspec.Struct, frozen=True):
         return await self.reader.cut(self.pieces, start, min(end, start + LONGEST))
 
 
+class _Found(msgspec.Struct):
+    """What came of hearing: decisions by label, and what was heard for them."""
+
+    decisions: dict[str, Decision] = {}
+    voices: dict[str, Voice] = {}
+
+
 class Rehearing:
     """One per process."""
 
@@ -146,7 +153,7 @@ class Rehearing:
         it = await self._recorded(row)
         if it is None or not (row.processing_version or _looked_at(it)):
             return
-        found: dict[str, Decision] = {}
+        found = _Found()
         with trio.move_on_after(self._patience) as scope:
             try:
                 await self._learn(it)
@@ -177,23 +184,39 @@ class Rehearing:
             RecordingReader(self._shelves.blobs, self._off_loop),
         )
 
-    async def _hear(self, it: _Recorded, known: Sequence[Known], found: dict[str, Decision]) -> None:
-        """Find whose the speakers' voices are, who said most first."""
+    async def _hear(self, it: _Recorded, known: Sequence[Known], found: _Found) -> None:
+        """Find whose the speakers' voices are, who said most first; then whether those named by hand are others."""
         for label, segments in _speakers(it).items():
-            heard = nothing()
-            for segment in _longest(segments):
-                await self._add(heard, await it.hear(segment))
-            decision = decide(heard.voice, known, self._rules)
-            if heard.seconds and decision.verdict != "too_short":
-                found[label] = decision
+            voice = await self._voice(it, segments)
+            decision = decide(voice, known, self._rules)
+            if voice.seconds and decision.verdict != "too_short":
+                found.decisions[label], found.voices[label] = decision, voice
+        persons = {decision.person for decision in found.decisions.values()}
+        for label, segments in _named_by_hand(it).items():
+            if _person(segments[-1]) in persons:
+                found.voices[label] = await self._voice(it, segments)
 
-    async def _settle(self, it: _Recorded, found: Mapping[str, Decision]) -> None:
+    async def _voice(self, it: _Recorded, segments: Sequence[Segment]) -> Voice:
+        heard = nothing()
+        for segment in _longest(segments):
+            await self._add(heard, await it.hear(segment))
+        return heard.voice
+
+    async def _settle(self, it: _Recorded, found: _Found) -> None:
         """Name the speakers who were heard, and take back what they show to be another's name."""
         speakers = _speakers(it)
         before = {label: _last_reason(it, segments) for label, segments in speakers.items()}
         known = {label: decision for label, decision in before.items() if decision is not None}
-        for label, decision in at_most_one({**known, **found}, self._rules).items():
-            if label in found or decision != known[label]:
+        named = _named_by_hand(it)
+        by_hand = {
+            label: person for label, said in named.items() if (person := _person(said[-1])) is not None
+        }
+        spoken = {
+            label: Spoken(_seconds((speakers | named)[label]), voice) for label, voice in found.voices.items()
+        }
+        weighed = at_most_one({**known, **found.decisions}, self._rules, by_hand, spoken)
+        for label, decision in weighed.items():
+            if label in found.decisions or decision != known[label]:
                 await self._name(it, speakers[label], decision)
 
     async def _name(self, it: _Recorded, segments: Sequence[Segment], decision: Decision) -> None:
@@ -264,6 +287,27 @@ def _by_hand(it: _Recorded, segment: Segment) -> bool:
     return decision is not None and decision.verdict == "assigned"
 
 
+def _named_by_hand(it: _Recorded) -> dict[str, list[Segment]]:
+    """Segments by speaker, of those whom somebody has named, and said so of all they say."""
+    found: dict[str, list[Segment]] = {}
+    for segment in it.segments:
+        found.setdefault(segment.speaker, []).append(segment)
+    return {
+        label: segments
+        for label, segments in found.items()
+        if all(_by_hand(it, one) for one in segments) and _person(segments[-1]) is not None
+    }
+
+
+def _person(segment: Segment) -> str | None:
+    """Whom it names."""
+    return person_of(Speaker(segment.is_user, segment.person_id))
+
+
+def _seconds(segments: Sequence[Segment]) -> float:
+    return sum(one.end - one.start for one in segments)
+
+
 def _last_reason(it: _Recorded, segments: Sequence[Segment]) -> Decision | None:
     """What a speaker's voice has shown so far."""
     reasons = [it.decisions[one.id] for one in segments if one.id in it.decisions]
@@ -274,8 +318,7 @@ def _speakers(it: _Recorded) -> dict[str, list[Segment]]:
     """Segments by speaker, of those whose speakers are named by their voices or not at all; who said most first."""
     found: dict[str, list[Segment]] = {}
     for segment in it.segments:
-        who = OWNER if segment.is_user else segment.person_id
-        decision = it.decisions.get(segment.id)
+        who, decision = _person(segment), it.decisions.get(segment.id)
         if not _by_hand(it, segment) and who == (decision.person if decision else None):
             found.setdefault(segment.speaker, []).append(segment)
     ranked = sorted(found.items(), key=lambda one: -sum(map(_length, one[1])))

@@ -1,6 +1,6 @@
 """What was said last in one session, for those who listen to voices: its audio, and its segments that wait for a look.
 
-Operations: `RecentAudio.add` and `between`; `Turns.update`, `drop`, `next`, `later`, `of`.
+Operations: `RecentAudio.add` and `between`; `Turns.update`, `drop`, `next`, `later`, `of`, `spoken`.
 Invariants: a turn is the latest revision of its segment. Those of speakers nobody was found for yet are looked at
 before others, among equals the earlier ones; what there was no time for comes after all that is new.
 Bounded: `KEPT` of audio, `MOST` segments; the oldest are forgotten.
@@ -24,7 +24,8 @@ __all__ = ["KEPT", "LATE", "MOST", "RecentAudio", "Turn", "Turns"]
 KEPT = 40 * SAMPLE_RATE
 LATE = SAMPLE_RATE // 2
 """An end may lack so many samples that were not taken over yet."""
-MOST = 200
+MOST = 2000
+"""A name that is found, or taken back, reaches so many segments: those of some hours."""
 
 Samples = NDArray[np.int16]
 
@@ -64,8 +65,10 @@ class Turn(msgspec.Struct):
     """Whom it was said to be of by what was found here."""
     decision: Decision | None = None
     """What is kept as the reason."""
+    by_hand: str | None = None
+    """The person somebody has said it is."""
     settled: bool = False
-    """Somebody has said whose it is, or was asked; nothing is to be found out."""
+    """Somebody has said whose it is, or that it is nobody's; nothing is to be found out."""
 
     @property
     def who(self) -> Speaker:
@@ -132,6 +135,14 @@ class Turns:
     def of(self, label: str) -> list[Turn]:
         """Those of a speaker whose is still to be found out."""
         return [turn for turn in self._turns.values() if turn.segment.speaker == label and not turn.settled]
+
+    def spoken(self) -> dict[str, float]:
+        """Seconds that each speaker spoke."""
+        found: dict[str, float] = {}
+        for turn in self._turns.values():
+            segment = turn.segment
+            found[segment.speaker] = found.get(segment.speaker, 0.0) + segment.end - segment.start
+        return found
 
     def all(self) -> list[Turn]:
         """All there are."""

@@ -1,8 +1,8 @@
 """Users' own voices and those of people they know: enrolled, extended, learnt, compared with, forgotten.
 
 Operations: `enrol` and `extend` take a recording of the user's own, `learn` a piece of a conversation in which
-somebody they named speaks; `known` is whom a voice can be compared with; `link`, `recordings`, `samples`, `forget`,
-`forget_one`; `run` lets go of what is too old.
+somebody they named speaks, `unlearn` takes it back; `known` is whom a voice can be compared with; `link`, `recordings`,
+`samples`, `forget`, `forget_one`; `run` lets go of what is too old.
 Invariants: nothing is kept of anybody, and nobody is compared with anybody, before their user has enrolled; of other
 people what their user named them by. The row of a
 recording goes before its blob, so that nobody is recognised by what was to be forgotten; a blob without a row is erased
@@ -11,7 +11,7 @@ Bounded: the owner has `MOST_OWN` recordings, a person `speaker.samples_per_pers
 Cancellation: what was begun may have taken effect; calling again does no harm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
 
@@ -141,6 +141,16 @@ class Voices:
         row = await self._keep(uid, str(uuid4()), person_id, heard, dict(source))
         log.info("voices.learnt", seconds=row.seconds)
         return row
+
+    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None:
+        """Forget samples of others that were taken from these segments: it is `person_id` who speaks there.
+
+        Raises `DatabaseUnavailable`, `BlobsUnavailable`.
+        """
+        for row in await self._kept.known(uid, ENCODER):
+            taken_from = (row.source or {}).get("segment_id")
+            if taken_from in segment_ids and row.person_id != person_id:
+                await self.forget_one(row)
 
     async def known(self, uid: str) -> Sequence[Known]:
         """The user and the people whose voices are known; nobody unless the user has enrolled.

@@ -1,14 +1,14 @@
 """Who the speakers of one session are, as far as somebody has said so or their voice has shown.
 
 Operations: `find` (by voice) and `assign` (by hand) say who a label's speaker is, `join` that two are one, `named`
-fills it in where nobody is named yet; `found`, `is_assigned` to look.
+fills it in where nobody is named yet; `found`, `assigned` and `assignments` to look.
 Invariants: what was said by hand is not changed by what is found. A segment that names somebody stays as it is.
 `compared` is False while voices are known and nobody has found out whose the label's is.
 Bounded: `MOST` labels; of more the first are forgotten.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -44,9 +44,14 @@ class SpeakerNames:
             if who is not None and kept not in known:
                 _put(known, kept, who)
 
-    def is_assigned(self, label: str) -> bool:
-        """Whether somebody has said who it is."""
-        return label in self._assigned
+    def assigned(self, label: str) -> Speaker | None:
+        """Who somebody has said it is; None while nobody has."""
+        return self._assigned.get(label)
+
+    @property
+    def assignments(self) -> Mapping[str, Speaker]:
+        """Who somebody has said labels are."""
+        return self._assigned
 
     def found(self, label: str) -> Speaker | None:
         """Who it is by voice; None while it was not compared."""

@@ -69,6 +69,7 @@ class Speaking:
             edits=store.edits,
             people=store.people,
             decisions=store.voices,
+            voices=self.voices,
             jobs=store.jobs,
             wake=processor.wake,
             now=wall_clock,

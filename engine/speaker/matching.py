@@ -6,10 +6,12 @@ alike; a name that is a coin toss is worse than none). What was compared is kept
 why can be told.
 
 Of several speakers who were told apart a person is at most one (`at_most_one`): whose voice is most like theirs. Voices
-as like to within the margin may be one that was split, and keep the name both.
+as like to within the margin may be one that was split, and keep the name both. Whom somebody has named wins over
+another voice that said less; whoever names one who said little says that they are the person, too.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -25,6 +27,7 @@ __all__ = [
     "Decision",
     "Known",
     "Rules",
+    "Spoken",
     "at_most_one",
     "decide",
 ]
@@ -45,8 +48,8 @@ MARGIN = 0.03
 
 Verdict = Literal["match", "too_short", "nobody_known", "too_different", "too_close", "outdone", "assigned"]
 """Why: somebody was recognised; less than `least_seconds`; nobody to compare with; nobody reaches the threshold; the
-runner-up is within the margin; another speaker's voice is more like `best`'s by more than the margin; somebody has said
-so, whatever the voice."""
+runner-up is within the margin; another speaker's voice is more like `best`'s by more than the margin, or somebody has
+said that they are `best`; somebody has said so, whatever the voice."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -110,28 +113,57 @@ def decide(voice: Voice, known: Sequence[Known], rules: Rules) -> Decision:
     )
 
 
-def at_most_one(decisions: Mapping[str, Decision], rules: Rules) -> dict[str, Decision]:
+class Spoken(msgspec.Struct, frozen=True):
+    """What there is of one speaker: so many seconds; `voice` is what was heard of it, perhaps nothing."""
+
+    seconds: float
+    voice: Voice
+
+
+NOBODY_NAMED: Mapping[str, str] = MappingProxyType({})
+NOTHING_SPOKEN: Mapping[str, Spoken] = MappingProxyType({})
+
+
+def at_most_one(
+    decisions: Mapping[str, Decision],
+    rules: Rules,
+    by_hand: Mapping[str, str] = NOBODY_NAMED,
+    spoken: Mapping[str, Spoken] = NOTHING_SPOKEN,
+) -> dict[str, Decision]:
     """What was decided of speakers who were told apart, by label, without names that are another speaker's.
 
-    Who was `outdone` before is looked at anew, so that the name is theirs again once nobody is better.
+    `by_hand`: the persons whom somebody has said speakers are, by label; it takes what they have `spoken` to tell
+    whether another voice is another. Who was `outdone` before is looked at anew, so that the name is theirs again once
+    nobody is better.
     """
-    bests: dict[str, tuple[float, str]] = {}
-    for label, decision in decisions.items():
-        if (
-            decision.verdict in ("match", "outdone")
-            and decision.best is not None
-            and decision.score is not None
-        ):
-            ahead = (decision.score, label)
-            bests[decision.best] = max(bests.get(decision.best, ahead), ahead, key=lambda one: one[0])
-    return {label: _against(decision, bests, rules) for label, decision in decisions.items()}
+    claims = {
+        label: (one.best, one.score)
+        for label, one in decisions.items()
+        if one.verdict in ("match", "outdone") and one.best is not None and one.score is not None
+    }
+    better = {
+        label: named
+        for named, whom in by_hand.items()
+        for label, (person, _) in claims.items()
+        if person == whom and label != named and _wins(spoken.get(named), spoken.get(label), rules)
+    }
+    ahead: dict[str, tuple[float, str]] = {}
+    for label, (person, score) in claims.items():
+        if label not in better:
+            ahead[person] = max(ahead.get(person, (score, label)), (score, label), key=lambda one: one[0])
+    for label, (person, score) in claims.items():
+        if label not in better and ahead[person][0] - score > rules.margin:
+            better[label] = ahead[person][1]
+    weighed = dict(decisions)
+    for label, (person, _) in claims.items():
+        who, verdict = (None, "outdone") if label in better else (person, "match")
+        weighed[label] = replace(decisions[label], person=who, verdict=verdict, better=better.get(label))
+    return weighed
 
 
-def _against(decision: Decision, bests: Mapping[str, tuple[float, str]], rules: Rules) -> Decision:
-    """The decision, given whose voice is most like each person's."""
-    if decision.verdict not in ("match", "outdone") or decision.best is None or decision.score is None:
-        return decision
-    score, label = bests[decision.best]
-    if score - decision.score > rules.margin:
-        return replace(decision, person=None, verdict="outdone", better=label)
-    return replace(decision, person=decision.best, verdict="match", better=None)
+def _wins(named: Spoken | None, other: Spoken | None, rules: Rules) -> bool:
+    """Whether one whom somebody has named is surely not the other, and said more."""
+    if named is None or other is None or named.seconds <= other.seconds:
+        return False
+    enough = min(named.voice.seconds, other.voice.seconds) >= rules.least_seconds
+    return enough and similarity(named.voice.vector, other.voice.vector) < rules.threshold

@@ -39,7 +39,7 @@ from engine.store.records import (
     UsageAdded,
     UsageRow,
 )
-from engine.store.tables import conversations, jobs, memories, photos, recordings
+from engine.store.tables import conversations, jobs, memories, photos, recordings, segments, speaker_decisions
 from engine.store.texts import index_conversation, words_of
 from engine.store.usage import add_usage, hour_of
 from engine.store.user_records import ActionItemRow, MemoryRow
@@ -101,8 +101,9 @@ class Processing:
     async def finish(self, job: Job, done: Processed, *, source_delay: float) -> bool:
         """Keep what was made of the conversation, which is `completed` now; False when it is not there any more.
 
-        What it was merged from is deleted, and erased after `source_delay` seconds; its photos, memories and recordings
-        are this one's. Raises `ClaimLost`, with nothing changed, when the job is somebody else's by now.
+        What it was merged from is deleted, and erased after `source_delay` seconds; its photos, memories, recordings
+        and decisions on speakers are this one's. Raises `ClaimLost`, with nothing changed, when the job is somebody
+        else's by now.
         """
         return await self._database.write(_finish, job, done, self._now(), source_delay)
 
@@ -191,8 +192,19 @@ def _finish(connection: Connection, job: Job, done: Processed, now: int, source_
         for table in (photos, memories, recordings):
             of_it = and_(table.c.uid == uid, table.c.conversation_id == source)
             connection.execute(update(table).where(of_it).values(conversation_id=id))
+        _take_decisions(connection, uid, source, id)
         hide(connection, uid, source, now=now, cascade=False, delay=source_delay)
     return True
+
+
+def _take_decisions(connection: Connection, uid: str, source: str, id: str) -> None:
+    """Why segments have the speakers they have, of those that came into another conversation as they were."""
+    of, there = speaker_decisions.c, select(segments.c.id)
+    there = there.where(segments.c.uid == uid, segments.c.conversation_id == id)
+    known = select(of.segment_id).where(of.uid == uid, of.conversation_id == id)
+    moved = and_(of.segment_id.in_(there), of.segment_id.not_in(known))
+    of_it = and_(of.uid == uid, of.conversation_id == source, moved)
+    connection.execute(update(speaker_decisions).where(of_it).values(conversation_id=id))
 
 
 def _keep(connection: Connection, job: Job, done: Processed, left_out: Sequence[str], now: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trio
 from trio.testing import MockClock
 
 from engine.audio.wav import encode_wav
@@ -223,6 +224,69 @@ async def test_a_name_somebody_confirmed_by_hand_is_not_taken_back(
         await site.server.store.voices.decided("ada", row.id, why, 1)
         await site.say(socket, Said().add(AGAIN, 1))
         assert names(await site.over(socket)) == [(True, None), (True, None)]
+
+
+async def test_whom_somebody_names_is_no_other_speaker_by_voice_before_or_afterwards(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    before, after = AGAIN[: 4 * SAMPLE_RATE], voice("voices/austen-0920")[: 4 * SAMPLE_RATE]
+    said = Said().add(before, 0).add(STRANGER, 1).add(after, 2)
+    async with listening(tmp_path, said) as site:
+        await site.enrol()
+        socket = await site.hear(Said().add(before, 0).add(STRANGER, 1))
+        assert names(shown(socket)) == [(True, None), (False, None)]
+        ((row, kept),) = await site.server.conversations()
+        await site.server.assigner.assign(
+            "ada", row.id, [kept[1].id], Speaker(is_user=True), from_now_on=True
+        )
+        await site.say(socket, Said().add(after, 2))
+        segments = await site.over(socket)
+        assert names(segments) == [(False, None), (True, None), (False, None)]
+        for segment in (segments[0], segments[2]):
+            why = await site.server.store.voices.decision("ada", row.id, segment["id"])
+            assert why is not None
+            assert (why["verdict"], why["best"], why["better"]) == ("outdone", "user", "SPEAKER_01")
+
+
+async def test_whom_somebody_takes_for_another_and_corrects_is_no_sample_of_the_first_ones_voice(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    said = Said().add(GRACE[: 5 * SAMPLE_RATE], 1)
+    async with listening(tmp_path, said) as site:
+        await site.enrol()
+        grace, ida = await site.person("Grace"), await site.person("Ida")
+        socket = await site.hear(said)
+        ((row, (segment,)),) = await site.server.conversations()
+
+        async def samples() -> list[int]:
+            return [len(await site.voices.recordings("ada", one)) for one in (grace, ida)]
+
+        for who, kept in (
+            (Speaker(person_id=grace), [1, 0]),
+            (Speaker(person_id=ida), [0, 1]),
+            (Speaker(), [0, 0]),
+        ):
+            await site.server.assigner.assign("ada", row.id, [segment.id], who)
+            await trio.sleep(1)  # of the virtual clock: what was said is looked at
+            assert await samples() == kept
+        assert names(await site.over(socket)) == [(False, None)]
+        assert len(await site.server.store.profile_blobs.list("ada")) == 1
+
+
+async def test_who_is_forgotten_while_they_speak_is_named_no_more(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    first, then = GRACE[: 5 * SAMPLE_RATE], GRACE[5 * SAMPLE_RATE :]
+    said = Said().add(first, 1).add(then, 1)
+    async with listening(tmp_path, said) as site:
+        await site.enrol()
+        grace = await site.person("Grace", first)
+        socket = await site.hear(Said().add(first, 1))
+        assert names(shown(socket)) == [(False, grace)]
+        await site.server.store.people.delete("ada", grace)
+        await site.voices.forget("ada", grace)
+        await site.say(socket, Said().add(then, 1))
+        assert names(await site.over(socket))[-1] == (False, None)
 
 
 async def test_one_voice_that_was_taken_for_two_speakers_has_its_name_in_both(

@@ -226,7 +226,24 @@ async def test_of_the_speakers_who_pass_for_one_person_processing_leaves_the_nam
         assert why["s0"]["score"] >= why["s0"]["threshold"]
         await it.say(row, "s0", "user")
         await it.again(row)
-        assert await it.names(row) == [(True, None)] * 3, "by hand two may be one"
+        assert await it.names(row) == [(True, None)] * 3, "by hand two may be one, if their voices may"
+
+
+async def test_whom_somebody_has_named_no_other_voice_is_that_said_less(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with desk(tmp_path) as it:
+        await it.enrol()
+        row = await it.recorded(STRANGER, OWNER, STRANGER[: 3 * SAMPLE_RATE], speakers=(0, 1, 2))
+        await it.processed(row)
+        await it.say(row, "s2", "user")
+        await it.again(row)
+        assert await it.names(row) == [(False, None), (True, None), (True, None)], "the user, too"
+        await it.say(row, "s0", "user")
+        await it.again(row)
+        assert await it.names(row) == [(True, None), (False, None), (True, None)]
+        why = (await it.store.voices.decisions("ada", row.id))["s1"]
+        assert (why["verdict"], why["best"], why["better"]) == ("outdone", "user", "SPEAKER_00")
 
 
 async def test_a_speaker_there_was_no_time_to_hear_again_is_weighed_by_what_was_heard_live(

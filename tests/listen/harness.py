@@ -22,10 +22,12 @@ from engine.conversation.preferences import SpeechPreferences
 from engine.conversation.processor import Processor
 from engine.conversation.quota import Quota
 from engine.conversation.translate import Translator
+from engine.conversation.voices import Voices
 from engine.listen.ports import ClientGone, Follower
 from engine.listen.service import ListenService
 from engine.listen.unpacking import Unpacking
 from engine.metrics import Metrics
+from engine.speaker.encoding import Encoding
 from engine.store import DatabaseWriter, Store
 from engine.stt.vendor import SAMPLE_RATE, Vendor
 from engine.wire.parameters import ListenParameters
@@ -239,6 +241,14 @@ async def server(
         edits=store.edits,
         people=store.people,
         decisions=store.voices,
+        voices=Voices(
+            kept=store.voices,
+            blobs=store.profile_blobs,
+            encoding=Encoding(),
+            settings=config.speaker,
+            off_loop=inline,
+            now=wall_clock,
+        ),
         jobs=store.jobs,
         wake=processor.wake,
         now=wall_clock,

@@ -37,7 +37,8 @@ def test_what_was_said_by_hand_wins_and_needs_no_voices() -> None:
     names.assign("SPEAKER_00", GRACE)
     names.find("SPEAKER_00", OWNER)
     assert shown(names, said()) == (False, "grace", True)
-    assert names.is_assigned("SPEAKER_00")
+    assert (names.assigned("SPEAKER_00"), names.assigned("SPEAKER_01")) == (GRACE, None)
+    assert names.assignments == {"SPEAKER_00": GRACE}
     names.assign("SPEAKER_00", NOBODY)
     assert shown(names, said()) == (False, None, True), "also that it is nobody one knows"
 

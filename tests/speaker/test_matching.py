@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.speaker.embedding import SIZE, Floats, Voice, similarity
-from engine.speaker.matching import Decision, Known, Rules, at_most_one, decide
+from engine.speaker.matching import Decision, Known, Rules, Spoken, at_most_one, decide
 
 RULES = Rules(threshold=0.8, margin=0.05, least_seconds=2.5)
 
@@ -93,7 +93,7 @@ def test_who_was_outdone_has_the_name_again_once_nobody_is_better() -> None:
     assert alone == {"B": match("ada", 0.85)}
 
 
-def test_voices_that_are_nobodys_and_names_that_were_given_by_hand_are_no_rivals() -> None:
+def test_voices_that_are_nobodys_are_no_rivals() -> None:
     others = {
         "unlike": Decision(person=None, verdict="too_different", best="ada", score=0.7),
         "close": Decision(person=None, verdict="too_close", best="ada", score=0.99),
@@ -101,6 +101,32 @@ def test_voices_that_are_nobodys_and_names_that_were_given_by_hand_are_no_rivals
         "grace": match("grace", 0.99),
     }
     assert at_most_one(others | {"A": match("ada", 0.82)}, RULES) == others | {"A": match("ada", 0.82)}
+
+
+NAMED = {"H": "ada"}
+SPOKEN = {
+    "H": Spoken(20.0, Voice(at(60), 9.0)),
+    "unlike": Spoken(9.0, Voice(at(0), 9.0)),
+    "said more": Spoken(30.0, Voice(at(0), 9.0)),
+    "alike": Spoken(9.0, Voice(at(40), 9.0)),
+    "hardly heard": Spoken(9.0, Voice(at(0), 2.4)),
+}
+
+
+@pytest.mark.parametrize(("label", "keeps"), [(label, label != "unlike") for label in SPOKEN])
+def test_whom_somebody_named_wins_over_another_voice_that_said_less(label: str, keeps: bool) -> None:
+    rivals = {label: match("ada", 0.99), "G": match("grace", 0.9)}
+    weighed = at_most_one(rivals, RULES, NAMED, SPOKEN)
+    assert persons(weighed) == {label: "ada" if keeps else None, "G": "grace"}
+    assert (weighed[label].verdict, weighed[label].better) == (("match", None) if keeps else ("outdone", "H"))
+    assert at_most_one(weighed, RULES, NAMED, SPOKEN) == weighed
+
+
+def test_who_lost_a_name_to_whom_somebody_named_takes_it_from_nobody_else() -> None:
+    rivals = {"unlike": match("ada", 0.99), "alike": match("ada", 0.85), "H": match("ada", 0.81)}
+    weighed = at_most_one(rivals, RULES, NAMED, SPOKEN)
+    assert persons(weighed) == {"unlike": None, "alike": "ada", "H": "ada"}
+    assert persons(at_most_one(rivals, RULES)) == {"unlike": "ada", "alike": None, "H": None}
 
 
 @given(st.dictionaries(st.text(max_size=3), st.tuples(st.sampled_from("ag"), st.floats(0.8, 1)), max_size=6))

@@ -222,16 +222,24 @@ async def test_merged_ones_are_gone_once_the_new_one_is_done(store: Store) -> No
         await begun(store, id, COMPLETED)
         await store.jobs.discard("u1", PROCESS, id)
         await store.memories.put(memory(f"of-{id}", conversation_id=id))
+        reasons = {one: {"verdict": f"{one} of {id}"} for one in (f"s{id[1]}", "s3", "gone")}
+        await store.voices.decided("u1", id, reasons, 1)
     row = conversation("both", status=PROCESSING)
     merge = store.processing.merge
     assert not await merge(row, [], {}, ["c1", "none"], DONE)
     assert await status_of(store, "c1") == COMPLETED
-    assert await merge(row, [segment("s1"), segment("s2")], {}, ["c1", "c2"], DONE)
+    assert await merge(row, [segment("s1"), segment("s2"), segment("s3")], {}, ["c1", "c2"], DONE)
     assert not await merge(conversation("other", status=PROCESSING), [], {}, ["c1", "c2"], DONE)
     assert (await status_of(store, "c1"), await status_of(store, "c2")) == (MERGING, MERGING)
     assert await store.processing.finish(await claimed(store), result(), source_delay=60)
     assert [row.id for row in await store.conversations.list("u1")] == ["both"]
     assert {row.conversation_id for row in await store.memories.list("u1")} == {"both"}
+    reasons = await store.voices.decisions("u1", "both")
+    assert {one: why["verdict"] for one, why in reasons.items()} == {
+        "s1": "s1 of c1",
+        "s2": "s2 of c2",
+        "s3": "s3 of c1",
+    }
     assert await store.usage.read("u1") == [], "nothing was said a second time"
     assert await store.jobs.counts(["erase"]) == (2, 0)
 

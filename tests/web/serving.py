@@ -176,6 +176,14 @@ async def site(
     sessions, readiness = EchoSessions(), Readiness(config.limits.sessions)
     readiness.models_warm("none")
     receiving = Receiving(config, store, store.received_blobs, sessions, delivering.client, metrics)
+    voices = Voices(
+        kept=store.voices,
+        blobs=store.profile_blobs,
+        encoding=Encoding(),
+        settings=config.speaker,
+        off_loop=off_loop,
+        now=wall_clock,
+    )
     services = Services(
         config=config,
         metrics=metrics,
@@ -210,19 +218,13 @@ async def site(
         off_loop=off_loop,
         receiver=receiving.services(),
         blob_places=store.blob_places,
-        voices=Voices(
-            kept=store.voices,
-            blobs=store.profile_blobs,
-            encoding=Encoding(),
-            settings=config.speaker,
-            off_loop=off_loop,
-            now=wall_clock,
-        ),
+        voices=voices,
         assigner=Assigner(
             live=lifecycle,
             edits=store.edits,
             people=store.people,
             decisions=store.voices,
+            voices=voices,
             jobs=store.jobs,
             wake=processor.wake,
             now=wall_clock,
