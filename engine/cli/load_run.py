@@ -255,7 +255,8 @@ class _Run:
         stream_seconds = (end.sent - start.sent) * plan.period
         within = [taken for due, taken in self.heard.whole if start.time <= due < end.time]
         parts = [part for part in self.heard.parts if start.time <= part[0] < end.time]
-        expected = sum(stream.words_due(start.time, end.time) for stream in self.streams) if parts else 0
+        streams = self.streams if self.heard.numbered else ()
+        expected = sum(stream.words_due(start.time, end.time) for stream in streams)
         audio = (plan.streams, seconds, stream_seconds)
         server, vendor = (_process(of, audio) for of in zip(*whole, start.usages, end.usages, strict=True))
         known = end.cpu - start.cpu + sum(one.cpu_seconds for one in (server, vendor) if one is not None)

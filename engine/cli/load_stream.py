@@ -23,6 +23,8 @@ SLACK = 1.0
 """Seconds a segment may end after the audio that was sent, as with `listen stream`."""
 
 _STAMP = re.compile(r"p(\d+)t(\d+)")
+_TOLD = re.compile(r"w\d+t(\d+)\.$")
+"""The last word of those that say only when they were."""
 
 
 class _Said(msgspec.Struct):
@@ -51,6 +53,8 @@ class Heard:
         self.messages = 0
         self.segments = 0
         self.failed: Counter[str] = Counter()
+        self.numbered = False
+        """Whether words say which second they are."""
         self.whole: list[tuple[float, float]] = []
         self.parts: list[tuple[float, float, float]] = []
 
@@ -103,6 +107,7 @@ class LoadStream:
         at = max(0, said.text.find(f"p{self._word}t"))
         stamps = [(int(second), int(told) / 1e6) for second, told in _STAMP.findall(said.text, at)]
         for second, told in stamps:
+            heard.numbered = True
             if second > self._word:
                 self._word = second
                 due = self.due(second)
@@ -111,6 +116,9 @@ class LoadStream:
                     heard.parts.append((due, told - due, now - told))
         if not stamps and said.end > self._reached:
             self._reached = said.end
-            due = self.due(said.end)
+            due, last = self.due(said.end), _TOLD.search(said.text)
             if due is not None:
                 heard.whole.append((due, now - due))
+            if due is not None and last is not None:
+                told = int(last[1]) / 1e6
+                heard.parts.append((due, told - due, now - told))

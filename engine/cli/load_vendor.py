@@ -5,8 +5,10 @@
 It answers each full second of a connection's audio (16 kHz, 16 bit) with one final of one word that says where and
 when: `p7t123456.` = second 7 was complete at 123456 µs of the monotonic clock. `Finalize` and `CloseStream` are
 answered as the vendor does; anything else is taken and ignored. With SPOKEN and PERIOD people do not talk all the time:
-only the first SPOKEN of each PERIOD seconds have a word, as long as the second, which does not carry its time (a
-connection's seconds may not be the client's, where something was played before).
+only what begins in the first SPOKEN of each PERIOD seconds is a word, `w4t123456.`, as long as its result. Results are
+then 0.6 to 1.4 s long, by chance, alike for the same number of connection: their ends are nowhere in particular in the
+messages that the audio came in, and no word says which second it was (a connection's seconds may not be the client's,
+where something was played before).
 Invariants: answers leave in the order of the audio. Bounded: per connection one frame of `FRAME_LIMIT`; a connection
 that does not take its answers at once is closed, because what were measured then is not the server.
 Cost: one receive and one step of Python a frame; audio is counted, not unmasked.
@@ -16,7 +18,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
+import random
 import re
 import selectors
 import socket
@@ -29,6 +33,8 @@ __all__ = ["VendorStream", "serve"]
 FRAME_LIMIT = 1 << 20
 RECEIVE = 1 << 18
 SECOND = 32_000
+LENGTHS = 19_200, 44_802
+"""Bytes of a result where people talk for a part of the time."""
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 _ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _KEY = re.compile(rb"\r\nsec-websocket-key: *(\S+)", re.IGNORECASE)
@@ -41,9 +47,11 @@ class Over(Exception):
 class VendorStream:
     """One connection, without I/O: what came goes in, what to send comes out."""
 
-    def __init__(self, spoken: int = 0, period: int = 0) -> None:
-        """Without `period` each second has a word."""
+    def __init__(self, spoken: int = 0, period: int = 0, number: int = 0) -> None:
+        """Without `period` each second has a word. `number`: of the connection."""
         self._spoken, self._period = spoken, period
+        self._chance = random.Random(number)
+        self._said_to = self._says_at = 0
         self._received = bytearray()
         self._open = False
         self._audio = 0
@@ -83,20 +91,31 @@ class VendorStream:
 
     def _hear(self, size: int) -> Iterator[bytes]:
         self._audio += size
+        if self._period:
+            yield from self._talk()
+            return
         while self._audio >= (self._seconds + 1) * SECOND:
             self._seconds += 1
-            if not self._period:
-                word = f"p{self._seconds}t{time.monotonic_ns() // 1000}."
-                yield _result(self._seconds - 1, self._seconds, word)
-            else:
-                word = f"w{self._seconds}." if (self._seconds - 1) % self._period < self._spoken else ""
-                yield _result(self._seconds - 1, self._seconds, word, length=1.0)
+            word = f"p{self._seconds}t{time.monotonic_ns() // 1000}."
+            yield _result(self._seconds - 1, self._seconds, word)
+
+    def _talk(self) -> Iterator[bytes]:
+        self._says_at = self._says_at or self._chance.randrange(*LENGTHS, 2)
+        while self._audio >= self._says_at:
+            start, end = self._said_to / SECOND, self._says_at / SECOND
+            self._seconds += 1
+            spoken = start % self._period < self._spoken
+            word = f"w{self._seconds}t{time.monotonic_ns() // 1000}." if spoken else ""
+            self._said_to, self._says_at = self._says_at, self._says_at + self._chance.randrange(*LENGTHS, 2)
+            yield _result(start, end, word, length=end - start)
 
     def _said(self, opcode: int, payload: bytes) -> Iterator[bytes]:
         if opcode == PING:
             yield _frame(PONG, payload)
         elif b'"Finalize"' in payload:
-            yield _result(self._seconds, self._audio / SECOND, "", finalized=True)
+            start = self._said_to / SECOND if self._period else self._seconds
+            self._said_to = self._audio
+            yield _result(start, self._audio / SECOND, "", finalized=True)
         elif b'"CloseStream"' in payload:
             yield _frame(TEXT, b'{"type":"Metadata","request_id":"load"}')
             yield _frame(CLOSE, (1000).to_bytes(2, "big"))
@@ -147,6 +166,7 @@ def _result(start: float, end: float, word: str, *, finalized: bool = False, len
 
 def serve(listener: socket.socket, spoken: int = 0, period: int = 0) -> None:
     """All connections, until standard input ends; see `VendorStream`."""
+    numbers = itertools.count()
     with selectors.EpollSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
         ready.register(sys.stdin, selectors.EVENT_READ)
@@ -157,7 +177,9 @@ def serve(listener: socket.socket, spoken: int = 0, period: int = 0) -> None:
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
                     connection.setblocking(False)
-                    ready.register(connection, selectors.EVENT_READ, VendorStream(spoken, period))
+                    ready.register(
+                        connection, selectors.EVENT_READ, VendorStream(spoken, period, next(numbers))
+                    )
                 elif isinstance(key.fileobj, socket.socket):
                     _serve(ready, key.fileobj, key.data)
 

@@ -207,6 +207,15 @@ def test_the_end_of_a_segment_is_timed_where_words_carry_no_time(stream: LoadStr
     assert (heard.messages, heard.segments, heard.parts) == (3, 3, [])
 
 
+def test_a_word_that_says_only_when_it_was_is_timed_by_where_its_segment_ends(stream: LoadStream) -> None:
+    heard = Heard()
+    stream.hear(said("w1t101000000. w2t102100000.", 2.0), 102.5, heard)
+    stream.hear(said("w1t101000000. w2t102100000.", 2.0), 104.0, heard)
+    assert heard.parts == [pytest.approx((101.98, 0.12, 0.4))]
+    assert heard.whole == [pytest.approx((101.98, 0.52))]
+    assert not heard.numbered, "how many were to come nobody knows"
+
+
 def test_errors_and_what_cannot_be_read_are_failures(stream: LoadStream) -> None:
     heard = Heard()
     refusal = ErrorEvent(code=1013, parameter="sessions", value=None, accepted="1", message="full")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio_websocket
@@ -44,12 +45,29 @@ async def test_each_second_of_audio_is_a_word_that_says_when(url: str) -> None:
     assert (finalized["from_finalize"], finalized["start"], finalized["duration"]) == (True, 2, 0.5)
 
 
-def test_people_may_talk_for_a_part_of_the_time_only() -> None:
-    stream = VendorStream(spoken=2, period=3)
-    answers = list(stream.take(UPGRADE + frame(BINARY, bytes(6 * 32_000))))[1:]
-    words = [json.loads(answer[4:])["channel"]["alternatives"][0]["words"] for answer in answers]
-    assert [len(each) for each in words] == [1, 1, 0, 1, 1, 0]
-    assert [each[0]["start"] for each in words if each] == [0, 1, 3, 4]
+def test_people_may_talk_for_a_part_of_the_time_only_in_results_that_end_anywhere() -> None:
+    def results(number: int) -> list[dict[str, Any]]:
+        stream = VendorStream(spoken=3, period=15, number=number)
+        audio = b"".join(frame(BINARY, SECOND[:3200]) for _ in range(900))
+        asked = frame(TEXT, b'{"type":"Finalize"}')
+        answers = list(stream.take(UPGRADE + audio + asked))[1:]
+        return [json.loads(answer[answer.index(b"{") :]) for answer in answers]
+
+    told = results(1)
+    end = 0.0
+    for result in told:
+        assert result["start"] == pytest.approx(end), "results tile the audio"
+        end = result["start"] + result["duration"]
+        words = result["channel"]["alternatives"][0]["words"]
+        assert bool(words) == (result["start"] % 15 < 3 and not result["from_finalize"])
+        for word in words:
+            assert (word["start"], word["end"]) == pytest.approx((result["start"], end))
+    assert end == 90
+    lengths = [result["duration"] for result in told[:-1]]
+    assert all(0.6 <= length <= 1.4 for length in lengths)
+    assert len({round(length, 3) for length in lengths}) > 50
+    assert [result["start"] for result in results(1)] == [result["start"] for result in told]
+    assert [result["start"] for result in results(2)] != [result["start"] for result in told]
 
 
 @given(st.lists(st.integers(1, 40_000), max_size=30))
