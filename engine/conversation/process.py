@@ -6,7 +6,7 @@ conversation, the number of its processing and the place, so that doing it twice
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid5
 
 import msgspec
@@ -183,7 +183,7 @@ async def processed(
             entities=found.entities,
         )
     ]
-    kept += [_vector(embedder, "action_item", item, rows[1 + n]) for n, item in enumerate(items)]
+    kept += [_vector(embedder, "action_item", item, rows[1 + n], found) for n, item in enumerate(items)]
     new: list[MemoryRow] = []
     for fact, vector in zip(facts, rows[1 + len(items) :], strict=True):
         unlike = all(
@@ -192,7 +192,7 @@ async def processed(
         fresh = await _fresh(fact, vector, embedder, vectors, memories) if unlike else None
         if fresh is not None:
             new.append(fresh)
-            kept.append(_vector(embedder, "memory", fresh, vector))
+            kept.append(_vector(embedder, "memory", fresh, vector, found))
     return Processed(version=version, changes=columns, action_items=items, memories=new, vectors=kept)
 
 
@@ -266,8 +266,21 @@ def _memory(row: ConversationRow, version: int, place: int, memory: Memory, now:
 
 
 def _vector(
-    embedder: Embedder, kind: Any, of: ActionItemRow | MemoryRow, vector: NDArray[np.float32]
+    embedder: Embedder,
+    kind: Literal["action_item", "memory"],
+    of: ActionItemRow | MemoryRow,
+    vector: NDArray[np.float32],
+    found: Extraction,
 ) -> VectorRow:
+    """Found by the people, topics and entities of its conversation."""
     return VectorRow(
-        uid=of.uid, kind=kind, id=of.id, model=embedder.model, created_at=of.created_at, vector=vector
+        uid=of.uid,
+        kind=kind,
+        id=of.id,
+        model=embedder.model,
+        created_at=of.created_at,
+        vector=vector,
+        people=found.people,
+        topics=found.topics,
+        entities=found.entities,
     )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from engine.conversation.embedding.port import Embedder
 from engine.conversation.llm.port import LlmError
 from engine.conversation.search_ports import Items, SearchStore
-from engine.conversation.vector_search import nearest_in_meaning
+from engine.conversation.vector_search import QUERY_LIMIT, nearest_in_meaning
 from engine.log import get_logger
 from engine.store.records import ConversationRow
 from engine.store.texts import TextFilter, TextHit, words_of
@@ -160,40 +160,68 @@ class Search:
         if enough and not said:
             said = await self._store.texts.search(uid, words, scope, every=False)
         ranks = _ranks(said)
-        if not filter.labels:
-            return ranks
-        return {id: ranks[id] for id in await self._with_labels(uid, list(ranks), filter)}
+        fitting = await self._fitting(uid, list(ranks), filter) if filter.labels else ()
+        return {id: ranks[id] for id in fitting} if fitting else ranks
 
     async def search_memories(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10
     ) -> list[Found[MemoryRow]]:
-        """The memories that fit `text` best, best first, but for those their owner said are wrong."""
+        """The memories that fit `text` best, best first, but for those their owner said are wrong.
+
+        The filter is of when they were made, and of the conversations they were drawn from.
+        """
         found = await self._search_items(uid, text, self._store.memories, "memory", filter, limit)
         return [one for one in found if one.row.user_review is not False]
 
     async def search_action_items(
         self, uid: str, text: str, *, filter: VectorFilter = ANYTHING, limit: int = 10
     ) -> list[Found[ActionItemRow]]:
-        """The action items that fit `text` best, best first."""
-        return await self._search_items(uid, text, self._store.action_items, "action_item", filter, limit)
+        """The action items that fit `text` best, best first; without one, what is due first.
+
+        The filter is of when they are due, or else were made, and of the conversations they were drawn from.
+        """
+        if text.strip():
+            items = self._store.action_items
+            return await self._search_items(uid, text, items, "action_item", filter, limit)
+        rows = await self._store.action_items.list(uid, limit=LATEST)
+        there = [row for row in rows if _in_time(row, filter) and not row.is_locked]
+        fitting = await self._drawn_from_fitting(uid, there, filter)
+        return [Found(row, 0.0) for row in sorted(fitting, key=_moment)[:limit]]
 
     async def _search_items(
         self, uid: str, text: str, items: Items[Item], kind: VectorKind, filter: VectorFilter, limit: int
     ) -> list[Found[Item]]:
         meaning = await self._meaning(text)
         if meaning is not None:
+            # When an action item is due is not among what its vector is found by.
+            bounded = kind == "action_item" and (filter.start, filter.end) != (None, None)
+            asked = msgspec.structs.replace(filter, start=None, end=None) if bounded else filter
             meant = await nearest_in_meaning(
-                self._store.vectors, meaning.model, uid, meaning.vector, kind=kind, k=limit, filter=filter
+                self._store.vectors,
+                meaning.model,
+                uid,
+                meaning.vector,
+                kind=kind,
+                k=QUERY_LIMIT if bounded else limit,
+                filter=asked,
             )
             found = await items.some(uid, [hit.id for hit in meant])
-            rows = {row.id: row for row in found if not row.is_locked}
-            return [Found(rows[hit.id], hit.score) for hit in meant if hit.id in rows]
-        rated = [
-            Found(row, _share(text, row))
-            for row in await items.list(uid, limit=LATEST)
-            if _in_time(row, filter) and not row.is_locked
-        ]
+            rows = {row.id: row for row in found if _in_time(row, filter) and not row.is_locked}
+            return [Found(rows[hit.id], hit.score) for hit in meant if hit.id in rows][:limit]
+        there = [row for row in await items.list(uid, limit=LATEST) if _in_time(row, filter)]
+        fitting = await self._drawn_from_fitting(uid, there, filter)
+        rated = [Found(row, _share(text, row)) for row in fitting if not row.is_locked]
         return sorted((one for one in rated if one.score > 0), key=lambda one: -one.score)[:limit]
+
+    async def _drawn_from_fitting(
+        self, uid: str, rows: Sequence[Item], filter: VectorFilter
+    ) -> Sequence[Item]:
+        """Those drawn from a conversation that has a person, topic or entity asked for; all, when none is."""
+        if not filter.labels:
+            return rows
+        ids = {row.conversation_id for row in rows if row.conversation_id is not None}
+        fitting = await self._fitting(uid, sorted(ids), filter)
+        return [row for row in rows if row.conversation_id in fitting] or rows
 
     async def _meaning(self, text: str) -> _Meaning | None:
         """None where there is no model to ask, or it does not answer."""
@@ -207,11 +235,11 @@ class Search:
             return None
         return _Meaning(embedder.model, vector)
 
-    async def _with_labels(self, uid: str, ids: Sequence[str], filter: VectorFilter) -> list[str]:
-        """Those that have a person, topic or entity asked for; all, when none has any."""
+    async def _fitting(self, uid: str, ids: Sequence[str], filter: VectorFilter) -> list[str]:
+        """Those that have a person, topic or entity asked for."""
         rows = await self._store.conversations.some(uid, ids)
         fitting = {row.id for row in rows if _labels(row) & filter.labels}
-        return [id for id in ids if id in fitting] or list(ids)
+        return [id for id in ids if id in fitting]
 
 
 def _labels(row: ConversationRow) -> set[tuple[str, str]]:
@@ -260,6 +288,11 @@ def _share(text: str, row: MemoryRow | ActionItemRow) -> float:
 
 
 def _in_time(row: MemoryRow | ActionItemRow, filter: VectorFilter) -> bool:
-    return (filter.start is None or row.created_at >= filter.start) and (
-        filter.end is None or row.created_at <= filter.end
-    )
+    at = _moment(row)
+    return (filter.start is None or at >= filter.start) and (filter.end is None or at <= filter.end)
+
+
+def _moment(row: MemoryRow | ActionItemRow) -> int:
+    """When it is due, or else was made, in µs."""
+    due = row.due_at if isinstance(row, ActionItemRow) else None
+    return row.created_at if due is None else due

@@ -13,6 +13,7 @@ from engine.store.vectors import QUERY_LIMIT
 
 __all__ = [
     "MEMORY_LIKENESS",
+    "QUERY_LIMIT",
     "VectorQueries",
     "Vectors",
     "already_kept",

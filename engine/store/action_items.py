@@ -1,6 +1,7 @@
 """What is to be done: action items, drawn from conversations or written by hand.
 
-As `engine.store.indexed`; those of a conversation are ordered by `ordinal`, all others newest first.
+As `engine.store.indexed`; those of a conversation are ordered by `ordinal`, all others newest first. What its owner
+wrote or changed (`by_owner`) is never replaced by processing.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Dialect, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Dialect, and_, bindparam, select, true, update
 
 from engine.store.database import Database, WallClock
 from engine.store.indexed import Indexed, forget_rows
@@ -17,9 +18,10 @@ from engine.store.owned import put_rows
 from engine.store.prepared import PreparedQuery, is_listed, listed
 from engine.store.tables import action_items
 from engine.store.texts import index_ended
+from engine.store.unwanted import unsaid
 from engine.store.user_records import ActionItemRow
 
-__all__ = ["ActionItems", "ItemFilter", "action_items_of", "replace_action_items"]
+__all__ = ["ActionItems", "ItemFilter", "action_items_of", "adopt_action_items", "replace_action_items"]
 
 
 class ItemFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class ActionItems(Indexed[ActionItemRow]):
     def _change(
         self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
     ) -> ActionItemRow | None:
-        row = super()._change(connection, uid, id, values, now)
+        row = super()._change(connection, uid, id, values | {"by_owner": True}, now)
         self._find_anew(connection, () if row is None else (row,))
         return row
 
@@ -96,24 +98,31 @@ def _query(dialect: Dialect) -> PreparedQuery:
 
 
 def replace_action_items(
-    connection: Connection, uid: str, conversation_id: str, rows: Sequence[ActionItemRow], since: int
+    connection: Connection, uid: str, conversation_id: str, rows: Sequence[ActionItemRow]
 ) -> list[ActionItemRow]:
     """Keep `rows` as the action items of a conversation; returns those of them that are kept.
 
-    Those that were there go with their vectors, but for what was written or changed after `since` (µs), when the
-    processing began whose result `rows` are: in its owner's hand, it is not replaced by one of the same words. The
-    vectors of `rows` are the caller's to keep.
+    Those that were there go with their vectors, but for what the owner had a hand in, which is not joined by one that
+    says the same. The vectors of `rows` are the caller's to keep.
     """
     of = action_items.c
     others = and_(
         of.uid == uid, of.conversation_id == conversation_id, of.id.not_in([row.id for row in rows])
     )
-    there = connection.execute(select(of.id, of.description, of.updated_at).where(others)).all()
-    forget_rows(connection, uid, "action_item", [row.id for row in there if row.updated_at <= since])
-    said = {row.description.casefold() for row in there if row.updated_at > since}
-    kept = [row for row in rows if row.description.casefold() not in said]
+    there = connection.execute(select(of.id, of.description, of.by_owner).where(others)).all()
+    forget_rows(connection, uid, "action_item", [row.id for row in there if not row.by_owner])
+    kept = unsaid(rows, lambda row: row.description, [row.description for row in there if row.by_owner])
     put_rows(connection, action_items, kept)
     return kept
+
+
+def adopt_action_items(
+    connection: Connection, uid: str, sources: Sequence[str], conversation_id: str
+) -> None:
+    """What the owner had a hand in of `sources` is of a conversation that is made of them."""
+    of = action_items.c
+    theirs = and_(of.uid == uid, of.conversation_id.in_(sources), of.by_owner == true())
+    connection.execute(update(action_items).where(theirs).values(conversation_id=conversation_id))
 
 
 def _conditions(filter: ItemFilter) -> list[ColumnElement[bool]]:

@@ -4,12 +4,10 @@ Operations: `set_title`, `set_starred`, `set_visibility`, `set_events`, `set_ite
 `edit_segments`; `owner_of_shared` finds whose conversation is behind a link.
 Invariants: every change names the owner and is one transaction, with it what the conversation is found by in full text
 search. An edited segment has a new revision, so that no older journal brings back what it was. A title that is given
-while a conversation is processed is its title afterwards, and action items that are deleted or rewritten meanwhile do
-not come back (but in quite other words).
+while a conversation is processed is its title afterwards; action items that are deleted or rewritten do not come back,
+whenever it is processed (but in quite other words), and events that are in a calendar stay marked so.
 Bounded: by the conversation.
 Cancellation: a cancelled call may still have taken effect; calling again does no harm.
-Known doubts: of a conversation that is processed while its events are put into a calendar, the events are as
-processing found them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +19,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, select, u
 from engine.store import jobs
 from engine.store.action_items import action_items_of
 from engine.store.database import Database, WallClock, upsert
-from engine.store.indexed import forget_rows, index_rows, leave_out
+from engine.store.indexed import forget_rows, index_rows
 from engine.store.jobs import PROCESS
 from engine.store.owned import change_row
 from engine.store.tables import action_items, conversations, segments, shared_conversations
 from engine.store.texts import index_ended
+from engine.store.unwanted import leave_out
 from engine.store.user_records import ActionItemRow
 from engine.wire.messages import Segment, Speaker
 
@@ -170,9 +169,13 @@ def _items(connection: Connection, uid: str, id: str) -> list[ActionItemRow]:
     return action_items_of(connection, [(uid, id)]).get((uid, id), [])
 
 
+def _these(uid: str, *ids: str) -> ColumnElement[bool]:
+    return and_(action_items.c.uid == uid, action_items.c.id.in_(ids))
+
+
 def _change_item(connection: Connection, item: ActionItemRow, values: dict[str, Any]) -> ActionItemRow:
-    there = and_(action_items.c.uid == item.uid, action_items.c.id == item.id)
-    changed = change_row(connection, action_items, ActionItemRow, there, values)
+    there = _these(item.uid, item.id)
+    changed = change_row(connection, action_items, ActionItemRow, there, values | {"by_owner": True})
     assert changed is not None, "it was read in this transaction"
     return changed
 
@@ -198,7 +201,7 @@ def _describe_item(connection: Connection, uid: str, id: str, old: str, new: str
     item = next((item for item in _items(connection, uid, id) if item.description == old), None)
     if item is None:
         return False
-    leave_out(connection, uid, id, [old])
+    leave_out(connection, action_items, "description", _these(uid, item.id))
     changed = _change_item(connection, item, {"description": new, "updated_at": now})
     index_rows(connection, "action_item", [changed], now)
     index_ended(connection, uid, id)
@@ -209,7 +212,7 @@ def _delete_items(connection: Connection, uid: str, id: str, description: str | 
     items = _items(connection, uid, id)
     gone = [item for item in items if description is None or item.description == description]
     if gone:
-        leave_out(connection, uid, id, [item.description for item in gone])
+        leave_out(connection, action_items, "description", _these(uid, *(item.id for item in gone)))
         forget_rows(connection, uid, "action_item", [item.id for item in gone])
         index_ended(connection, uid, id)
     return len(gone)

@@ -24,6 +24,7 @@ from engine.store.tables import (
     segments,
     shared_conversations,
     speaker_decisions,
+    unwanted,
 )
 from engine.store.texts import drop_texts
 from engine.store.vector_records import VectorKind
@@ -72,7 +73,7 @@ def erase(connection: Connection, uid: str, id: str, now: int) -> None:
     of_it = and_(conversations.c.uid == uid, conversations.c.id == id)
     if not connection.execute(delete(conversations).where(of_it)).rowcount:
         return
-    for table in (segments, speaker_decisions):
+    for table in (segments, speaker_decisions, unwanted):
         delete_rows(connection, table, and_(table.c.uid == uid, table.c.conversation_id == id))
     drop_photos(connection, uid, id, now)
     drop_recordings(connection, uid, id, now)

@@ -15,29 +15,25 @@ from sqlalchemy import Connection, Table, and_, false, select
 
 from engine.store import jobs
 from engine.store.database import Database, WallClock
-from engine.store.jobs import PROCESS, Job
+from engine.store.jobs import Job
 from engine.store.owned import Owned, change_row, delete_rows, put_rows
 from engine.store.tables import action_items, conversations, memories
-from engine.store.tables import jobs as jobs_table
+from engine.store.unwanted import leave_out
 from engine.store.vector_records import VectorKind, VectorRow
 from engine.store.vectors import delete_vectors, put_vectors
 
 __all__ = [
     "INDEX",
-    "LEFT_OUT",
     "IndexText",
     "Indexed",
     "Indexing",
     "forget_rows",
     "index_one",
     "index_rows",
-    "leave_out",
 ]
 
 INDEX = "index"
 """The kind of the jobs."""
-LEFT_OUT = "left_out"
-"""In the payload of a processing: texts that its result is to be without."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -50,8 +46,9 @@ _TABLES: Mapping[str, tuple[Table, str]] = {
 class IndexText(msgspec.Struct, frozen=True, kw_only=True):
     """What a vector is to be made of. `created_at`: µs since the epoch.
 
-    Of a conversation `structured`, its action items with it; `text` then says which processing that is the result of,
-    and `labels` what the vector may be asked for by.
+    `labels`: what the vector may be asked for by; those of the conversation that it is, or that the text was drawn
+    from. Of a conversation `structured`, its action items with it; `text` then says which processing that is the
+    result of.
     """
 
     text: str
@@ -101,14 +98,8 @@ class Indexed(Owned[Row]):
         index_rows(connection, self._what, rows, now)
 
     def _delete(self, connection: Connection, uid: str, id: str) -> bool:
-        self._leave_out(connection, self._select(connection, uid, id))
+        leave_out(connection, *_TABLES[self._what], self._is(uid, id))
         return forget_rows(connection, uid, self._what, [id]) > 0
-
-    def _leave_out(self, connection: Connection, rows: Sequence[Any]) -> None:
-        for row in rows:
-            if row.conversation_id is not None:
-                text = getattr(row, _TABLES[self._what][1])
-                leave_out(connection, row.uid, row.conversation_id, [text])
 
     def _select(self, connection: Connection, uid: str, id: str) -> Sequence[Row]:
         found = connection.execute(select(self._table).where(self._is(uid, id))).mappings()
@@ -118,7 +109,7 @@ class Indexed(Owned[Row]):
         self, connection: Connection, uid: str, id: str, values: dict[str, Any], now: int
     ) -> Row | None:
         if _TABLES[self._what][1] in values:
-            self._leave_out(connection, self._select(connection, uid, id))
+            leave_out(connection, *_TABLES[self._what], self._is(uid, id))
         row = change_row(connection, self._table, self._kind, self._is(uid, id), values)
         if row is not None and _TABLES[self._what][1] in values:
             index_rows(connection, self._what, [row], now)
@@ -154,11 +145,6 @@ def index_one(connection: Connection, what: VectorKind, uid: str, id: str, now: 
     jobs.add(connection, Job(uid=uid, kind=INDEX, key=key, payload=payload, created_at=now, due_at=now))
 
 
-def leave_out(connection: Connection, uid: str, conversation_id: str, texts: Sequence[str]) -> None:
-    """The owner deleted or rewrote what says `texts`; a processing that is under way does not bring it back."""
-    jobs.note_also(connection, uid, PROCESS, conversation_id, LEFT_OUT, texts)
-
-
 def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequence[str]) -> int:
     """Remove these of a user's rows with their vectors; how many there were."""
     table, _ = _TABLES[what]
@@ -168,12 +154,7 @@ def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequenc
 
 def _forget_all(connection: Connection, uid: str, what: VectorKind) -> int:
     table, text = _TABLES[what]
-    busy = select(jobs_table.c.key).where(jobs_table.c.uid == uid, jobs_table.c.kind == PROCESS)
-    of_busy = table.c.uid == uid, table.c.conversation_id.in_(busy)
-    for row in connection.execute(
-        select(table.c.conversation_id, table.c[text].label("text")).where(*of_busy)
-    ):
-        leave_out(connection, uid, row.conversation_id, [row.text])
+    leave_out(connection, table, text, table.c.uid == uid)
     ids = [id for (id,) in connection.execute(select(table.c.id).where(table.c.uid == uid))]
     delete_vectors(connection, uid, what, ids)
     return delete_rows(connection, table, table.c.uid == uid)
@@ -183,10 +164,14 @@ def _text(connection: Connection, uid: str, what: VectorKind, id: str) -> IndexT
     if what == "conversation":
         return _of_conversation(connection, uid, id)
     table, text = _TABLES[what]
-    columns = table.c[text].label("text"), table.c.created_at
-    query = select(*columns).where(table.c.uid == uid, table.c.id == id)
-    found = connection.execute(query).mappings().first()
-    return None if found is None else IndexText(**found)
+    of, conversation = table.c, conversations.c
+    whose = and_(conversation.uid == of.uid, conversation.id == of.conversation_id)
+    columns = of[text].label("text"), of.created_at, conversation.labels
+    query = select(*columns).outerjoin_from(table, conversations, whose)
+    row = connection.execute(query.where(of.uid == uid, of.id == id)).first()
+    return (
+        None if row is None else IndexText(text=row.text, created_at=row.created_at, labels=row.labels or {})
+    )
 
 
 def _of_conversation(connection: Connection, uid: str, id: str) -> IndexText | None:

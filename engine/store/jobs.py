@@ -16,7 +16,7 @@ Cost: a commit each.
 Known doubts: machines that share a database need clocks that agree to within a fraction of the time a claim runs.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -156,15 +156,6 @@ def note(connection: Connection, uid: str, kind: str, key: str, values: Mapping[
     if payload is not None:
         changed = update(jobs).where(_named(uid, kind, key)).values(payload={**payload, **values})
         connection.execute(changed)
-
-
-def note_also(
-    connection: Connection, uid: str, kind: str, key: str, name: str, values: Sequence[str]
-) -> None:
-    """As `note`: add `values` to the list `name` of the payload."""
-    payload = connection.execute(select(jobs.c.payload).where(_named(uid, kind, key))).scalar()
-    if payload is not None:
-        note(connection, uid, kind, key, {name: [*payload.get(name, ()), *values]})
 
 
 def payload_of(connection: Connection, job: Job) -> Mapping[str, Any]:

@@ -5,12 +5,13 @@ As `engine.store.indexed`. A memory that its owner wrote, changed or judged is n
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, and_, false, select
+from sqlalchemy import Connection, and_, false, or_, select
 
 from engine.store.database import Database, WallClock
 from engine.store.indexed import Indexed, forget_rows
 from engine.store.owned import put_rows
 from engine.store.tables import memories
+from engine.store.unwanted import unsaid
 from engine.store.user_records import MemoryRow
 
 __all__ = ["Memories", "replace_memories"]
@@ -34,21 +35,19 @@ class Memories(Indexed[MemoryRow]):
 
 def replace_memories(
     connection: Connection, uid: str, conversation_id: str, rows: Sequence[MemoryRow]
-) -> list[str]:
-    """Keep `rows` as what processing found in a conversation; returns the ids of those that are gone for it.
+) -> list[MemoryRow]:
+    """Keep `rows` as what processing found in a conversation; returns those of them that are kept.
 
-    Those of an earlier processing go with their vectors, but for what the owner had a hand in. The vectors of `rows`
-    are the caller's to keep.
+    Those of an earlier processing go with their vectors, but for what the owner had a hand in, which is not joined by
+    one that says the same. The vectors of `rows` are the caller's to keep.
     """
-    untouched = and_(
-        memories.c.uid == uid,
-        memories.c.conversation_id == conversation_id,
-        memories.c.manually_added == false(),
-        memories.c.edited == false(),
-        memories.c.reviewed == false(),
-        memories.c.id.not_in([row.id for row in rows]),
+    of = memories.c
+    others = and_(
+        of.uid == uid, of.conversation_id == conversation_id, of.id.not_in([row.id for row in rows])
     )
-    gone = [id for (id,) in connection.execute(select(memories.c.id).where(untouched))]
-    forget_rows(connection, uid, "memory", gone)
-    put_rows(connection, memories, rows)
-    return gone
+    touched = or_(of.manually_added, of.edited, of.reviewed)
+    there = connection.execute(select(of.id, of.content, touched.label("touched")).where(others)).all()
+    forget_rows(connection, uid, "memory", [row.id for row in there if not row.touched])
+    kept = unsaid(rows, lambda row: row.content, [row.content for row in there if row.touched])
+    put_rows(connection, memories, kept)
+    return kept

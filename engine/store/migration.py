@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from engine.store._postgresql import lock_schema
 from engine.store.errors import NewerDatabaseError
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in `migrations/versions`; a database that is there is opened without Alembic."""
 
 _migrating = threading.Lock()  # alembic.context is global to the process

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from engine.store.action_items import replace_action_items
+from engine.store.action_items import adopt_action_items, replace_action_items
 from engine.store.apply import apply_batch
 from engine.store.batch import Batch
 from engine.store.database import Database, WallClock
 from engine.store.erasing import erase, hide, release_sources
 from engine.store.errors import ClaimLost
-from engine.store.indexed import LEFT_OUT, index_one, index_rows
+from engine.store.indexed import index_one, index_rows
 from engine.store.jobs import PROCESS, TELL, Job, add, discard, payload_of
 from engine.store.jobs import fail as fail_job
 from engine.store.jobs import finish as finish_job
@@ -40,16 +40,14 @@ from engine.store.records import (
     UsageRow,
 )
 from engine.store.tables import conversations, jobs, memories, photos, recordings, segments, speaker_decisions
-from engine.store.texts import index_conversation, words_of
+from engine.store.texts import index_conversation
+from engine.store.unwanted import move_unwanted, unsaid, unwanted_of
 from engine.store.usage import add_usage, hour_of
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.store.vectors import VectorRow, delete_vectors, put_vectors
 from engine.wire.messages import Segment
 
 __all__ = ["Processed", "Processing"]
-
-SAME_WORDS = 2 / 3
-"""Of all words of two texts, those that both have, from which one says what the other does."""
 
 
 class Processed(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +100,8 @@ class Processing:
         """Keep what was made of the conversation, which is `completed` now; False when it is not there any more.
 
         What it was merged from is deleted, and erased after `source_delay` seconds; its photos, memories, recordings
-        and decisions on speakers are this one's. Raises `ClaimLost`, with nothing changed, when the job is somebody
-        else's by now.
+        and decisions on speakers are this one's, and those of its action items that their owner had a hand in. Raises
+        `ClaimLost`, with nothing changed, when the job is somebody else's by now.
         """
         return await self._database.write(_finish, job, done, self._now(), source_delay)
 
@@ -174,17 +172,21 @@ def _merge(
 def _finish(connection: Connection, job: Job, done: Processed, now: int, source_delay: float) -> bool:
     told = payload_of(connection, job)
     _end(connection, job)
-    uid, id = job.uid, job.key
-    there = and_(_is(uid, id), conversations.c.processing_version == done.version - 1)
+    uid, id, sources = job.uid, job.key, job.payload.get("sources", ())
     values = {**done.changes, "status": COMPLETED, "processing_version": done.version, "failure": None}
+    if "structured" in values:
+        values["structured"] = _as_marked(connection, uid, (id, *sources), values["structured"])
     if "title" in told:  # by its owner, meanwhile
         values |= {"structured": {**values["structured"], "title": told["title"]}, "discarded": False}
+    there = and_(_is(uid, id), conversations.c.processing_version == done.version - 1)
     if not connection.execute(update(conversations).where(there).values(values)).rowcount:
         return False
-    _keep(connection, job, done, told.get(LEFT_OUT, ()), now)
+    if sources:
+        adopt_action_items(connection, uid, sources, id)
+        move_unwanted(connection, uid, sources, id)
+    _keep(connection, uid, id, done, now)
     if done.version == 1:
         add(connection, Job(uid=uid, kind=TELL, key=id, created_at=now, due_at=now))
-    sources = job.payload.get("sources", ())
     if done.version == 1 and not sources:
         counted = UsageRow(uid=uid, hour=hour_of(now), conversations=1)
         add_usage(connection, [UsageAdded(f"conversation:{id}", counted)])
@@ -207,13 +209,25 @@ def _take_decisions(connection: Connection, uid: str, source: str, id: str) -> N
     connection.execute(update(speaker_decisions).where(of_it).values(conversation_id=id))
 
 
-def _keep(connection: Connection, job: Job, done: Processed, left_out: Sequence[str], now: int) -> None:
-    uid, id = job.uid, job.key
-    unwanted = [set(words_of(text)) for text in left_out]
-    wanted = [row for row in done.action_items if not _is_among(unwanted, row.description)]
-    items = replace_action_items(connection, uid, id, wanted, job.created_at)
-    facts = _new(connection, uid, id, [row for row in done.memories if not _is_among(unwanted, row.content)])
-    replace_memories(connection, uid, id, facts)
+def _as_marked(
+    connection: Connection, uid: str, ids: Sequence[str], structured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`structured`, its events in the calendar if the owner said so of one at that time in conversations `ids`."""
+    before = connection.execute(select(conversations.c.structured).where(_is(uid, *ids))).scalars()
+    marked = {event["start"] for each in before for event in each.get("events", ()) if event.get("created")}
+    events = [
+        {**event, "created": True} if event["start"] in marked else event
+        for event in structured.get("events", ())
+    ]
+    return {**structured, "events": events} if marked else dict(structured)
+
+
+def _keep(connection: Connection, uid: str, id: str, done: Processed, now: int) -> None:
+    unwanted = unwanted_of(connection, uid, id)
+    wanted = unsaid(done.action_items, lambda row: row.description, unwanted)
+    items = replace_action_items(connection, uid, id, wanted)
+    facts = _new(connection, uid, id, unsaid(done.memories, lambda row: row.content, unwanted))
+    facts = replace_memories(connection, uid, id, facts)
     index_conversation(connection, uid, id)
     if done.vectors_later:
         index_one(connection, "conversation", uid, id, now)
@@ -226,12 +240,6 @@ def _keep(connection: Connection, job: Job, done: Processed, left_out: Sequence[
     dropped = {row.id for row in done.memories} - {row.id for row in facts}
     dropped |= {row.id for row in done.action_items} - {row.id for row in items}
     put_vectors(connection, [row for row in done.vectors if row.id not in dropped])
-
-
-def _is_among(unwanted: Sequence[set[str]], text: str) -> bool:
-    """Whether it says one of them again: in nearly the same words, which a model may change a little."""
-    words = set(words_of(text))
-    return any(len(words & other) >= SAME_WORDS * len(words | other) for other in unwanted)
 
 
 def _new(connection: Connection, uid: str, id: str, rows: Sequence[MemoryRow]) -> list[MemoryRow]:

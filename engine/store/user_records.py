@@ -22,7 +22,7 @@ __all__ = [
 class ActionItemRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something to be done. `ordinal` is its place in the conversation it came from; `speaker` who is to do it.
 
-    `is_locked`: it came from a conversation that is.
+    `is_locked`: it came from a conversation that is. `by_owner`: its owner wrote it, or changed something of it.
     """
 
     uid: str
@@ -41,6 +41,7 @@ class ActionItemRow(msgspec.Struct, frozen=True, kw_only=True):
     export_date: int | None = None
     export_platform: str | None = None
     is_locked: bool = False
+    by_owner: bool = False
 
 
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -199,6 +199,7 @@ def new_item(uid: str, given: NewItem, now: int) -> ActionItemRow:
         due_at=None if given.due_at is None else micros(given.due_at),
         completed_at=now if given.completed else None,
         is_user=True,
+        by_owner=True,
     )
 
 

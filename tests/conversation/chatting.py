@@ -110,15 +110,19 @@ class Talk:
         await self.store.texts.index(uid, id)
         await self._embed(uid, "conversation", id, " ".join([title, *said]), **labels)
 
-    async def know(self, id: str, content: str, uid: str = "alice", **more: Any) -> None:
+    async def know(
+        self, id: str, content: str, uid: str = "alice", people: Sequence[str] = (), **more: Any
+    ) -> None:
         row = MemoryRow(uid=uid, id=id, content=content, created_at=T0, updated_at=T0, **more)
         await self.store.memories.put(row)
-        await self._embed(uid, "memory", id, content)
+        await self._embed(uid, "memory", id, content, people)
 
-    async def todo(self, id: str, description: str, uid: str = "alice", **more: Any) -> None:
+    async def todo(
+        self, id: str, description: str, uid: str = "alice", people: Sequence[str] = (), **more: Any
+    ) -> None:
         row = ActionItemRow(uid=uid, id=id, description=description, created_at=T0, updated_at=T0, **more)
         await self.store.action_items.put(row)
-        await self._embed(uid, "action_item", id, description)
+        await self._embed(uid, "action_item", id, description, people)
 
     async def _embed(
         self,

@@ -20,7 +20,7 @@ from engine.conversation.chat.search import StoreSearch
 from engine.conversation.chat.tools import FOUND, LONGEST, ChatTools, moment_of
 from engine.conversation.llm.port import ToolCall
 from engine.store.user_records import UserRow
-from tests.conversation.chatting import Talk, chatting
+from tests.conversation.chatting import DAY, Talk, chatting
 from tests.web.serving import T0
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -108,12 +108,37 @@ async def test_memories_and_action_items_are_found_with_the_conversation_they_ar
         assert len(await on.call("search_memories", query="boat")) < FOUND * 100
 
 
+async def test_what_is_to_be_done_is_found_by_when_it_is_due_and_whom_it_was_talked_about_with(
+    tmp_path: Path,
+) -> None:
+    async with calling(tmp_path) as on:
+        await on.talk.know("m1", "Owns a boat", people=("anna",))
+        await on.talk.know("m2", "Rents a boat", people=("ben",))
+        await on.talk.todo("a1", "Paint the boat", due_at=T0, people=("anna",))
+        await on.talk.todo("a2", "Sell the boat", due_at=T0 + 5 * DAY, people=("ben",))
+        assert await on.call("search_memories", query="boat", people=["Ben"]) == "- Rents a boat"
+        assert await on.call("search_memories", query="boat", end="2023-11-14") == "None was found."
+        paint, sell = (
+            f"- {text} (open, due {due} 07:13)"
+            for text, due in (("Paint the boat", "2023-11-15"), ("Sell the boat", "2023-11-20"))
+        )
+        assert await on.call("search_action_items", query="boat", people=["Anna"]) == paint
+        assert await on.call("search_action_items", query="boat", start="2023-11-16") == sell
+        assert await on.call("search_action_items", query="", end="2023-11-30") == f"{paint}\n{sell}"
+        assert await on.call("search_action_items", query="") == "query: give a text to look for."
+
+
 WRONG = [
     ("search_the_web", "{}", "invented", "There is no such tool; there are search_conversations,"),
     ("search_memories", "", "empty", "one JSON object"),
     ("search_memories", "boat", "not_json", "one JSON object"),
     ("search_memories", '["boat"]', "wrong_shape", "one JSON object"),
-    ("search_memories", "{}", "missing", "query: give a text"),
+    (
+        "search_memories",
+        '{"query": "", "people": [], "topics": [], "start": null, "end": null}',
+        "missing",
+        "query: give a text",
+    ),
     ("search_memories", '{"query": 7}', "wrong_type", "query: give a text"),
     ("read_conversation", '{"number": 9}', "invented", "number: give the number"),
     ("read_conversation", '{"number": "1"}', "invented", "number: give the number"),

@@ -12,6 +12,7 @@ from engine.conversation.process import PLACE_AGE
 from engine.conversation.structured import Extraction, Memory, Structured
 from engine.store import Store, UsageRow, hour_of
 from engine.store.jobs import PROCESS
+from engine.store.vector_records import VectorFilter
 from tests.conversation.processing import (
     Fixed,
     Held,
@@ -51,6 +52,9 @@ async def test_a_conversation_becomes_title_overview_items_memories_and_vectors(
             ("action_item", {item.id for item in items}),
         ):
             hits = await it.store.vectors.query_vectors("ada", kind, "letters", vector, 10)  # type: ignore[arg-type]
+            assert {hit.id for hit in hits} == ids
+            about = VectorFilter(topics=(done.labels["topics"][0],))
+            hits = await it.store.vectors.query_vectors("ada", kind, "letters", vector, 10, about)  # type: ignore[arg-type]
             assert {hit.id for hit in hits} == ids
         assert await it.store.jobs.find("ada", PROCESS, row.id) is None
         assert it.done == [("ada", row.id)]

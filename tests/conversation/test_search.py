@@ -27,7 +27,7 @@ TALKS = {
     "pie": "Marta has a recipe for apple pie with cinnamon.",
 }
 TOPICS = {"boat": ["boats"], "tax": ["money"], "pie": ["cooking"]}
-PEOPLE = {"boat": ["Marta"], "tax": [], "pie": ["Marta"]}
+PEOPLE = {"boat": ["Marta"], "tax": [], "pie": ["Marta"], "with-anna": ["Anna"], "with-ben": ["Ben"]}
 
 
 class Silent:
@@ -215,3 +215,47 @@ async def test_memories_and_action_items_are_found_by_meaning_or_by_their_words(
         await store.action_items.change("u1", "i1", {"is_locked": True})
         assert "m2" not in [f.row.id for f in await search.search_memories("u1", "anna the nurse")]
         assert await search.search_action_items("u1", "paint the hull") == []
+
+
+async def test_memories_and_action_items_are_those_of_a_time_and_of_the_people_spoken_with(
+    store: Store, embedder: MiniLm
+) -> None:
+    for place, name in enumerate(("anna", "ben"), start=1):
+        await keep(store, embedder, f"with-{name}", "A talk.")
+        of: dict[str, Any] = {"uid": "u1", "conversation_id": f"with-{name}", "updated_at": place}
+        fact = MemoryRow(id=f"m-{name}", content=f"Sails with {name}", created_at=place, **of)
+        await store.memories.put(fact)
+        to_do = ActionItemRow(
+            id=f"i-{name}",
+            description=f"Sail with {name}",
+            created_at=9,
+            due_at=10 * place,
+            **of,
+        )
+        await store.action_items.put(to_do)
+        await keep_vector(store, embedder, "memory", fact.id, fact.content, at=place, people=(name,))
+        await keep_vector(store, embedder, "action_item", to_do.id, to_do.description, at=9, people=(name,))
+    loose = ActionItemRow(uid="u1", id="loose", description="Sail alone", created_at=9, updated_at=9)
+    await store.action_items.put(loose)
+    await keep_vector(store, embedder, "action_item", "loose", loose.description, at=9)
+
+    for search in (Search(store, lambda: embedder), Search(store, lambda: None)):
+
+        async def found(text: str, **asked: Any) -> set[str]:
+            filter = VectorFilter(**asked)
+            items = await search.search_action_items("u1", text, filter=filter)  # noqa: B023
+            facts = await search.search_memories("u1", text, filter=filter)  # noqa: B023
+            return {one.row.id for one in items} | {one.row.id for one in facts}
+
+        assert await found("sail sails", end=10) == {"i-anna", "loose", "m-anna", "m-ben"}
+        assert await found("sail sails", start=2, end=9) == {"loose", "m-ben"}
+        assert await found("sail sails", people=("ANNA",)) == {"i-anna", "m-anna"}
+        assert await found("sail sails", people=("Nobody",)) == {
+            "i-anna",
+            "i-ben",
+            "loose",
+            "m-anna",
+            "m-ben",
+        }
+        due = await search.search_action_items("u1", "", filter=VectorFilter(start=9, end=20))
+        assert [one.row.id for one in due] == ["loose", "i-anna", "i-ben"]

@@ -28,7 +28,7 @@ async def test_processing_again_replaces_those_of_the_conversation_alone(store: 
     await store.action_items.put(of("c1", "old", 0), of("c2", "other", 0), of("c1", "theirs", 0, uid="u2"))
 
     def work(connection: Connection) -> list[ActionItemRow]:
-        return replace_action_items(connection, "u1", "c1", [of("c1", "new", 0)], NOW)
+        return replace_action_items(connection, "u1", "c1", [of("c1", "new", 0)])
 
     assert await store.action_items._database.write(work) == [of("c1", "new", 0)]
     assert {row.id for row in await store.action_items.list("u1")} == {"new", "other"}

@@ -5,7 +5,7 @@ import numpy as np
 from engine.store import Job, Store, VectorRow
 from engine.store.indexed import INDEX, IndexText
 
-from .making import NOW, Clock, action_item, memory
+from .making import NOW, Clock, action_item, conversation, memory
 
 
 async def claimed(store: Store) -> list[Job]:
@@ -53,6 +53,18 @@ async def test_a_vector_is_kept_for_the_text_it_was_made_of_and_ends_its_job(
     assert await store.indexing.keep(newer, vector(), "New.")
     assert await found(store) == ["m1"]
     assert not await store.indexing.keep(newer, vector(), "New.")
+
+
+async def test_a_text_that_was_drawn_from_a_conversation_is_found_by_its_people_and_topics(
+    store: Store,
+) -> None:
+    labels = {"people": ["Anna"], "topics": ["boats"]}
+    await store.conversations.create(conversation("c1", labels=labels))
+    await store.conversations.create(conversation("c1", uid="u2", labels={"people": ["Ben"]}))
+    await store.memories.put(memory(conversation_id="c1"), memory("m2", conversation_id="gone"))
+    found = await store.indexing.text("u1", "memory", "m1")
+    assert found == IndexText(text="Fact m1.", created_at=NOW, labels=labels)
+    assert await store.indexing.text("u1", "memory", "m2") == IndexText(text="Fact m2.", created_at=NOW)
 
 
 async def test_a_row_that_is_gone_has_no_text_and_gets_no_vector(store: Store) -> None:

@@ -10,10 +10,10 @@ from engine.store.user_records import MemoryRow
 from .making import memory
 
 
-async def replace(store: Store, *rows: MemoryRow, uid: str = "u1") -> list[str]:
+async def replace(store: Store, *rows: MemoryRow, uid: str = "u1") -> list[MemoryRow]:
     database: Database = store.memories._database
 
-    def work(connection: Connection) -> list[str]:
+    def work(connection: Connection) -> list[MemoryRow]:
         return replace_memories(connection, uid, "c1", rows)
 
     return await database.write(work)
@@ -21,8 +21,8 @@ async def replace(store: Store, *rows: MemoryRow, uid: str = "u1") -> list[str]:
 
 async def test_what_is_found_anew_replaces_what_was_found(store: Store) -> None:
     await replace(store, memory("m1", conversation_id="c1"), memory("m2", conversation_id="c1"))
-    gone = await replace(store, memory("m2", conversation_id="c1"), memory("m3", conversation_id="c1"))
-    assert gone == ["m1"]
+    anew = [memory("m2", conversation_id="c1"), memory("m3", conversation_id="c1")]
+    assert await replace(store, *anew) == anew
     assert {row.id for row in await store.memories.list("u1")} == {"m2", "m3"}
 
 
@@ -33,7 +33,8 @@ async def test_what_the_owner_wrote_changed_or_judged_stays(store: Store) -> Non
         memory("judged", conversation_id="c1", reviewed=True),
     ]
     await store.memories.put(*kept, memory("found", conversation_id="c1"))
-    assert await replace(store) == ["found"]
+    again = memory("again", conversation_id="c1", content="Fact judged")
+    assert await replace(store, again) == []
     assert {row.id for row in await store.memories.list("u1")} == {"mine", "edited", "judged"}
 
 

@@ -17,7 +17,16 @@ import trio
 
 from engine._config_models import Chat as Settings
 from engine.conversation.chat.model import answer_with_model
-from engine.conversation.chat.ports import AppTools, ChatModels, ChatSearch, Messages, NoApps, Persona, Users
+from engine.conversation.chat.ports import (
+    AppTools,
+    ChatModels,
+    ChatSearch,
+    Messages,
+    NoApps,
+    Persona,
+    Users,
+    Wanted,
+)
 from engine.conversation.chat.prompts import greeting_messages
 from engine.conversation.chat.reply import (
     Asked,
@@ -123,7 +132,7 @@ class Chat:
 
     async def _greeting_of(self, llm: Llm, user: UserRow, persona: Persona | None) -> str:
         """The model's greeting, empty when it has none."""
-        memories = await self._search.search_memories(user.uid, ABOUT_THEM, KNOWN)
+        memories = await self._search.search_memories(user.uid, Wanted(text=ABOUT_THEM), KNOWN)
         asked = greeting_messages(user, memories, persona)
         try:
             said = await llm.complete(asked, max_tokens=GREETING_TOKENS)

@@ -71,7 +71,7 @@ async def answer_with_model(
         asked.user,
         asked.now,
         asked.zone,
-        memories=await search.search_memories(asked.uid, about, MEMORIES),
+        memories=await search.search_memories(asked.uid, Wanted(text=about), MEMORIES),
         feelings=await search.feelings(asked.uid, FEELINGS),
         persona=asked.persona,
         found=found,

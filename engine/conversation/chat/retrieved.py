@@ -26,9 +26,10 @@ async def answer_with_passages(asked: Asked, reply: Reply, search: ChatSearch, w
     """Write what is found about the question, after a sentence that says `why` it is no more than that."""
     text, uid, zone = question_of(asked), asked.uid, asked.zone
     await reply.think("Looking through your conversations")
-    rows = await search.search_conversations(uid, Wanted(text=text), CONVERSATIONS)
-    memories = await search.search_memories(uid, text, OTHERS)
-    items = await search.search_action_items(uid, text, OTHERS)
+    wanted = Wanted(text=text)
+    rows = await search.search_conversations(uid, wanted, CONVERSATIONS)
+    memories = await search.search_memories(uid, wanted, OTHERS)
+    items = await search.search_action_items(uid, wanted, OTHERS)
     await reply.paragraph(why)
     if not (rows or memories or items):
         await reply.paragraph(NOTHING)

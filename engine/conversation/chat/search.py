@@ -64,18 +64,19 @@ class StoreSearch:
 
     async def search_conversations(self, uid: str, wanted: Wanted, limit: int) -> list[ConversationRow]:
         """See `ChatSearch`."""
-        chosen = VectorFilter(start=wanted.start, end=wanted.end, people=wanted.people, topics=wanted.topics)
+        chosen = _filter(wanted)
         found = await self._search.search_conversations(uid, wanted.text, filter=chosen, limit=limit)
         return [one.row for one in found if _is_open(one.row)]
 
-    async def search_memories(self, uid: str, text: str, limit: int) -> list[MemoryRow]:
+    async def search_memories(self, uid: str, wanted: Wanted, limit: int) -> list[MemoryRow]:
         """See `ChatSearch`."""
-        found = await self._search.search_memories(uid, text, limit=limit)
+        found = await self._search.search_memories(uid, wanted.text, filter=_filter(wanted), limit=limit)
         return await self._unlocked(uid, [one.row for one in found])
 
-    async def search_action_items(self, uid: str, text: str, limit: int) -> list[ActionItemRow]:
+    async def search_action_items(self, uid: str, wanted: Wanted, limit: int) -> list[ActionItemRow]:
         """See `ChatSearch`."""
-        found = await self._search.search_action_items(uid, text, limit=limit)
+        chosen = _filter(wanted)
+        found = await self._search.search_action_items(uid, wanted.text, filter=chosen, limit=limit)
         return await self._unlocked(uid, [one.row for one in found])
 
     async def passages(self, uid: str, conversation_id: str, text: str, limit: int) -> list[Segment]:
@@ -128,6 +129,10 @@ class StoreSearch:
         drawn = {row.conversation_id for row in rows if row.conversation_id is not None}
         locked = {row.id for row in await self._store.conversations.some(uid, drawn) if row.is_locked}
         return [row for row in rows if row.conversation_id not in locked]
+
+
+def _filter(wanted: Wanted) -> VectorFilter:
+    return VectorFilter(start=wanted.start, end=wanted.end, people=wanted.people, topics=wanted.topics)
 
 
 def _is_open(row: ConversationRow) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -40,8 +41,8 @@ MOST_APP_TOOLS = 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class SearchConversations(msgspec.Struct):
-    """Finds the user's conversations by meaning; people, topics and times narrow it down."""
+class _Search(msgspec.Struct):
+    """What is looked for; times are local."""
 
     query: str
     people: list[str]
@@ -50,22 +51,26 @@ class SearchConversations(msgspec.Struct):
     end: str | None
 
 
+class SearchConversations(_Search):
+    """Finds the user's conversations by meaning; people, topics and times narrow it down."""
+
+
 class ReadConversation(msgspec.Struct):
     """Gives what was said in a conversation you have been shown, by its number."""
 
     number: int
 
 
-class SearchMemories(msgspec.Struct):
-    """Finds lasting facts about the user by meaning."""
+class SearchMemories(_Search):
+    """Finds lasting facts about the user by meaning; people and topics of the conversations they are from, and the
+    time in which they became known, narrow it down.
+    """
 
-    query: str
 
-
-class SearchActionItems(msgspec.Struct):
-    """Finds what is to be done, by meaning; tells whether it is done and when it is due."""
-
-    query: str
+class SearchActionItems(_Search):
+    """Finds what is to be done by meaning; people and topics of the conversations it is from, and the time in which
+    it is due, narrow it down. Tells whether it is done. With an empty query: all that is due in that time.
+    """
 
 
 _OWN: dict[str, type[msgspec.Struct]] = {
@@ -115,7 +120,7 @@ class ChatTools:
     @property
     def offered(self) -> list[Tool]:
         """All of them, the user's apps' last."""
-        own = [Tool(name, kind.__doc__ or "", strict_schema(kind)) for name, kind in _OWN.items()]
+        own = [Tool(name, cleandoc(kind.__doc__ or ""), strict_schema(kind)) for name, kind in _OWN.items()]
         return [
             *own,
             *(Tool(name, tool.description, tool.parameters) for name, tool in self._app_tools.items()),
@@ -148,14 +153,7 @@ class ChatTools:
             return f"The app's tool failed: {error}"
 
     async def _search_conversations(self, arguments: dict[str, Any]) -> str:
-        said = self._sift.record(arguments, SearchConversations.__struct_fields__)
-        wanted = Wanted(
-            text=self._query(said),
-            people=tuple(self._sift.texts(said.get("people"), NAMES, NAME)),
-            topics=tuple(self._sift.texts(said.get("topics"), NAMES, NAME)),
-            start=moment_of(said.get("start"), self._now, self._doubts),
-            end=moment_of(said.get("end"), self._now, self._doubts, last=True),
-        )
+        wanted = self._wanted(arguments)
         rows = await self._search.search_conversations(self._uid, wanted, FOUND)
         return shown(rows, self._sources, self._zone) or "Nothing was found."
 
@@ -174,14 +172,15 @@ class ChatTools:
         return f"[{number}] {local_time(rows[0].started_at, self._zone)}\n" + "\n".join(lines)
 
     async def _search_memories(self, arguments: dict[str, Any]) -> str:
-        rows = await self._search.search_memories(self._uid, self._query(arguments), FOUND)
+        rows = await self._search.search_memories(self._uid, self._wanted(arguments), FOUND)
         return (
             "\n".join(f"- {self._cited(row.conversation_id, row.content)}{row.content}" for row in rows)
             or "None was found."
         )
 
     async def _search_action_items(self, arguments: dict[str, Any]) -> str:
-        rows = await self._search.search_action_items(self._uid, self._query(arguments), FOUND)
+        wanted = self._wanted(arguments, text_needed=False)
+        rows = await self._search.search_action_items(self._uid, wanted, FOUND)
         return (
             "\n".join(
                 f"- {self._cited(row.conversation_id, row.description)}{row.description}"
@@ -192,11 +191,18 @@ class ChatTools:
             or "None was found."
         )
 
-    def _query(self, arguments: dict[str, Any]) -> str:
-        query = self._sift.text(arguments.get("query"), characters=TEXT)
-        if not query:
+    def _wanted(self, arguments: dict[str, Any], *, text_needed: bool = True) -> Wanted:
+        said = self._sift.record(arguments, _Search.__struct_fields__)
+        wanted = Wanted(
+            text=self._sift.text(said.get("query"), characters=TEXT),
+            people=tuple(self._sift.texts(said.get("people"), NAMES, NAME)),
+            topics=tuple(self._sift.texts(said.get("topics"), NAMES, NAME)),
+            start=moment_of(said.get("start"), self._now, self._doubts),
+            end=moment_of(said.get("end"), self._now, self._doubts, last=True),
+        )
+        if not wanted.text and (text_needed or (wanted.start, wanted.end) == (None, None)):
             raise Unanswerable("missing", "query: give a text to look for.")
-        return query
+        return wanted
 
     def _cited(self, conversation_id: str | None, text: str) -> str:
         return "" if conversation_id is None else f"[{self._sources.show(conversation_id, text)}] "

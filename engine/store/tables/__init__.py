@@ -17,6 +17,7 @@ from engine.store.tables.conversations import (
     photos,
     segments,
     shared_conversations,
+    unwanted,
 )
 from engine.store.tables.day_summaries import day_summaries, day_summary_locks, schedules
 from engine.store.tables.received import received_events, received_files, received_messages
@@ -65,6 +66,7 @@ __all__ = [
     "speaker_decisions",
     "texts",
     "tokens",
+    "unwanted",
     "usage",
     "usage_entries",
     "users",

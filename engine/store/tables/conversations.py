@@ -133,8 +133,20 @@ action_items = Table(
     Column("export_date", BigInteger),
     Column("export_platform", String),
     Column("is_locked", Boolean, nullable=False),
+    Column("by_owner", Boolean, nullable=False),
     Index("action_items_by_time", "uid", "created_at"),
     Index("action_items_by_conversation", "uid", "conversation_id", "ordinal"),
+)
+
+# What was made of a conversation and its owner removed or said otherwise, in the words it had: it is not made again.
+# `id` is that of the action item or memory.
+unwanted = Table(
+    "unwanted",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("conversation_id", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("text", Text, nullable=False),
 )
 
 memories = Table(
