@@ -29,7 +29,7 @@ class TellingCollector(Collector):
             "listen_webhook_sessions_heard": ("Sessions whose audio is cut for a webhook.", audio.heard),
             "listen_webhook_segments_waiting": ("Segments gathered for webhooks.", transcripts.waiting),
             "listen_webhook_spool_bytes": (
-                "Audio on disk, to be delivered or sent again.",
+                "Audio on disk, to be delivered or sent again, of all processes.",
                 spool.bytes,
             ),
         }

@@ -3,9 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.metrics import Metrics
-from engine.server.workers.messages import Family
+from engine.metrics import GAUGES, Metrics
+from engine.server.workers.messages import Family, Series
 from engine.server.workers.metrics import Sums, expose, measure
+
+OF_ALL = "of all processes"
 
 
 def worker(sessions: float, connects: int, lag: float = 0.0, capacity: float = 0.0) -> tuple[Family, ...]:
@@ -40,6 +42,28 @@ def test_counters_and_histograms_add_up_and_gauges_as_each_should() -> None:
     assert "listen_stt_lag_seconds 0.5" in text
     assert "listen_capacity_ratio 0.4" in text
     assert "listen_database_writable 0.0" in text
+
+
+def test_what_each_says_of_all_processes_is_not_added_up() -> None:
+    """Those of the metrics' own list, and what the collectors of webhooks and of the receiver say."""
+    names = {name for name, text in GAUGES.items() if OF_ALL in text} | {
+        "webhook_spool_bytes",
+        "receiver_kept_bytes",
+        "receiver_kept_files",
+        "receiver_kept_messages",
+    }
+    assert {"jobs_waiting", "webhook_deliveries_waiting"} <= names
+    said = tuple(
+        Family(f"listen_{name}", OF_ALL, "gauge", (Series(f"listen_{name}", {}, 16.0),))
+        for name in sorted(names)
+    )
+    sums = Sums()
+    for owner in "abc":
+        sums.saw(owner, said)
+    text = lines(sums, *"abc")
+    assert [line for line in text if not line.startswith("#")] == [
+        f"listen_{name} 16.0" for name in sorted(names)
+    ]
 
 
 def test_what_a_dead_worker_counted_stays_and_its_gauges_go() -> None:

@@ -29,13 +29,19 @@ LARGEST = frozenset(
         "listen_draining",
         "listen_jobs_waiting",
         "listen_jobs_failed",
+        "listen_webhook_deliveries_waiting",
+        "listen_webhook_spool_bytes",
+        "listen_receiver_kept_bytes",
+        "listen_receiver_kept_files",
+        "listen_receiver_kept_messages",
         "python_info",
         "process_max_fds",
     )
 )
 SMALLEST = frozenset(("listen_database_writable", "listen_ready", "process_start_time_seconds"))
 MEAN = frozenset(("listen_capacity_ratio",))
-"""How a gauge of several processes is one. Each worker has an equal part of the capacity. All others are added up."""
+"""How a gauge of several processes is one. Each worker has an equal part of the capacity; what each says of all
+processes, as each last looked, is no more by being said several times. All others are added up."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

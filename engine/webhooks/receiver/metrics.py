@@ -27,8 +27,8 @@ class ReceiverCollector(Collector):
             ("users", "Users of whom audio is being received.", now.users),
             ("waiting_bytes", "Received audio that waits in memory.", now.waiting_bytes),
             ("kept_bytes", "What is kept of what was received, of all processes.", kept.bytes),
-            ("kept_files", "The same, in files.", kept.files),
-            ("kept_messages", "The same, in messages of other triggers.", kept.messages),
+            ("kept_files", "The same, in files, of all processes.", kept.files),
+            ("kept_messages", "The same, in messages of other triggers, of all processes.", kept.messages),
         ):
             yield GaugeMetricFamily(f"listen_receiver_{name}", text, value=value)
         for name, text, value in (
