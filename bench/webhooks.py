@@ -67,6 +67,23 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         return self.figures.segment.p99
 
     @property
+    def parts(self) -> str:
+        """Where the time went, and who else was busy."""
+        figures = self.figures
+        told = {
+            "all": figures.segment,
+            "to vendor": figures.to_vendor,
+            "to client": figures.to_client,
+            "generator late": figures.late,
+        }
+        times = [f"{name} {of.p50:.1f}/{of.p99:.1f}/{of.max:.0f}" for name, of in told.items() if of]
+        shares = f"cores: server {self.used.core_share:.2f}, generator {figures.generator_core_share:.2f}"
+        return (
+            f"p50/p99/max ms: {', '.join(times)}; {shares}, others {figures.others_core_share:.2f}; "
+            f"{figures.missing} of {figures.expected} words missing"
+        )
+
+    @property
     def used(self) -> Process:
         """By the server."""
         assert self.figures.server is not None, "we started it"
@@ -169,7 +186,8 @@ class Pair(msgspec.Struct, frozen=True):
             f"p99 {one.p99:.1f} and {two.p99:.1f} ms, ratio {self.p99:.2f}; "
             f"CPU {one.used.us_per_stream_second:.0f} and {two.used.us_per_stream_second:.0f} us a stream-second, "
             f"ratio {self.cpu:.2f}; memory {one.used.kib_per_stream:.0f} and {two.used.kib_per_stream:.0f} KiB a "
-            f"stream; {two.chunks:.0f} chunks, {two.requests:.0f} requests, {two.lost:.1f} s never cut"
+            f"stream; {two.chunks:.0f} chunks, {two.requests:.0f} requests, {two.lost:.1f} s never cut\n"
+            f"  without: {one.parts}\n  with: {two.parts}"
         )
 
 

@@ -172,3 +172,12 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: Annotated[
         int, Meta(ge=1, le=1000000, description="Deliveries that have ended, kept of one endpoint.")
     ] = 1000
+    endpoint_metrics: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100000,
+            description="So many endpoints have requests and bytes of their own in /metrics, with the user's id as a"
+            " label; others are counted together. /metrics asks nobody who they are: 0 leaves ids out of it.",
+        ),
+    ] = 0

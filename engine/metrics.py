@@ -4,7 +4,8 @@ Counters and histograms are fed where things happen. Gauges are not counted up a
 given to `watch`, read when somebody scrapes, so that a gauge cannot drift from what is alive. So are the counters
 that something else keeps already, which thus are counted once.
 
-Every label has a fixed set of values; anything else is counted under `other`. A user's id is never a label.
+Every label has a fixed set of values; anything else is counted under `other`. A user's id is never a label, unless an
+operator asks for it (`webhook.endpoint_metrics`).
 A call costs about a microsecond; what is on the path of each result (`Latency`) a third of that. Not thread-safe
 beyond what prometheus-client is: call from the loop.
 """

@@ -37,7 +37,7 @@ class Delivering:
     ) -> None:
         self._store, self._settings = store, config.webhook
         settings = config.webhook
-        meter = DeliveryMetrics(metrics.registry)
+        meter = DeliveryMetrics(metrics.registry, settings.endpoint_metrics)
         self.client = WebhookClient(settings, off_loop)
         self.directory = Directory(store.webhooks, apps or NoApps(), settings.settings_age)
         self.spool = Spool(

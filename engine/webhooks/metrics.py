@@ -1,6 +1,14 @@
-"""What delivery measures. Labels have fixed values: no user, endpoint or URL is one; the status route has those."""
+"""What delivery measures. Labels have fixed values, and no URL is ever one; the status route says more to each user.
+
+For operators who ask for it (`webhook.endpoint_metrics`) requests and bytes are also counted by user and endpoint, of
+so many endpoints: those that come later are counted together, without a user.
+"""
+
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from engine.webhooks.triggers import TRIGGERS
 
@@ -9,13 +17,21 @@ __all__ = ["DeliveryMetrics"]
 OUTCOMES = frozenset(
     ("1xx", "2xx", "3xx", "4xx", "5xx", "address", "dns", "connect", "tls", "timeout", "broken", "spool")
 )
+OTHERS = "other"
+BY_ENDPOINT = (
+    ("listen_webhook_endpoint_requests", "Requests to one endpoint."),
+    ("listen_webhook_endpoint_sent_bytes", "Bytes of bodies sent to one endpoint."),
+)
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class DeliveryMetrics:
-    """Fed by `Delivery`."""
+    """Fed by `Delivery`. `endpoints`: so many are counted one by one."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, endpoints: int = 0) -> None:
+        self._by_endpoint = _ByEndpoint(endpoints) if endpoints else None
+        if self._by_endpoint is not None:
+            registry.register(self._by_endpoint)
         self._requests = Counter(
             "listen_webhook_requests",
             "Requests to endpoints, by what came of each.",
@@ -45,8 +61,10 @@ class DeliveryMetrics:
             registry=registry,
         )
 
-    def requested(self, trigger: str, name: str, outcome: str, size: int, seconds: float) -> None:
+    def requested(self, uid: str, trigger: str, name: str, outcome: str, size: int, seconds: float) -> None:
         """A request was made. `outcome`: as `Attempt.outcome`."""
+        if self._by_endpoint is not None:
+            self._by_endpoint.requested((uid, name, trigger), size)
         trigger, to = _trigger(trigger), _to(name)
         self._requests.labels(trigger, to, outcome if outcome in OUTCOMES else "other").inc()
         self._bytes.labels(trigger, to).inc(size)
@@ -59,6 +77,30 @@ class DeliveryMetrics:
     def disabled(self, trigger: str) -> None:
         """An endpoint was turned off."""
         self._disabled.labels(_trigger(trigger)).inc()
+
+
+class _ByEndpoint(Collector):
+    """Requests and bytes of the first `most` endpoints that were sent to, and of all others together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[tuple[str, str, str], list[int]] = {}
+
+    def requested(self, endpoint: tuple[str, str, str], size: int) -> None:
+        """A request to an endpoint: user, name, trigger."""
+        if endpoint not in self._counts and len(self._counts) >= self._most:
+            endpoint = ("", OTHERS, OTHERS)
+        counts = self._counts.setdefault(endpoint, [0, 0])
+        counts[0] += 1
+        counts[1] += size
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """See `Collector`."""
+        for place, (name, text) in enumerate(BY_ENDPOINT):
+            family = CounterMetricFamily(name, text, labels=("uid", "endpoint", "trigger"))
+            for endpoint, counts in self._counts.items():
+                family.add_metric(endpoint, counts[place])
+            yield family
 
 
 def _trigger(trigger: str) -> str:

@@ -92,7 +92,9 @@ class Sender:
             reason=reason,
             retry_after=retry_after(answer.headers, self._now() / SECOND) if answer else None,
         )
-        self._meter.requested(delivery.trigger, delivery.endpoint, attempt.outcome, delivery.size, seconds)
+        self._meter.requested(
+            delivery.uid, delivery.trigger, delivery.endpoint, attempt.outcome, delivery.size, seconds
+        )
         if answer is not None and attempt.worked:
             await self._tell(endpoint, delivery, answer)
         return attempt

@@ -9,7 +9,8 @@ Operations: `Transcripts` follows all sessions of a process while it `run`s; `dr
 offered.
 Invariants: what is said of a session is offered in order, each segment as it was last, after it was kept.
 Bounded: what waits of a session by `webhook.transcript_segments`, beyond which the oldest is dropped and counted, and
-by `webhook.transcript_age` while the database is away; the sessions that are offered at once by `OFFERS`.
+by `webhook.transcript_age` while the database is away; the sessions that are offered at once by `OFFERS`. What was
+dropped is in each endpoint's log once the session has something offered again.
 Cost: a transaction for a batch of each session; of a user whom nobody wants to read, a question every `ASK` seconds.
 Cancellation: what waits is lost here; the conversation has it.
 """
@@ -25,7 +26,7 @@ from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
-from engine.webhooks.ports import Deliveries, Directory
+from engine.webhooks.ports import Deliveries, Directory, Endpoint
 from engine.webhooks.triggers import REALTIME_TRANSCRIPT
 from engine.wire.messages import Segment
 
@@ -34,6 +35,10 @@ __all__ = ["Body", "Transcripts", "TranscriptsStatistics"]
 log = get_logger(__name__)
 
 OFFERS = 4
+DROPPED = (
+    "the database was away or slow, and {segments} segments were not kept (webhook.transcript_segments,"
+    " webhook.transcript_age)"
+)
 ASK = 5.0
 """Seconds for which an answer that nobody wants to read a user holds."""
 
@@ -111,8 +116,9 @@ class Transcripts:
             self._due.move_to_end(gathered.id, last=False)
         self._something.set()
 
-    def drop(self, segments: int) -> None:
-        """So many segments are not offered."""
+    def drop(self, gathered: "_Gathered", segments: int) -> None:
+        """So many segments of a session are not offered."""
+        gathered.dropped += segments
         self._dropped += segments
 
     # Inside
@@ -154,12 +160,16 @@ class Transcripts:
                     await trio.sleep(backoff.next())
                 else:
                     return
-        self.drop(len(body.segments))
+        self.drop(gathered, len(body.segments))
+        log.warning("webhook.segments_dropped", of_session=gathered.id, segments=len(body.segments))
         gathered.wanted(True)
 
     async def _deliver(self, gathered: "_Gathered", number: int, body: Body) -> bool:
-        if not await self._directory.endpoints(gathered.uid, REALTIME_TRANSCRIPT):
+        endpoints = await self._directory.endpoints(gathered.uid, REALTIME_TRANSCRIPT)
+        if not endpoints:
             return False
+        if gathered.dropped > gathered.dropped_told:
+            await self._tell_dropped(gathered, endpoints)
         self._offered += await self._deliveries.offer(
             gathered.uid,
             REALTIME_TRANSCRIPT,
@@ -169,6 +179,20 @@ class Transcripts:
             seconds=self._settings.transcript_age,
         )
         return True
+
+    async def _tell_dropped(self, gathered: "_Gathered", endpoints: Sequence[Endpoint]) -> None:
+        """Show in each endpoint's log what was dropped since it was told last. Raises `DatabaseUnavailable`."""
+        dropped = gathered.dropped
+        for endpoint in endpoints:
+            await self._deliveries.lost(
+                gathered.uid,
+                endpoint.name,
+                REALTIME_TRANSCRIPT,
+                key=f"{gathered.id}:{dropped}:lost",
+                size=0,
+                reason=DROPPED.format(segments=dropped - gathered.dropped_told),
+            )
+        gathered.dropped_told = dropped
 
 
 class _Gathered:
@@ -184,6 +208,9 @@ class _Gathered:
         self._deleted: list[str] = []
         self._number = 0
         self._being_offered = False
+        self.dropped = 0
+        self.dropped_told = 0
+        """So many of these are in the endpoints' logs."""
         self._over = False
         self._unwanted_until = 0.0
 
@@ -250,4 +277,4 @@ class _Gathered:
             del self._segments[id]
         if len(self._deleted) > limit:
             del self._deleted[:-limit]
-        self._room.drop(excess)
+        self._room.drop(self, excess)

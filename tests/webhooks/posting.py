@@ -89,7 +89,7 @@ class Post:
         self.store = store
         self.news = news
         self.registry = CollectorRegistry()
-        meter = DeliveryMetrics(self.registry)
+        meter = DeliveryMetrics(self.registry, settings.endpoint_metrics)
         off_loop = trio.to_thread.run_sync
         self.client = WebhookClient(settings, off_loop, resolver=resolver)
         self.directory = Directory(store.webhooks, apps, settings.settings_age)

@@ -315,3 +315,22 @@ async def test_requests_and_bytes_are_counted_by_endpoint_and_as_metrics(tmp_pat
         assert post.metric("listen_webhook_requests_total", **labels, outcome=outcome) == 1.0
     assert post.metric("listen_webhook_sent_bytes_total", **labels) == 2 * row.size
     assert post.metric("listen_webhook_deliveries_total", **labels, state="delivered") == 1.0
+    assert not [
+        one for one in post.registry.collect() if "endpoint" in one.name
+    ]  # a user's id only if asked for
+
+
+async def test_an_operator_may_have_requests_and_bytes_of_each_endpoint_of_so_many(tmp_path: Path) -> None:
+    async with receiver() as there, posting(tmp_path, endpoint_metrics=1) as post:
+        for trigger in ("memory_created", "realtime_transcript"):
+            await post.set(there.url(), trigger)
+        await post.offer()
+        (first,) = await post.ended()
+        await post.offer(trigger="realtime_transcript")
+        await post.offer("c2", trigger="realtime_transcript")
+        await post.ended()
+    own = {"uid": "ada", "endpoint": "developer", "trigger": "memory_created"}
+    others = {"uid": "", "endpoint": "other", "trigger": "other"}
+    assert post.metric("listen_webhook_endpoint_requests_total", **own) == 1.0
+    assert post.metric("listen_webhook_endpoint_sent_bytes_total", **own) == first.size
+    assert post.metric("listen_webhook_endpoint_requests_total", **others) == 2.0

@@ -1,5 +1,6 @@
 """Who wants to read along is sent new and changed segments, gathered for a second, in order."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,18 @@ async def test_while_the_database_is_away_segments_wait_within_bounds_and_what_i
     said = [(f"w{n}.", 4.0 * n) for n in range(20)]
     async with telling(tmp_path, words(*said), transcript_segments=3, transcript_age=1000.0) as told:
         await told.wants(REALTIME_TRANSCRIPT)
-        offer, away = told.queue.offer, True
+        away = True
 
-        async def refuse(*args: object, **options: object) -> int:
-            if away:
-                raise DatabaseUnavailable("gone")
-            return await offer(*args, **options)  # type: ignore[arg-type]
+        def refusing(call: Callable[..., Awaitable[int]]) -> Callable[..., Awaitable[int]]:
+            async def refuse(*args: object, **options: object) -> int:
+                if away:
+                    raise DatabaseUnavailable("gone")
+                return await call(*args, **options)
 
-        monkeypatch.setattr(told.queue, "offer", refuse)
+            return refuse
+
+        monkeypatch.setattr(told.queue, "offer", refusing(told.queue.offer))
+        monkeypatch.setattr(told.queue, "lost", refusing(told.queue.lost))
         socket = await told.it.connect()
         await talk(socket, 82)
         away = False
@@ -109,6 +114,8 @@ async def test_while_the_database_is_away_segments_wait_within_bounds_and_what_i
         await told.transcripts.drained()
         sent = [segment["text"] for body in await bodies(told) for segment in body["segments"]]
         dropped = told.transcripts.statistics().dropped
+        (lost,) = await told.deliveries(states=("lost",))
+    assert f"{dropped} segments were not kept" in (lost.reason or "")
     assert len(socket.segments()) == 20
     assert dropped == 20 - len(sent) > 0
     assert sent[-3:] == ["w17.", "w18.", "w19."]
