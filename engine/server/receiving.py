@@ -73,7 +73,7 @@ class Receiving:
             consumers,
             self._known,
             store.received_inbox,
-            store.received_spool.flush,
+            self.archive,
             self._home,
         )
         metrics.registry.register(ReceiverCollector(self.intake, self.keeper, self.failures))
@@ -82,7 +82,7 @@ class Receiving:
         settings = self._config.receiver
         found: list[Consumer] = []
         if settings.save != "off":
-            found.append(SavedAudio(self._layout, self.archive))
+            found.append(SavedAudio(self._layout, self.archive, self._store.received_inbox))
         if settings.transcribe:
             keepalive = self._config.session.inactivity_timeout * KEEPALIVE_SHARE
             found.append(Transcription(sessions, settings, self.events, keepalive))

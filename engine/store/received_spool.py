@@ -4,7 +4,7 @@ A file of the spool is a line of JSON, the row it will have, and then its conten
 lock on it, so that one without a lock is known to be left by a process that died.
 
 Operations: `begin` a file, then `Part.write` and `Part.read`, `Part.remove` in the end; `abandoned` finds what nobody
-writes any more; `flush`.
+writes any more; `size` looks at one, whoever writes it; `flush`.
 Invariants: what `write` returned for is there when the process dies, and once `flush` has returned when the machine
 does.
 Bounded by whoever writes. Cost: one write(2) each, in a thread.
@@ -116,6 +116,10 @@ class Spool:
         """Files that no process writes; they are ours from now on. Raises OSError."""
         return await self._off_loop(lambda: list(self._abandoned()))
 
+    async def size(self, id: str) -> int:
+        """Bytes of contents of the file that will have this id; 0 when there is none. Raises OSError."""
+        return await self._off_loop(self._size, id)
+
     async def erase(self, uid: str) -> int:
         """Remove what is there of a user; how many files. Raises OSError."""
         return await self._off_loop(self._erase, uid)
@@ -132,6 +136,14 @@ class Spool:
         except BaseException:
             os.close(file)
             raise
+
+    def _size(self, id: str) -> int:
+        try:
+            with (self._folder / f"{id}{ENDING}").open("rb") as file:
+                head = file.readline(LONGEST_HEAD)
+                return max(0, os.fstat(file.fileno()).st_size - len(head))
+        except FileNotFoundError:
+            return 0
 
     def _abandoned(self) -> Iterator[Part]:
         for path in sorted(self._folder.glob(f"*{ENDING}")):

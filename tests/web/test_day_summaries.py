@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.store.database import wall_clock
+from engine.store.deliveries import DeliveryFilter
 
 from .serving import SECOND, Site, add, row, segment, site
 
@@ -59,6 +60,15 @@ async def test_a_day_is_summarised_listed_read_and_forgotten(tmp_path: Path) -> 
         assert (await served.request("DELETE", one)).json() == {"status": "ok"}
         assert (await served.get(one)).json() == {"detail": "Daily summary not found"}
         assert (await served.request("DELETE", one)).status_code == 404
+
+
+async def test_a_summary_that_is_asked_for_is_told_to_no_webhook(tmp_path: Path) -> None:
+    async with site(tmp_path) as served:
+        await talk(served)
+        await served.store.webhooks.set_url("alice", "developer", "day_summary", "https://a.example/", None)
+        made = await served.request("POST", TEST, json={"date": "2023-11-14"})
+        assert made.status_code == 200
+        assert await served.store.deliveries.list("alice", DeliveryFilter()) == []
 
 
 async def test_without_a_date_it_is_today(tmp_path: Path) -> None:

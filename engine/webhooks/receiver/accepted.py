@@ -4,14 +4,15 @@ Operations: `keep` a chunk before it is answered; `taken` by a consumer, or `use
 that another process brings; `left` by processes that died. `run` writes down who has taken what; `written` waits.
 Invariants: a chunk that was answered is in the inbox until each consumer has taken it, and what was written of it is on
 the disk itself: it survives the process, and after `flush_interval` the machine. After a death each consumer is given
-what it had not taken. One that dies between taking a chunk and the note of it is given that chunk twice.
+what it had not taken. One that dies between taking a chunk and the note of it is given that chunk twice, unless it had
+said where in the files it would be (`places_mark`), and it is there.
 Bounded: by what waits (`engine.webhooks.receiver.intake`), and what consumers hold.
 Cost: a file written for each request, a line for each consumer; every `flush_interval` what is new is brought to the
 disk.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,13 +20,15 @@ import trio
 
 from engine._config_receiver import Receiver as Settings
 from engine.log import get_logger
+from engine.store.errors import DatabaseUnavailable
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import Consumer
 
-__all__ = ["Accepted", "Inbox", "KeptRequest"]
+__all__ = ["Accepted", "Inbox", "KeptRequest", "Written", "places_mark", "places_of"]
 
 log = get_logger(__name__)
 
+BEFORE = ">"
 FOUND = "found"
 """The mark of a chunk that its process died with."""
 DEATHS = 3
@@ -55,6 +58,24 @@ class Inbox(Protocol):
     async def flush(self) -> None: ...
 
 
+class Written(Protocol):
+    """What consumers write to; `engine.webhooks.receiver.archive` implements it."""
+
+    async def flush(self) -> None: ...
+    async def has(self, uid: str, id: str, size: int) -> bool: ...
+
+
+def places_mark(consumer: str, places: Mapping[str, int]) -> str:
+    """Set on a request before a consumer writes it: the ids of the files, and the size of each when that is done."""
+    return f"{consumer}{BEFORE}{msgspec.json.encode(places).decode()}"
+
+
+def places_of(mark: str, consumer: str) -> dict[str, int]:
+    """What `places_mark` made a mark of; nothing for other marks."""
+    who, _, text = mark.partition(BEFORE)
+    return msgspec.json.decode(text, type=dict[str, int]) if who == consumer and text else {}
+
+
 class Accepted:
     """Of all users of one process."""
 
@@ -63,14 +84,13 @@ class Accepted:
         inbox: Inbox,
         consumers: Sequence[Consumer],
         settings: Settings,
-        flush_files: Callable[[], Awaitable[None]],
+        written: Written,
     ) -> None:
-        """`flush_files`: what consumers have written so far is on the disk itself when it returns."""
         self._inbox = inbox
         self._names = frozenset(consumer.name for consumer in consumers)
         self._lossy = frozenset(consumer.name for consumer in consumers if not consumer.lossless)
         self._settings = settings
-        self._flush_files = flush_files
+        self._written_files = written
         self._finished: list[str] = []
         self._missing: dict[str, set[str]] = {}
         self._notes: deque[tuple[str, str | None]] = deque()
@@ -118,7 +138,7 @@ class Accepted:
             if kept is None or chunk is None:
                 await self._inbox.remove(name)  # it was not whole, so it was never answered
                 continue
-            done = self._names & kept.marks.keys()
+            done = {name for name in self._names if await self._has_taken(name, chunk.uid, kept.marks)}
             if kept.marks.get(FOUND, 0) >= DEATHS:
                 done |= self._lossy
                 log.error("receiver.left_out", consumers=sorted(self._lossy), deaths=kept.marks[FOUND])
@@ -126,8 +146,22 @@ class Accepted:
                 await self._inbox.remove(name)
                 continue
             await self._inbox.mark(name, FOUND)
-            chunks.append(msgspec.structs.replace(chunk, kept=name, done=done, again=True))
+            chunks.append(msgspec.structs.replace(chunk, kept=name, done=frozenset(done), again=True))
         return chunks
+
+    async def _has_taken(self, consumer: str, uid: str, marks: Collection[str]) -> bool:
+        """Whether it said so, or what it was about to write is there."""
+        if consumer in marks:
+            return True
+        for places in [places_of(mark, consumer) for mark in marks]:
+            try:
+                if places and all(
+                    [await self._written_files.has(uid, id, size) for id, size in places.items()]
+                ):
+                    return True
+            except DatabaseUnavailable as error:  # the worst that may follow is that it is there twice
+                log.warning("receiver.places_unknown", error=str(error))
+        return False
 
     async def run(self) -> None:
         """Write down what was taken, and have all on the disk itself every `flush_interval`; until cancelled."""
@@ -175,7 +209,7 @@ class Accepted:
         finished, self._finished = self._finished, []
         try:
             await self._inbox.flush()
-            await self._flush_files()
+            await self._written_files.flush()
             while finished:
                 await self._inbox.remove(finished[-1])
                 finished.pop()

@@ -1,6 +1,7 @@
 """Files that were received, or made of what was: from the spool to the blob store, each with its row.
 
-Operations: `begin` a file and `write` to it, `finish` it; `recover` what a process that died left unfinished.
+Operations: `begin` a file and `write` to it, `finish` it; `recover` what a process that died left unfinished; `has`
+says whether something was written, `flush` has it on the disk itself.
 Invariants: a row comes before its file, so that no file is in the blob store which retention and quota do not know of.
 What does not work is tried again until it does: whoever writes waits, and with them, in the end, who sends.
 Bounded: `AT_ONCE` files are brought to the blob store at a time, each of which is in memory then.
@@ -66,6 +67,17 @@ class Archive:
         """Wait until so many files have been kept since the beginning."""
         while self._kept < count:
             await self._changed.wait()
+
+    async def has(self, uid: str, id: str, size: int) -> bool:
+        """Whether so many bytes of a user's audio file are written, or kept already. Raises what the stores do."""
+        if await self._spool.size(id) >= size:
+            return True
+        row = await self._files.get(uid, id)  # which was there before its file left the spool
+        return row is not None and row.samples * BYTES_PER_SAMPLE >= size
+
+    async def flush(self) -> None:
+        """Have what was written so far on the disk itself. Raises OSError."""
+        await self._spool.flush()
 
     async def recover(self) -> int:
         """Finish what was left by processes that died; how many files. Raises OSError."""

@@ -3,15 +3,20 @@
 Operations: a `Consumer`.
 Invariants: the files of a session, one after the other, are its samples: with save = session all of them, silence
 for gaps among them; with save = request those of each request. No two files have one name: it holds the session's id.
+Before a piece is written, its request is marked with where it will be: whenever the process dies, it is there once (of
+one that goes over the end of a file, the beginning may be there twice).
 Bounded: a piece in memory beside the feed; files by `file_minutes`, or by `request_limit`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, TypeAlias
 
 from engine._config_receiver import Receiver as Settings
+from engine.log import get_logger
 from engine.moments import SECOND, instant
 from engine.store.received_records import AUDIO, RESULTS, ReceivedFileRow, results_id
 from engine.store.received_spool import Part
+from engine.webhooks.receiver.accepted import places_mark
 from engine.webhooks.receiver.archive import Archive
 from engine.webhooks.receiver.chunk import BYTES_PER_SAMPLE
 from engine.webhooks.receiver.feed import Feed, Piece
@@ -20,6 +25,10 @@ from engine.webhooks.receiver.ports import Clock
 
 __all__ = ["Layout", "SavedAudio"]
 
+log = get_logger(__name__)
+
+Cut: TypeAlias = tuple[int, bytes]
+"""A position in the session, and PCM."""
 SILENT_SECONDS = 1
 """Silence is written in pieces of this length."""
 
@@ -44,11 +53,15 @@ class Layout:
             else position // self.part_samples(session) * self.part_samples(session)
         )
 
+    def id(self, session: Began, position: int) -> str:
+        """Of the audio file that begins at `position`."""
+        return f"{session.id}-{position:012d}"
+
     def row(
         self, session: Began, position: int, kind: str, delivery_id: str | None = None
     ) -> ReceivedFileRow:
         """Of the file that begins at `position`."""
-        id = f"{session.id}-{position:012d}"
+        id = self.id(session, position)
         heard = session.began_at + round(position / session.sample_rate * SECOND)
         stamp = instant(heard).strftime("%Y%m%dT%H%M%S.%fZ")
         ending = "wav" if kind == AUDIO else "jsonl"
@@ -68,15 +81,24 @@ class Layout:
         )
 
 
+class Requests(Protocol):
+    """Requests that are not dealt with; `engine.store.received_inbox` implements it."""
+
+    async def mark(self, name: str, mark: str) -> None:
+        """Raises OSError."""
+        ...
+
+
 class SavedAudio:
     """Writes the files."""
 
     name = "files"
     lossless = True
 
-    def __init__(self, layout: Layout, archive: Archive) -> None:
+    def __init__(self, layout: Layout, archive: Archive, requests: Requests) -> None:
         self._layout = layout
         self._archive = archive
+        self._requests = requests
 
     async def consume(self, session: Began, feed: Feed) -> None:
         """See `Consumer`."""
@@ -85,6 +107,7 @@ class SavedAudio:
                 if isinstance(piece, Audio):
                     row = self._layout.row(session, piece.position, AUDIO, piece.chunk.delivery_id)
                     part = await self._archive.begin(row)
+                    await self._announce(piece, {row.id: len(piece.pcm)})
                     await self._archive.write(part, piece.pcm)
                     feed.settle()  # the part survives this process
                     await self._archive.finish(part)
@@ -95,7 +118,11 @@ class SavedAudio:
         part: Part | None = None
         try:
             async for piece in feed:
-                for position, pcm in _cut(piece, self._layout.part_samples(session), session.sample_rate):
+                cuts: Iterable[Cut] = _cut(piece, self._layout.part_samples(session), session.sample_rate)
+                if isinstance(piece, Audio):
+                    cuts = list(cuts)
+                    await self._announce(piece, self._places(session, part, cuts))
+                for position, pcm in cuts:
                     if part is None or position == self._layout.begins(session, position):
                         if part is not None:
                             await self._archive.finish(part)
@@ -106,6 +133,22 @@ class SavedAudio:
         finally:
             if part is not None:
                 part.close()
+
+    def _places(self, session: Began, part: Part | None, cuts: Iterable[Cut]) -> dict[str, int]:
+        """The files that `cuts` go to, the first of them to `part`, and the size of each then."""
+        id, sizes = (part.row.id, {part.row.id: part.size}) if part is not None else ("", {})
+        for position, pcm in cuts:
+            if not id or position == self._layout.begins(session, position):
+                id = self._layout.id(session, position)
+            sizes[id] = sizes.get(id, 0) + len(pcm)
+        return sizes
+
+    async def _announce(self, piece: Audio, places: Mapping[str, int]) -> None:
+        if piece.chunk.kept is not None:
+            try:
+                await self._requests.mark(piece.chunk.kept, places_mark(self.name, places))
+            except OSError as error:  # the worst that may follow is a piece twice
+                log.warning("receiver.not_announced", error=str(error))
 
 
 class SavedResults:
@@ -141,7 +184,7 @@ class SavedResults:
             self._part.close()
 
 
-def _cut(piece: Piece, every: int, rate: int) -> Iterator[tuple[int, bytes]]:
+def _cut(piece: Piece, every: int, rate: int) -> Iterator[Cut]:
     """The piece in parts none of which goes over a multiple of `every` samples: position and PCM of each."""
     at, end = piece.position, piece.position + piece.samples
     while at < end:

@@ -22,7 +22,7 @@ from engine.log import get_logger
 from engine.moments import SECOND
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
-from engine.webhooks.receiver.accepted import Accepted, Inbox
+from engine.webhooks.receiver.accepted import Accepted, Inbox, Written
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import Consumer, play
 from engine.webhooks.receiver.home import Bring, Here, Home, NotTaken
@@ -80,14 +80,14 @@ class Intake:
         consumers: Sequence[Consumer],
         known: Known,
         inbox: Inbox,
-        flush_files: Callable[[], Awaitable[None]],
+        written: Written,
         home: Home | None = None,
     ) -> None:
-        """Without a `home` this is the only process. `flush_files`: see `Accepted`."""
+        """Without a `home` this is the only process. `written`: what consumers write to."""
         self._settings = settings
         self._consumers = consumers
         self._known = known
-        self._accepted = Accepted(inbox, consumers, settings, flush_files)
+        self._accepted = Accepted(inbox, consumers, settings, written)
         self._home = home or Here()
         self._lines: dict[str, Line] = {}
         self._waiting = 0

@@ -1,6 +1,6 @@
 """Audio is taken at once or refused, waits in a bounded line, and becomes sessions."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ import trio
 
 from engine._config_receiver import Receiver
 from engine.store.received_inbox import Inbox
+from engine.webhooks.receiver.accepted import Written
 from engine.webhooks.receiver.chunk import Chunk
 from engine.webhooks.receiver.consuming import FEED_BYTES, Consumer
 from engine.webhooks.receiver.feed import Feed
@@ -63,9 +64,14 @@ async def nobody(uid: str) -> Sequence[str]:
     return ()
 
 
-async def nothing() -> None:
-    """No files were written."""
-    await trio.lowlevel.checkpoint()
+class NoFiles:
+    """Nothing is written."""
+
+    async def flush(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def has(self, uid: str, id: str, size: int) -> bool:
+        return False
 
 
 @asynccontextmanager
@@ -77,12 +83,12 @@ async def intake(*consumers: Consumer, **settings: Any) -> AsyncIterator[Intake]
 
 @asynccontextmanager
 async def intake_in(
-    folder: Path, *consumers: Consumer, flush: Callable[[], Awaitable[None]] = nothing, **settings: Any
+    folder: Path, *consumers: Consumer, written: Written | None = None, **settings: Any
 ) -> AsyncIterator[Intake]:
     """With what an intake before it left in the folder."""
     chosen = Receiver(**{"session_gap": 10.0, "jitter": 1.0, **settings})
     inbox = Inbox(folder, inline, lambda: NOW)
-    taking = Intake(chosen, consumers, nobody, inbox, flush)
+    taking = Intake(chosen, consumers, nobody, inbox, written or NoFiles())
     async with trio.open_nursery() as nursery:
         await nursery.start(taking.run)
         yield taking
@@ -238,13 +244,14 @@ async def test_a_request_is_there_until_what_was_made_of_it_is_on_the_disk_itsel
 ) -> None:
     full = True
 
-    async def flush() -> None:
-        await trio.lowlevel.checkpoint()
-        if full:
-            raise OSError("no room")
+    class Full(NoFiles):
+        async def flush(self) -> None:
+            await super().flush()
+            if full:
+                raise OSError("no room")
 
     collecting = Collecting()
-    async with intake_in(tmp_path, collecting, flush=flush) as taking:
+    async with intake_in(tmp_path, collecting, written=Full()) as taking:
         await taking.receive(now(tone(10)))
         await trio.sleep(30)
         assert collecting.heard == [tone(10)]
@@ -321,7 +328,7 @@ async def test_audio_is_brought_to_the_process_that_joins_it_in_order_whatever_f
         trio.open_nursery() as nursery,
     ):
         mine = Inbox(tmp_path, inline, lambda: NOW)
-        here = Intake(Receiver(), (collecting,), nobody, mine, nothing, Elsewhere(there))
+        here = Intake(Receiver(), (collecting,), nobody, mine, NoFiles(), Elsewhere(there))
         await nursery.start(here.run)
         for number in range(6):
             await (here if number % 2 else there).receive(now(tone(RATE, number)))

@@ -98,7 +98,8 @@ async def consume(store: Store, save: str, minutes: float, *pieces: bytes, blobs
         at += len(pcm) // 2
     feed.finish()
     with trio.fail_after(60):
-        await SavedAudio(layout, archive(store, blobs)).consume(session(), feed)
+        saved = SavedAudio(layout, archive(store, blobs), store.received_inbox)
+        await saved.consume(session(), feed)
     rows = sorted(await store.received.files.list("ann", limit=100), key=lambda row: row.position)
     assert len({row.name for row in rows}) == len(rows)
     assert await store.received_spool.abandoned() == []
