@@ -13,14 +13,14 @@ class Backoff:
     def __init__(self, first: float = 1.0, limit: float = 32.0, rng: random.Random | None = None) -> None:
         self._first = first
         self._limit = limit
-        self._rng = rng or random.Random()
+        self._uniform = (rng or random).uniform  # seeding one of our own takes 20 µs
         self._failures = 0
 
     def next(self) -> float:
         """Seconds to wait after one more failure."""
         ceiling = min(self._limit, self._first * 2.0**self._failures)
         self._failures += 1
-        return self._rng.uniform(0, ceiling)
+        return self._uniform(0, ceiling)
 
     def reset(self) -> None:
         """It worked: the next failure is the first again."""

@@ -239,7 +239,9 @@ class _Hearing:
             for chunk, mark in self._chunks.values()
             if self._add(chunk, mark, run) or (over and chunk.samples)
         ]
-        if busy:
+        if len(busy) == 1:
+            await self._write(*busy[0], run, over=over)
+        elif busy:
             async with trio.open_nursery() as nursery:
                 for chunk, mark in busy:
                     nursery.start_soon(partial(self._write, chunk, mark, run, over=over))

@@ -14,7 +14,6 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import cache
-from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import httpx2
@@ -66,7 +65,7 @@ class WebhookClient:
         self._network = CheckedNetwork(self.addresses, resolver or SystemResolver())
         self._room = trio.Semaphore(settings.endpoints * settings.concurrency)
         self._limits = {"timeout": httpx2.Timeout(None, connect=settings.connect_timeout).as_dict()}
-        self._http: httpx2.AsyncClient | None = None
+        self._transport: CheckedTransport | None = None
         self._trusted: ssl.SSLContext | None = None
 
     def tls(self) -> ssl.SSLContext:
@@ -79,18 +78,14 @@ class WebhookClient:
         """Requests can be made inside. Raises `OSError` for a `webhook.ca_file` that cannot be read."""
         settings = self._settings
         context = self._trusted = await self._off_loop(_trusted, settings.ca_file)
-        async with httpx2.AsyncClient(
-            transport=CheckedTransport(self._network, context),
-            follow_redirects=False,
-            trust_env=False,
-        ) as http:
-            # What one user's endpoint sets must not be sent to another's.
-            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            self._http = http
+        # Requests go to the transport as they are: no client that follows redirects, and none whose cookies, set by
+        # one user's endpoint, would be sent to another's.
+        async with CheckedTransport(self._network, context) as transport:
+            self._transport = transport
             try:
                 yield
             finally:
-                self._http = None
+                self._transport = None
 
     async def check(self, url: str) -> str | None:
         """What is wrong with a URL that a user gives, as the end of a sentence; None: nothing that is known now.
@@ -123,7 +118,7 @@ class WebhookClient:
 
         An answer whose head came in time is one, also when the rest of it does not.
         """
-        if self._http is None:
+        if self._transport is None:
             raise NoAnswer("closed", "the server is starting or stopping")
         limit = self._settings.timeout if timeout is None else timeout
         deadline = trio.current_time() + limit
@@ -137,7 +132,7 @@ class WebhookClient:
                     "timeout", f"no request could be made in {limit:g} s (webhook.endpoints)"
                 ) from None
         try:
-            response = await self._head(self._http, method, url, body, headers, deadline)
+            response = await self._head(self._transport, method, url, body, headers, deadline)
             if response is None:
                 raise NoAnswer("timeout", f"no answer in {limit:g} s")
             async with aclosing(response):
@@ -148,7 +143,7 @@ class WebhookClient:
 
     async def _head(
         self,
-        http: httpx2.AsyncClient,
+        transport: CheckedTransport,
         method: str,
         url: str,
         body: bytes | None,
@@ -157,10 +152,9 @@ class WebhookClient:
     ) -> httpx2.Response | None:
         """An answer's; None when it did not come in time."""
         with trio.move_on_at(deadline), _mapped():
-            # The client's own way to make one merges what is the same in all, which takes as long as sending it.
             given = {**HEADERS, **(headers or {})}
             request = httpx2.Request(method, url, content=body, headers=given, extensions=self._limits)
-            return await http.send(request, stream=True)
+            return await transport.handle_async_request(request)
         return None
 
     async def _read(self, response: httpx2.Response, deadline: float) -> tuple[bytes, bool]:
