@@ -115,6 +115,12 @@ class Lane:
         return socket
 
     @property
+    def turns(self) -> int:
+        """Native calls so far."""
+        runs: int = self._counts.runs
+        return runs
+
+    @property
     def connections(self) -> int:
         """Clients now."""
         return len(self._sockets) - len(self._links)
@@ -229,7 +235,7 @@ class LaneSocket:
         """The next message; after the last one raises `ClientGone`, also after our own `close`."""
         if self._queue:
             await trio.lowlevel.checkpoint()
-        while not self._queue:
+        while self._failure is not None or not self._queue:
             if self._failure is not None:
                 raise self._failure
             if self._room is not None:

@@ -1,14 +1,19 @@
 """Connections to vendors in the lane: `ws://` is spoken natively, `wss://` by the transport that is given.
 
-Operations: see `Transport`; a connection's `pump` sends a ring's audio without waking anybody.
-Invariants: a socket leaves the lane before it is closed; `ConnectionLost` comes after the last message.
+Operations: see `Transport`; a connection's `pump` sends a ring's audio without waking anybody, `receive_each` has what
+the vendor says handled in the lane's own turn.
+Invariants: a socket leaves the lane before it is closed; `ConnectionLost` comes after the last message. In a turn one
+message of a connection is handled at most: more than one wait for its task, so that nobody is held up by a vendor that
+says much at once.
 Bounded: by the lane's slots (one that finds none goes over the other transport), `HEAD_LIMIT` for the answer to a
 handshake, `BODY_LIMIT` for what a refusal says, `close_timeout` for the vendor's side of the ending.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from contextvars import copy_context
+from functools import partial
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import trio
@@ -30,18 +35,23 @@ NORMAL = 1000
 
 
 class VendorSocket(LaneSocket):
-    """A `PumpingConnection`: a connection to a vendor, in the lane."""
+    """A `PumpingConnection` and `PromptConnection`: a connection to a vendor, in the lane."""
 
     def __init__(self, lane: Lane, native: Any, slot: int) -> None:
         super().__init__(lane, native, slot)
         self.reason = ""
         self._how = lib.LANE_ALL
         self._pump: Pump | None = None
+        self._take_message: Callable[[bytes | str], None] | None = None
+        self._taken_in = 0
         self._ponged = trio.Event()
         self._read()
 
     def _on_report(self, report: Any, kind: int) -> None:
-        if kind == lib.LANE_PUMPED:
+        if kind == lib.LANE_TEXT and self._takes_now():
+            assert self._take_message is not None
+            self._take_message(bytes(ffi.buffer(report.data, report.bytes)).decode())
+        elif kind == lib.LANE_PUMPED:
             self._on_pumped(report.code)
         elif kind == lib.LANE_PONG:
             self._ponged.set()
@@ -62,6 +72,22 @@ class VendorSocket(LaneSocket):
 
     def _over(self, code: int) -> Exception:
         return ConnectionLost(code, self.reason)
+
+    def _takes_now(self) -> bool:
+        """Whether a message may be taken in this turn: none is before it, or was in the same turn."""
+        if self._take_message is None or self._queue or self._failure is not None:
+            return False
+        last, self._taken_in = self._taken_in, self._lane.turns
+        return last != self._taken_in
+
+    async def receive_each(self, take: Callable[[bytes | str], None]) -> NoReturn:
+        """See `PromptConnection.receive_each`."""
+        self._take_message = partial(copy_context().run, take)
+        try:
+            while True:
+                take(await self.receive())
+        finally:
+            self._take_message = None
 
     async def pump(self, pump: Pump) -> None:
         """See `PumpingConnection.pump`."""

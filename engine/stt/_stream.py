@@ -48,7 +48,7 @@ from engine.stt.protocol import (
     Tentative,
     VendorProtocol,
 )
-from engine.stt.transport import Connection, ConnectionLost, PumpingConnection
+from engine.stt.transport import Connection, ConnectionLost, PromptConnection, PumpingConnection
 from engine.stt.vendor import AudioSource, Chunk, Fault, PumpedSource, Ready, VendorError
 
 log = get_logger(__name__)
@@ -335,14 +335,26 @@ class Stream:
     # In
 
     async def _receive(self) -> None:
-        while not self._over:
-            await self._receive_one()
+        connection = self._connection
+        if not isinstance(connection, PromptConnection):
+            while not self._over:
+                await self._receive_one()
+            return
+        try:
+            await connection.receive_each(self._on_message)
+        except ConnectionLost as lost:
+            self._fail(self.protocol.lost(lost))
 
     async def _receive_one(self) -> None:
         try:
             message = await self._connection.receive()
         except ConnectionLost as lost:
             self._fail(self.protocol.lost(lost))
+        else:
+            self._on_message(message)
+
+    def _on_message(self, message: Message) -> None:
+        if self._over:
             return
         self._pumping.take()
         awaited = self._books.covered < self._wanted or self.protocol.traits.window is not None

@@ -4,8 +4,9 @@
 exceptions here, so that vendors and failover know nothing of sockets.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
@@ -68,6 +69,19 @@ class PumpingConnection(Connection, Protocol):
 
         Cancelled, it has stopped too; what was sent is in the pump's `position`. Whether the connection is lost is
         for `receive` to say.
+        """
+        ...
+
+
+@runtime_checkable
+class PromptConnection(Connection, Protocol):
+    """A connection that can hand messages on where it finds them, without a task being woken for each."""
+
+    async def receive_each(self, take: Callable[[bytes | str], None]) -> NoReturn:
+        """Call `take` with each message, in order, in the caller's context but between any two awaits of its task.
+
+        Raises `ConnectionLost` after the last one, and what `take` raises, after which it is called no more. Cancelled,
+        nothing is lost: what was not taken is there for `receive`.
         """
         ...
 

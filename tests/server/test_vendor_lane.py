@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from engine.stt.transport import (
     ConnectFailed,
     Connection,
     ConnectionLost,
+    PromptConnection,
     PumpingConnection,
     Refused,
     Request,
@@ -184,6 +186,88 @@ async def test_messages_come_in_order_also_those_behind_the_handshake_and_pings_
         assert await connection.receive() == "echo"
         await connection.ping()
         assert reached.lane.statistics().vendor_messages == 3
+
+
+WHO = ContextVar("who", default="nobody")
+
+
+async def test_each_message_is_taken_in_the_lanes_turn_in_the_context_of_who_waits_for_it() -> None:
+    taken = list[tuple[object, str, bool]]()
+    early, one = trio.Event(), trio.Event()
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request) + unmasked(TEXT, b"early"))
+        async for _ in stream:
+            await early.wait()
+            await stream.send_all(unmasked(TEXT, b"one"))
+            await one.wait()
+            await stream.send_all(unmasked(TEXT, b"two") + unmasked(BINARY, b"3") + unmasked(TEXT, b"four"))
+            await stream.send_all(unmasked(CLOSE, b"\x03\xf3bye"))
+
+    task = trio.lowlevel.current_task()
+
+    def take(message: bytes | str) -> None:
+        taken.append((message, WHO.get(), trio.lowlevel.current_task() is task))
+        if len(taken) <= 2:
+            (early, one)[len(taken) - 1].set()
+
+    async with against(serve) as reached, reached.transport.connect(reached.request) as connection:
+        assert isinstance(connection, PromptConnection)
+        await connection.send("go on")
+        WHO.set("me")
+        with pytest.raises(ConnectionLost, match="1011 bye"):
+            await connection.receive_each(take)
+    assert [message for message, _, _ in taken] == ["early", "one", "two", b"3", "four"]
+    assert {who for _, who, _ in taken} == {"me"}
+    assert [woken for _, _, woken in taken][1:] == [False, False, True, True]
+
+
+async def test_what_comes_together_is_taken_in_order_one_message_in_a_turn() -> None:
+    many = [str(number) for number in range(200)]
+    taken = list[str]()
+    turns = list[int]()
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        async for _ in stream:
+            await stream.send_all(b"".join(unmasked(TEXT, one.encode()) for one in many))
+            await stream.send_all(unmasked(CLOSE, b"\x03\xe8"))
+
+    async with against(serve) as reached, reached.transport.connect(reached.request) as connection:
+        assert isinstance(connection, PromptConnection)
+        task = trio.lowlevel.current_task()
+
+        def take(message: bytes | str) -> None:
+            taken.append(str(message))
+            if trio.lowlevel.current_task() is not task:
+                turns.append(reached.lane.turns)
+
+        await connection.send("go on")
+        with pytest.raises(ConnectionLost):
+            await connection.receive_each(take)
+    assert taken == many
+    assert turns
+    assert len(set(turns)) == len(turns)
+
+
+async def test_a_fault_in_what_takes_messages_is_raised_to_who_waits_and_nothing_more_is_taken() -> None:
+    taken = list[bytes | str]()
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        async for _ in stream:
+            await stream.send_all(unmasked(TEXT, b"one") + unmasked(TEXT, b"two"))
+
+    def take(message: bytes | str) -> None:
+        taken.append(message)
+        raise KeyError(message)
+
+    async with against(serve) as reached, reached.transport.connect(reached.request) as connection:
+        assert isinstance(connection, PromptConnection)
+        await connection.send("go on")
+        with pytest.raises(KeyError, match="one"):
+            await connection.receive_each(take)
+    assert taken == ["one"]
 
 
 async def test_an_answered_close_ends_the_connection_at_once_and_one_that_is_not_in_its_time() -> None:
