@@ -170,6 +170,12 @@ class Lane:
             self._drain()
 
     def _drain(self) -> None:
+        """One turn: what vendors say goes on its way before what clients say is decoded."""
+        self._run()
+        if self._counts.vendors_only:
+            self._run()
+
+    def _run(self) -> None:
         reports = self._reports
         for number in range(lib.lane_run(self._native)):
             report = reports[number]

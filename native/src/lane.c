@@ -90,7 +90,7 @@ void lane_watch(lane *l, lane_slot *s)
     struct epoll_event event = {.events = wanted, .data.u64 = (uint64_t)s->generation << 32 | lane_index(l, s)};
     const int how = wanted == 0 ? EPOLL_CTL_DEL : s->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     l->counts.controls++;
-    epoll_ctl(l->epoll, how, s->fd, &event);
+    epoll_ctl(s->dialled ? l->vendors : l->epoll, how, s->fd, &event);
     s->interest = wanted;
 }
 
@@ -110,13 +110,17 @@ static int set_up(lane *l, uint32_t slots)
 {
     struct epoll_event bell = {.events = EPOLLIN, .data.u64 = LANE_BELL};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->vendors = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->rest = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->reports = malloc((LANE_ENOUGH_REPORTS + LANE_BURST) * sizeof(*l->reports));
     l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + vendor_message_limit(l));
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
-    if (l->epoll < 0 || l->bell < 0 || l->rest < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0)
+    if (l->epoll < 0 || l->vendors < 0 || l->bell < 0 || l->rest < 0)
+        return errno;
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0
+        || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->vendors, &bell) < 0)
         return errno;
     if (gather_set_up(l) < 0)
         return errno;
@@ -160,6 +164,8 @@ void lane_close(lane *l)
         close(l->rest);
     if (l->bell >= 0)
         close(l->bell);
+    if (l->vendors >= 0)
+        close(l->vendors);
     if (l->epoll >= 0)
         close(l->epoll);
     free(l->reports);
@@ -232,6 +238,7 @@ void lane_remove(lane *l, uint32_t slot)
     lane_watch(l, s);
     buffer_free(&s->held);
     buffer_free(&s->message);
+    l->links -= s->dialled;
     *s = (lane_slot){.fd = -1, .generation = s->generation + 1, .next = l->free};
     l->free = slot;
 }
@@ -316,32 +323,56 @@ static void look_at(lane *l, const struct epoll_event *event)
     lane_watch(l, s);
 }
 
-int lane_run(lane *l)
+/* The sockets of these events, while there is time; how many were looked at. */
+static int look_at_ready(lane *l, const struct epoll_event *events, int ready, uint64_t until)
 {
-    struct epoll_event events[LANE_EVENTS];
-    l->counts.runs++;
-    l->counts.waits++;
-    l->reported = 0;
-    l->copied = 0;
-    const int ready = epoll_wait(l->epoll, events, LANE_EVENTS, 0);
-    l->counts.ready = ready > 0 ? (uint64_t)ready : 0;
-    const uint64_t began = lane_nanoseconds();
-    const uint64_t until = began + LANE_NANOSECONDS;
-    l->began_ns = began;
-    vendor_weigh(l, began);
-    if (l->listed != LANE_NONE)
-        look_at_listed(l, until);
-    l->now = lane_nanoseconds();
     int i = 0;
+    l->now = lane_nanoseconds();
     /* The first is looked at however late it is: a thread that was made to wait here still gets on. */
     for (; i < ready && !lane_enough(l) && (i == 0 || l->now < until); i++) {
         if (events[i].data.u64 != LANE_BELL)
             look_at(l, &events[i]);
         l->now = lane_nanoseconds();
     }
+    return i;
+}
+
+static int wait_for(lane *l, int epoll, struct epoll_event *events)
+{
+    const int ready = epoll_wait(epoll, events, LANE_EVENTS, 0);
+    l->counts.waits++;
+    return ready > 0 ? ready : 0;
+}
+
+int lane_run(lane *l)
+{
+    struct epoll_event events[LANE_EVENTS];
+    const uint64_t began = lane_nanoseconds();
+    const uint64_t until = began + LANE_NANOSECONDS;
+    const int goes_on = l->counts.vendors_only != 0; /* with the turn that the last call began */
+    l->counts.runs++;
+    l->counts.vendors_only = 0;
+    l->reported = 0;
+    l->copied = 0;
+    if (!goes_on)
+        l->began_ns = began;
+    vendor_weigh(l, began);
+    if (l->links > 0) {
+        look_at_ready(l, events, wait_for(l, l->vendors, events), until);
+        if (l->reported > 0 && !goes_on) {
+            l->counts.vendors_only = 1;
+            l->counts.ready = LANE_EVENTS;
+            return l->reported;
+        }
+    }
+    const int ready = wait_for(l, l->epoll, events);
+    l->counts.ready = (uint64_t)ready;
+    if (l->listed != LANE_NONE)
+        look_at_listed(l, until);
+    const int looked_at = look_at_ready(l, events, ready, until);
     const int looked = gather_look(l, until);
     gather_set_timer(l);
-    if (i < ready || !looked || l->listed != LANE_NONE)
+    if (looked_at < ready || !looked || l->listed != LANE_NONE)
         l->counts.ready = LANE_EVENTS;
     return l->reported;
 }

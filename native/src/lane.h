@@ -18,6 +18,9 @@
  * last of them should have come the socket is looked at in any case. While it gathers, a ping is answered and a short
  * text heard up to LANE_GATHERED samples' time later than they could be.
  *
+ * Vendors come first: a call in which one of them had something to say ends there, so that a result does not wait until
+ * all that came from clients is decoded. The call after it looks at everybody.
+ *
  * Invariants
  *   level-triggered; a socket is in the set only while something is wanted of it, and never after its end
  *   events carry slot and generation: what was fetched for a connection that has been removed is dropped
@@ -119,6 +122,7 @@ typedef struct {
     uint64_t vendor_frames;   /* messages of audio that pumps sent, and their samples */
     uint64_t vendor_samples;
     uint64_t ready;           /* of the last run alone: sockets that it looked at, LANE_EVENTS when more are left */
+    uint64_t vendors_only;    /* ... whether it was for vendors alone */
     uint64_t load;            /* thousandths of a core that the thread which runs the lane uses now */
 } lane_counts;
 
@@ -158,10 +162,14 @@ int lane_unread(const lane *l, uint32_t slot);
 /* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);
 
-/* A descriptor that is readable so many nanoseconds after the last lane_run began, and then until this is called again. */
+/* A descriptor that is readable so many nanoseconds after the last turn began, and then until this is called again. */
 int lane_rest(lane *l, uint64_t nanoseconds);
 
-/* Do what there is to do. Returns how many reports lane_reports points to. */
+/*
+ * Do what there is to do
+ * return          How many reports lane_reports points to. Where `counts.vendors_only` is set they are of vendors, and
+ *                 nobody else was looked at: the turn is over with one more call, which looks at all
+ */
 int lane_run(lane *l);
 const lane_report *lane_reports(const lane *l);
 

@@ -57,9 +57,11 @@ typedef struct {
 
 struct lane {
     int epoll;
+    int vendors;         /* epoll in the set: the sockets of vendors */
     int rest;            /* timerfd, not in the set: the caller's pauses */
     int bell;            /* eventfd in the set: there are listed slots */
     uint32_t slots;
+    uint32_t links;      /* vendors' connections, of these */
     uint32_t free;       /* first free slot, LANE_NONE without */
     uint32_t listed;     /* first slot to be looked at, LANE_NONE without */
     uint64_t message_limit;

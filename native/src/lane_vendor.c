@@ -21,6 +21,7 @@ int64_t lane_dial(lane *l, int fd, const uint8_t *data, size_t bytes)
     frame_reader_init(&s->reader, vendor_message_limit(l));
     s->reader.from_server = 1;
     s->dialled = 1;
+    l->links++;
     if (buffer_append(&s->held, data, bytes))
         return slot;
     lane_remove(l, (uint32_t)slot);

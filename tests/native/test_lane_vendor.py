@@ -4,6 +4,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from time import monotonic_ns
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,32 @@ def test_what_a_vendor_says_is_handed_up_and_its_pings_are_answered_masked(vendo
     head = received(vendor, 7)
     assert head[:2] == bytes([0x80 | PONG, 0x80 | 1])
     assert head[6] ^ head[2] == ord("?")
+
+
+def test_what_vendors_say_is_told_before_anything_of_clients_is_decoded(vendored: Vendored) -> None:
+    client_slot, client = vendored.connect()
+    ring = Ring(16_000)
+    intake = vendored.decode(client_slot, ring)
+    slot, vendor = vendored.dial()
+    counts = lib.lane_counted(vendored.lane)
+    client.sendall(frame(BINARY, bytes(3200)))
+    vendor.sendall(frame(TEXT, b"one", mask=b""))
+    assert vendored.run() == [(slot, lib.LANE_TEXT, 0, b"one")]
+    assert (counts.vendors_only, counts.ready, intake.packets) == (1, lib.LANE_EVENTS, 0)
+    vendor.sendall(frame(TEXT, b"two", mask=b""))
+    assert vendored.run() == [(slot, lib.LANE_TEXT, 0, b"two"), (client_slot, lib.LANE_AUDIO, 0, b"")]
+    assert (counts.vendors_only, intake.packets) == (0, 1), "nobody talks so much that clients are not heard"
+
+
+def test_a_turn_begins_with_the_call_for_vendors(vendored: Vendored) -> None:
+    _, vendor = vendored.dial()
+    vendor.sendall(frame(TEXT, b"one", mask=b""))
+    vendored.run()
+    begun = monotonic_ns()
+    assert select.select([lib.lane_rest(vendored.lane, 60_000_000)], [], [], 10)[0]
+    vendored.run()
+    over = lib.lane_rest(vendored.lane, monotonic_ns() - begun)
+    assert select.select([over], [], [], 0.03)[0], "it counts from the first call, not from the second"
 
 
 def test_a_vendor_that_masks_breaks_the_protocol(vendored: Vendored) -> None:
