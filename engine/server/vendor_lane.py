@@ -12,7 +12,6 @@ handshake, `BODY_LIMIT` for what a refusal says, `close_timeout` for the vendor'
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -82,7 +81,8 @@ class VendorSocket(LaneSocket):
 
     async def receive_each(self, take: Callable[[bytes | str], None]) -> NoReturn:
         """See `PromptConnection.receive_each`."""
-        self._take_message = partial(copy_context().run, take)
+        context = copy_context()
+        self._take_message = lambda message: context.run(take, message)
         try:
             while True:
                 take(await self.receive())
