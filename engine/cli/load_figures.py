@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -172,15 +173,19 @@ def largest(
 def usage_of(pid: int, *, memory: bool = True) -> Usage:
     """What a process and its children have used (Linux, /proc). Raises Failure when it cannot be read.
 
-    Without `memory` that is 0 and the call takes microseconds: the kernel walks all pages to count them.
+    Children that end meanwhile do not count. Without `memory` that is 0 and the call takes microseconds: the kernel
+    walks all pages to count them.
     """
     cpu, pss = 0.0, 0
     for one in _family(pid):
         try:
-            cpu += time.clock_gettime(_cpu_clock(one))
+            spent = time.clock_gettime(_cpu_clock(one))
             rollup = Path(f"/proc/{one}/smaps_rollup").read_text() if memory else ""
         except OSError:
-            raise Failure(f"pid {one} cannot be read: a live process of yours is needed (Linux)") from None
+            if one != pid:
+                continue
+            raise Failure(f"pid {pid} cannot be read: a live process of yours is needed (Linux)") from None
+        cpu += spent
         pss += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(_COUNTED))
     return Usage(cpu, pss)
 
@@ -218,5 +223,6 @@ def _family(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, children.read_text().split())
+            with suppress(OSError):  # the thread has ended
+                found += map(int, children.read_text().split())
     return found

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from tests.e2e.process import Process, started_anew
-from tests.e2e.running import PATIENCE, hear_all, talking
+from tests.e2e.running import hear_all, talking
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.campaign
 

@@ -23,7 +23,7 @@ from engine.cli.load_figures import machine_cpu, usage_of
 from tests.campaign.crowd import Crowd
 from tests.campaign.neighbours import KINDS
 from tests.e2e.process import Process, started_anew
-from tests.e2e.running import PATIENCE
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.campaign
 

@@ -51,7 +51,7 @@ from tests.campaign.test_neighbours import (
     percentiles,
 )
 from tests.e2e.process import Process, started_anew
-from tests.e2e.running import PATIENCE
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.campaign
 

@@ -18,6 +18,7 @@ from engine.cli.status import FAILED, INTERRUPTED, UNREACHABLE, USAGE, Failure, 
 from engine.client import ConnectFailed, ListenClosed
 from engine.config import ConfigError, Problem
 from tests.cli.conftest import Listen
+from tests.ports import kept_port
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -154,12 +155,10 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 async def test_a_port_nobody_listens_on_is_status_3_and_says_how_to_start_a_server(
     listen: Listen, tmp_path: Path
 ) -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
     recording = Path(__file__).parents[1] / "audio" / "beckett.wav"
-    arguments = ("stream", recording, "--url", f"ws://127.0.0.1:{port}")
-    outcome = await trio.to_thread.run_sync(listen, *arguments)
+    with kept_port() as port:
+        arguments = ("stream", recording, "--url", f"ws://127.0.0.1:{port}")
+        outcome = await trio.to_thread.run_sync(listen, *arguments)
     assert outcome.status == UNREACHABLE
     assert "cannot be reached: Connection refused" in outcome.err
     assert "`listen serve` starts one" in outcome.err

@@ -42,6 +42,7 @@ from engine.cli.load_stream import Heard, LoadStream
 from engine.cli.status import UNREACHABLE, USAGE, Failure
 from engine.wire.messages import ErrorEvent, Segment, encode, encode_segments
 from tests.cli.conftest import AUDIO, Listen, Outcome
+from tests.ports import kept_port
 
 PERIOD = 0.02
 
@@ -145,9 +146,9 @@ def test_figures_of_a_busy_generator_or_vendor_are_refused() -> None:
 
 def test_the_machine_is_busy_at_least_as_long_as_this_process() -> None:
     machine, own = machine_cpu(), time.process_time()
-    while time.process_time() < own + 0.1:
+    while time.process_time() < own + 0.3:
         sum(range(1000))
-    assert machine_cpu() >= machine + 0.05
+    assert machine_cpu() >= machine + 0.05  # it counts in ticks, by what runs at each
 
 
 def test_a_processs_children_are_counted_with_it() -> None:
@@ -354,9 +355,9 @@ async def test_a_server_that_refuses_everybody_is_status_3_with_its_answer(
 
 
 def test_nobody_there_is_status_3(listen: Listen, recording: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-    outcome = listen("load", recording, "--url", f"ws://127.0.0.1:{port}", "--streams", "1", "--ramp", "0")
+    with kept_port() as port:
+        url = f"ws://127.0.0.1:{port}"
+        outcome = listen("load", recording, "--url", url, "--streams", "1", "--ramp", "0")
     assert outcome.status == UNREACHABLE
     assert "cannot be reached: Connection refused" in outcome.err
 

@@ -18,6 +18,7 @@ from engine.cli.serve import _greeting
 from engine.cli.status import FAILED, USAGE
 from engine.config import Config
 from tests.cli.conftest import AUDIO, Listen
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 ENTRY = "import sys; sys.argv[0] = 'listen'; from engine.cli import main; main()"
@@ -63,7 +64,7 @@ def test_a_newcomer_types_the_command_that_serve_prints_and_reads_the_transcript
         done = subprocess.run(command(*arguments), capture_output=True, text=True, check=True)
         assert words(json.loads(done.stdout.splitlines()[-1])["text"]) == words(BECKETT)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_transcribe_needs_no_server(listen: Listen) -> None:

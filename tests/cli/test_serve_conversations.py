@@ -18,7 +18,8 @@ import trio
 
 from engine.conversation.structured import CATEGORIES
 from tests.cli.test_serve import serving
-from tests.e2e.running import PATIENCE, hear_all, talking
+from tests.e2e.running import hear_all, talking
+from tests.patience import PATIENCE
 
 CONTRACT = (
     (0, "I will send the contract to the lawyer by Friday."),
@@ -97,7 +98,7 @@ def two_talks_served(folder: Path) -> Iterator[str]:
         assert url is not None, line
         yield url[1]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def asking(url: str, timeout: float = PATIENCE) -> httpx2.AsyncClient:

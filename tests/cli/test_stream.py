@@ -199,10 +199,10 @@ async def test_a_server_that_knows_no_flush_is_waited_for_and_then_left(listen: 
         await socket.send_message(encode_segments([Segment(id="a", text="Late.", start=0, end=1)]))
 
     async with serving(ignore) as server:
-        outcome = await stream(listen, server, "--tail", "0.1")
+        outcome = await stream(listen, server, "--tail", "1")
     assert outcome.status == 0
     assert outcome.out == "[00:00.0 - 00:01.0] SPEAKER_00: Late.\n"
-    assert "the server did not say that all is transcribed; waited 0.1 s for more" in outcome.err
+    assert "the server did not say that all is transcribed; waited 1 s for more" in outcome.err
 
 
 async def test_a_refusal_is_status_1_and_told_in_the_servers_words(listen: Listen) -> None:

@@ -34,13 +34,13 @@ from engine.store.texts import TextHit, words_of
 from engine.wire.messages import Event, Segment, Speaker
 from tests.conversation.processing import SEGMENTS, Letters, TestModels
 from tests.databases import migrated
+from tests.patience import PATIENCE
 from tests.postgres import empty
 
 UID, ID = "ada", "c1"
 COUNTED = ("action_items", "memories", "vectors", "texts", "usage", "segments", "jobs")
 LATER = 3_600_000_000
 """µs by which the clock of the process that goes on is ahead: claims of the dead one have run out."""
-PATIENCE = 20.0
 
 
 class Listener:

@@ -13,6 +13,7 @@ from engine.conversation.chat.ports import NoApps, Persona
 from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, SaidCall, Wrong
 from tests.conversation.chatting import Model, Talk, calls, chatting
 from tests.conversation.models import wrong
+from tests.patience import PATIENCE
 
 TRIP = "The boat trip is on Saturday [1]."
 
@@ -213,7 +214,7 @@ async def test_a_model_that_fails_leaves_what_is_found(tmp_path: Path) -> None:
 
 async def test_an_answer_that_breaks_off_says_so_and_is_kept(tmp_path: Path) -> None:
     standin = OpenAiStandIn(Model(Reply(TRIP * 5)))
-    async with chatting(tmp_path, standin, gap_timeout=0.1) as talk:
+    async with chatting(tmp_path, standin, gap_timeout=0.5) as talk:
         await some(talk)
         for kind, notice in (
             (Wrong.CUT, BROKE_OFF),
@@ -296,7 +297,7 @@ async def test_an_asker_who_goes_away_ends_the_work_and_leaves_nothing(tmp_path:
             nursery.start_soon(talk.chat.answer, "alice", "Boat?", None, talk._say)
             await standin.until(lambda standin: len(standin.requests) == 2)
             nursery.cancel_scope.cancel()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await standin.until(lambda standin: not standin.statistics().connections)
         assert await talk.chat.history("alice", None, 10) == []
 

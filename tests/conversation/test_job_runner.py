@@ -17,6 +17,7 @@ from engine.store import DatabaseUnavailable, Store
 from engine.store.jobs import Job
 from tests.databases import migrated
 from tests.listen.harness import inline, wall_clock
+from tests.patience import PATIENCE
 
 
 class Handler:
@@ -121,7 +122,7 @@ async def test_who_lost_a_claim_stops(tmp_path: Path, autojump_clock: MockClock)
         await it.give("lost")
         await trio.testing.wait_all_tasks_blocked()
         assert await it.store.jobs.discard("ada", "index", "lost")
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await stopped.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert it.handler.over == []

@@ -18,6 +18,7 @@ from engine.conversation.llm.port import (
 )
 from engine.testing import LlmFaultPlan, LlmMishap, OpenAiStandIn, Reply, Wrong
 from tests.conversation.models import CountingMeter, asked, wrong
+from tests.patience import PATIENCE
 
 HELLO = [Message("user", "Hello")]
 
@@ -267,7 +268,7 @@ async def test_a_block_that_takes_too_long_over_a_stream_is_ended(
 
 
 async def test_a_stall_in_mid_answer_is_noticed() -> None:
-    async with asked(standin(wrong(Wrong.STALL)), gap_timeout=0.05) as model:
+    async with asked(standin(wrong(Wrong.STALL)), gap_timeout=0.5) as model:
         assert (await model.llm.complete(HELLO)).text == "Hello"
         assert model.meter.retries == ["timeout"]
 
@@ -278,7 +279,7 @@ async def test_cancelling_a_call_ends_its_connection() -> None:
             nursery.start_soon(model.llm.complete, HELLO)
             await model.standin.until(lambda standin: len(standin.requests) == 1)
             nursery.cancel_scope.cancel()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await model.standin.until(lambda standin: not standin.statistics().connections)
         assert model.server.statistics().in_flight == 0
         assert model.meter.calls == [("chat", "cancelled")]

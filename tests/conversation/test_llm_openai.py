@@ -94,7 +94,7 @@ async def test_tools_are_called_and_their_results_given_back(kind: Wrong | None)
     ("kind", "outcome"), [(Wrong.CUT, "cut"), (Wrong.ERROR_INSIDE, "overloaded"), (Wrong.STALL, "timeout")]
 )
 async def test_a_stream_that_breaks_off_says_so_and_is_not_begun_again(kind: Wrong, outcome: str) -> None:
-    async with asked(standin(wrong(kind)), gap_timeout=0.2) as model:
+    async with asked(standin(wrong(kind)), gap_timeout=0.5) as model:
         said: list[str] = []
         with pytest.raises(LlmUnavailable) as caught:
             await streamed(model, said=said)

@@ -30,6 +30,7 @@ from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, Wrong
 from engine.wire.messages import Segment
 from tests.conversation.models import CountingMeter, asked, wrong
 from tests.listen.harness import MemorySocket, Server, inline, parameters, server
+from tests.patience import PATIENCE
 
 GERMAN = "Das Boot fährt am Samstag um neun Uhr ab."
 LATER = "Wir treffen uns vorher am Bahnhof in der Stadt."
@@ -118,7 +119,7 @@ async def stage(tmp_path: Path, *, with_model: bool = True, **settings: Any) -> 
         return translator
 
     async with server(tmp_path, translator=make) as it:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             yield Stage(it, model, made[0])
 
 

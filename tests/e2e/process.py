@@ -13,9 +13,10 @@ import httpx2
 import trio
 
 from tests.databases import migrated
-from tests.e2e.running import PATIENCE, Api, api
+from tests.e2e.running import Api, api
 from tests.e2e.watching import ServerLog
 from tests.forking import Forked, fork
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.e2e.scripted_server"

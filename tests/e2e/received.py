@@ -13,7 +13,7 @@ import msgspec
 import trio
 from standardwebhooks import Webhook as Verifier
 
-from tests.e2e.running import PATIENCE
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,11 @@ import base64
 import json
 import ssl
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ONE_BY_ONE = threading.Lock()
+"""Requests are handled by threads: their lines must not be mixed."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,7 +26,8 @@ class Handler(BaseHTTPRequestHandler):
             "headers": {name.lower(): value for name, value in self.headers.items()},
             "body": base64.b64encode(body).decode(),
         }
-        print(json.dumps(request), flush=True)
+        with ONE_BY_ONE:
+            print(json.dumps(request), flush=True)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -18,10 +18,8 @@ from engine.stt.vendor import Vendor
 from engine.wire.messages import ConversationSession, Event, Segment, SegmentsDeleted, ServiceStatus
 from tests.databases import migrated
 from tests.e2e.watching import ServerLog, captured
+from tests.patience import PATIENCE
 from tests.ways import lane_setting
-
-PATIENCE = 60.0
-"""Seconds after which a wait for a server has failed, however busy the machine is."""
 
 LIVE_GAUGES = ("connections_active", "capacity_ratio", "ring_fill_ratio", "stt_lag_seconds")
 
@@ -44,7 +42,8 @@ class Api:
         return answer.json()
 
     async def conversations(self, uid: str) -> list[dict[str, Any]]:
-        """All conversations of a user, newest first."""
+        """All conversations of a user, newest first, once the database has all that was said."""
+        await self.written()
         statuses = "in_progress,processing,completed"
         found: list[dict[str, Any]] = await self.get(
             "/v1/conversations", uid=uid, limit=100, statuses=statuses
@@ -52,7 +51,8 @@ class Api:
         return found
 
     async def usage(self, uid: str) -> dict[str, Any]:
-        """What a user used, all hours added up."""
+        """What a user used, all hours added up, once the database has all of it."""
+        await self.written()
         total: dict[str, Any] = {}
         for hour in (await self.get("/v1/usage", uid=uid))["hours"]:
             for name, value in hour.items():
@@ -62,6 +62,12 @@ class Api:
                 elif name != "hour":
                     total[name] = total.get(name, 0) + value
         return total
+
+    async def written(self) -> None:
+        """Wait until the database has all that is in journals."""
+        with trio.fail_after(PATIENCE):
+            while (await self.gauges())["journal_pending_records"]:
+                pass
 
     async def gauges(self) -> dict[str, float]:
         """The metrics without labels."""
@@ -77,7 +83,9 @@ async def api(port: int) -> AsyncIterator[Api]:
     """Ask a server that listens on `port`."""
     url = f"http://127.0.0.1:{port}"
     # Without TLS: reading the authorities' certificates takes a twentieth of a second.
-    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as http:
+    # And no connection is used again at the moment in which the server closes it because it idles.
+    limits = httpx2.Limits(keepalive_expiry=2.0)
+    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE, verify=False, limits=limits) as http:
         yield Api(port, http)
 
 
@@ -108,8 +116,8 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
         data_dir=migrated(data_dir),
         lane=lane_setting(),
         embedding=Embedding(provider="off"),
-        drain_timeout=10.0,
-        session=Session(**{"close_timeout": 0.5, **session}),
+        drain_timeout=PATIENCE,
+        session=Session(**{"close_timeout": 5.0, **session}),
         limits=Limits(
             **{"sessions": 1000, "sessions_per_user": 1000, "connects_per_minute": 10_000, **(limits or {})}
         ),

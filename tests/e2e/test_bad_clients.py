@@ -17,7 +17,8 @@ from engine.audio.encoders import create_encoder
 from engine.client import open_listen
 from engine.stt.vendor import SAMPLE_RATE, AudioSource, StreamOptions, SttEvent
 from engine.testing import ScriptedVendor, counted_words
-from tests.e2e.running import PATIENCE, Running, config, hear_all, running, send_all, talking
+from tests.e2e.running import Running, config, hear_all, running, send_all, talking
+from tests.patience import PATIENCE
 from tests.server.raw import BINARY, CLOSE, PING, TEXT, RawClient, connect, frame, handshake, websocket
 from tests.stt.streams import load
 

@@ -19,8 +19,9 @@ from tests.conversation.talk import STARTED
 from tests.conversation.test_llm_extract import sound
 from tests.e2e.mischief import DIMENSIONS, MISHAPS, QUESTION, SOME, TALKS, model, name_of
 from tests.e2e.process import Process, started
-from tests.e2e.running import PATIENCE, hear_all, talking
+from tests.e2e.running import hear_all, talking
 from tests.e2e.watching import ServerLog
+from tests.patience import PATIENCE
 
 SETTINGS = {
     "OPENAI_API_KEY": "sk-x",

@@ -10,8 +10,9 @@ import trio
 from engine.stt.vendor import SAMPLE_RATE
 from tests import buckets
 from tests.e2e.process import started
-from tests.e2e.running import PATIENCE, hear_all, talking
+from tests.e2e.running import hear_all, talking
 from tests.e2e.test_recordings import allow, heard, left, packets, speech
+from tests.patience import PATIENCE
 
 
 async def test_two_workers_keep_recordings_and_pictures_in_a_bucket(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from engine.store.day_summaries import SUMMARISE
 from engine.store.user_records import DaySummaryRow
 from engine.wire.messages import Segment
 from tests.e2e.process import started
-from tests.e2e.running import PATIENCE
+from tests.patience import PATIENCE
 from tests.webhooks.receiving import Received, Receiver, receiver
 
 HOUR = 3_600_000_000

@@ -8,8 +8,9 @@ from pathlib import Path
 import trio
 
 from tests.e2e.process import ROOT, Process, started
-from tests.e2e.running import PATIENCE, hear_all, talking
+from tests.e2e.running import hear_all, talking
 from tests.e2e.test_restart import SHORT, completed, frames
+from tests.patience import PATIENCE
 
 UID, NAME, SAID = "zaphod-8f31", "Trillian-77c2", "gargleblaster"
 """What must be found nowhere afterwards."""
@@ -55,6 +56,7 @@ async def live(server: Process) -> None:
     async with talking(server.url, UID, conversation_timeout=2) as (client, shown):
         await hear_all(client, shown, frames(2.0))
     await completed(server, UID, count=2)
+    await server.log.until("session.ended")  # who has a live session is not erased
 
 
 async def test_an_erased_user_is_nowhere_and_stays_away(tmp_path: Path) -> None:

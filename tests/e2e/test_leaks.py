@@ -15,7 +15,8 @@ from engine.listen.session import Session
 from engine.store import Journal
 from engine.store.database import DATABASE_FILE, POOL_SIZE
 from engine.testing import ScriptedVendor, counted_words
-from tests.e2e.running import PATIENCE, Running, config, hear_all, running, send_all, talking
+from tests.e2e.running import Running, config, hear_all, running, send_all, talking
+from tests.patience import PATIENCE
 from tests.server.raw import BINARY, frame, websocket
 
 SESSIONS = 200

@@ -19,9 +19,9 @@ import trio
 
 from engine.store import Store
 from tests.e2e.process import started
-from tests.e2e.running import PATIENCE
 from tests.e2e.watching import ServerLog
 from tests.forking import run
+from tests.patience import PATIENCE
 
 PROGRAM = "omi_cli.main"
 """What the script `omi` runs."""

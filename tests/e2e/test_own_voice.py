@@ -10,9 +10,10 @@ from engine.audio.wav import encode_wav
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import SpeechmaticsStandIn, mark, script_of
 from engine.transcript.words import Word
-from tests.e2e.running import PATIENCE, config, running, talking
+from tests.e2e.running import config, running, talking
 from tests.e2e.test_speakers import enrol
 from tests.faults.setting import KEY, sections
+from tests.patience import PATIENCE
 from tests.stt.streams import load
 
 ENROLLED = mark(np.resize(load("austen-0870"), 6 * SAMPLE_RATE))

@@ -6,8 +6,9 @@ from pathlib import Path
 import trio
 
 from tests.e2e.process import Process, started
-from tests.e2e.running import PATIENCE, Shown, segments_of
+from tests.e2e.running import Shown, segments_of
 from tests.e2e.test_restart import SHORT, completed, speak_until_sent_away
+from tests.patience import PATIENCE
 
 
 async def test_a_conversation_outlives_its_server_and_its_data_directory(

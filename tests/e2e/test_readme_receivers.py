@@ -22,7 +22,8 @@ from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, script_of
 from engine.transcript.words import Word
 from engine.wire.messages import ProactiveMessage, Segment
-from tests.e2e.running import PATIENCE, Running, Shown, config, hear_all, running, talking
+from tests.e2e.running import Running, Shown, config, hear_all, running, talking
+from tests.patience import PATIENCE
 from tests.webhooks.receiving import Receiver, receiver
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

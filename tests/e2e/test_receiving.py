@@ -14,7 +14,8 @@ from engine.audio.wav import decode_wav, read_wav
 from engine.stt.vendor import SAMPLE_RATE
 from tests import buckets
 from tests.e2e.process import Process, started
-from tests.e2e.running import PATIENCE, segments_of, send_all, talking
+from tests.e2e.running import segments_of, send_all, talking
+from tests.patience import PATIENCE
 from tests.store.test_blob_places import ACCOUNT
 
 RECORDING = Path(__file__).parents[1] / "audio" / "austen-0870.wav"

@@ -18,7 +18,8 @@ from engine.testing import ScriptedVendor, counted_words, script_of
 from engine.transcript.words import Word
 from engine.wire import ConversationSession
 from tests.e2e.process import started
-from tests.e2e.running import PATIENCE, Api, Running, config, hear_all, running, send_all, talking
+from tests.e2e.running import Api, Running, config, hear_all, running, send_all, talking
+from tests.patience import PATIENCE
 
 Samples = NDArray[np.int16]
 

@@ -17,7 +17,8 @@ from engine.testing import ScriptedVendor, script_of
 from engine.testing.diarization import SpeakerTurn, diarization_error, read_rttm
 from engine.transcript.words import Word
 from engine.wire.messages import SpeakerDecision, SpeakerLabelSuggestion
-from tests.e2e.running import PATIENCE, Running, config, hear_all, running, segments_of, talking
+from tests.e2e.running import Running, config, hear_all, running, segments_of, talking
+from tests.patience import PATIENCE
 from tests.stt.streams import load
 
 AUDIO = Path(__file__).parent.parent / "audio"
@@ -162,7 +163,7 @@ async def asked(server: Running, method: str, path: str, **options: Any) -> Any:
 
 async def enrol(port: int, uid: str, recording: Path) -> None:
     voice = await trio.Path(recording).read_bytes()
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
         answer = await http.post(
             "/v3/upload-audio",
             files={"file": ("voice.wav", voice)},

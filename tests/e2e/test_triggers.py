@@ -18,15 +18,15 @@ from engine.audio.codecs import create_decoder
 from engine.audio.encoders import create_encoder
 from engine.audio.ring import Ring
 from engine.audio.wav import read_wav
-from engine.client import open_listen
 from engine.config import Webhook
 from engine.stt.vendor import SAMPLE_RATE
 from engine.testing import ScriptedVendor, counted_words
 from engine.wire.messages import Segment
 from tests.e2e.process import Process, started
 from tests.e2e.received import Receiver, Request, receiving
-from tests.e2e.running import PATIENCE, Api, config, hear_all, running, send_all, talking
+from tests.e2e.running import Api, config, hear_all, running, send_all, talking
 from tests.listen.harness import silence
+from tests.patience import PATIENCE
 from tests.webhooks.receiving import hanging, receiver
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -201,10 +201,8 @@ async def test_killed_the_next_process_says_what_was_not_cut_and_delivers_what_w
     async with receiving() as plain:
         async with started(tmp_path, **environ) as server:
             await set_webhook(server, "audio_bytes", plain.url("/audio") + ",5")
-            async with open_listen(
-                server.url, uid="ada", codec="pcm16", sample_rate=16_000, connect_timeout=PATIENCE
-            ) as client:
-                await send_all(client, said)
+            async with talking(server.url, "ada") as (client, shown):
+                await hear_all(client, shown, said)
                 await plain.until(lambda receiver: len(receiver.at("/audio")) == 2)
                 await server.kill()
         async with started(tmp_path, **environ) as server:

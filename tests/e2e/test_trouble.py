@@ -3,7 +3,6 @@
 Over the lane only: the way in knows nothing of disks.
 """
 
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +22,15 @@ from engine.store.database import wall_clock
 from engine.store.journal import encode_header, encode_record
 from engine.testing import ScriptedVendor, counted_words
 from engine.wire.messages import Segment
-from tests.e2e.running import PATIENCE, Running, api, config, hear_all, running, talking
+from tests.e2e.running import api, config, hear_all, running, talking
 from tests.e2e.watching import captured
+from tests.patience import PATIENCE
+from tests.ports import kept_port
 
 PACKETS = [bytes(3200)] * 10
 """One second."""
+STUB_TIMEOUT = 5
+"""Seconds after which a stub is removed: the database must be locked by then."""
 WORDS = "w0. w1. w2. w3. w4. w5. w6. w7. w8. w9."
 
 
@@ -52,20 +55,13 @@ def locked(data_dir: Path) -> Iterator[None]:
         other.close()
 
 
-async def written(server: Running) -> None:
-    """Wait until the database has everything."""
-    with trio.fail_after(PATIENCE):
-        while (await server.gauges())["journal_pending_records"]:
-            pass
-
-
 async def test_a_stub_that_cannot_be_removed_is_removed_later(tmp_path: Path) -> None:
     async with running(impatient(tmp_path), vendor()) as server:
-        async with talking(server.url, "stub", conversation_timeout=2) as (client, shown):
+        async with talking(server.url, "stub", conversation_timeout=STUB_TIMEOUT) as (client, shown):
             await shown.until_status("ready")
             await client.close()
         await server.all_ended(1)
-        await written(server)
+        await server.written()
         with locked(tmp_path), trio.fail_after(PATIENCE):
             await server.log.until("lifecycle.waiting_for_database")
         with trio.fail_after(PATIENCE):
@@ -78,7 +74,7 @@ async def test_words_come_while_the_database_is_locked_and_are_in_it_afterwards(
         async with talking(server.url, "ada", conversation_timeout=100) as (client, shown):
             await hear_all(client, shown, PACKETS)
             await client.close()
-        await written(server)
+        await server.written()
         with locked(tmp_path):
             for uid, timeout in (("ada", 200), ("ada", 300), ("eve", 100)):
                 async with talking(server.url, uid, conversation_timeout=timeout) as (client, again):
@@ -86,7 +82,7 @@ async def test_words_come_while_the_database_is_locked_and_are_in_it_afterwards(
                     await client.close()
                 assert client.close_code == 1000
                 assert again.text.endswith(WORDS)
-        await written(server)
+        await server.written()
         ((ada,), (eve,)) = [await server.conversations(uid) for uid in ("ada", "eve")]
     assert " ".join(s["text"] for s in ada["transcript_segments"]) == " ".join([WORDS] * 3)
     assert " ".join(s["text"] for s in eve["transcript_segments"]) == WORDS
@@ -109,13 +105,6 @@ def crash(data_dir: Path) -> None:
         opened, said = ConversationOpened(row), SegmentsChanged(row.uid, row.id, (segment,), now, now)
         journal = encode_header(now) + encode_record(opened) + encode_record(said)
         (data_dir / "journal" / f"session-{n}.journal").write_bytes(journal)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Ready:
@@ -146,13 +135,12 @@ async def test_clients_that_come_back_before_a_crash_is_made_good_are_sent_away_
     tmp_path: Path,
 ) -> None:
     crash(tmp_path)
-    port, stop, ready = free_port(), trio.Event(), Ready()
-    settings = msgspec.structs.replace(config(tmp_path), port=port)
-    start = partial(serve, settings, vendors=[vendor()], shutdown=stop, task_status=ready)
+    stop, ready = trio.Event(), Ready()
     codes: list[int | None] = []
-    with captured() as log, trio.fail_after(2 * PATIENCE):
+    with kept_port() as port, captured() as log, trio.fail_after(PATIENCE):
+        settings = msgspec.structs.replace(config(tmp_path), port=port)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(start)
+            nursery.start_soon(partial(serve, settings, vendors=[vendor()], shutdown=stop, task_status=ready))
             while 1000 not in codes:
                 codes.append(await close_code_of_a_visit(port))
             async with api(port) as asking:

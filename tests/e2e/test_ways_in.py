@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from engine.config import Web
 from engine.metrics import STAGES
 from engine.testing import ScriptedVendor, counted_words
-from tests.e2e.running import PATIENCE, Running, config, running
+from tests.e2e.running import Running, config, running
+from tests.patience import PATIENCE
 from tests.server.raw import (
     BINARY,
     CLOSE,

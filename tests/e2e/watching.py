@@ -11,6 +11,7 @@ import trio
 
 from engine.audio.ledger import LedgerSnapshot
 from engine.log import configure_logging
+from tests.patience import PATIENCE
 
 Entry = dict[str, Any]
 
@@ -47,9 +48,10 @@ class ServerLog:
         ]
 
     async def until(self, event: str, *, count: int = 1, **fields: Any) -> list[Entry]:
-        """Wait until `count` such lines are there. Give it a time limit."""
-        while len(found := self.all(event, **fields)) < count:
-            await self._news.park()
+        """Wait until `count` such lines are there."""
+        with trio.fail_after(PATIENCE):
+            while len(found := self.all(event, **fields)) < count:
+                await self._news.park()
         return found
 
     async def each(self, *events: str) -> AsyncIterator[Entry]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.audio.ring import Ring
 from engine.listen.backlog import Backlog
 from engine.listen.spill import Spill
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -157,7 +158,7 @@ async def test_waiting_for_coverage_ends_when_it_is_reached(tmp_path: Path) -> N
         await trio.testing.wait_all_tasks_blocked()
         assert not done.is_set()
         backlog.cover(80)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await done.wait()
 
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from tests.patience import PATIENCE
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-PATIENCE = 10.0
-"""Seconds after which a test that waits for the other side has failed."""
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:

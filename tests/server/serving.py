@@ -10,11 +10,13 @@ import trio
 from engine.config import Config, Session, Web
 from engine.server.entrance import Entrance, Serve
 from engine.server.http import HttpServer, bind
+from tests.patience import PATIENCE
 
 
-def config(**session: Any) -> Config:
-    """Short waits where a test has to see the end of one."""
-    return Config(session=Session(**{"close_timeout": 0.3, **session}), web=Web(keep_alive_timeout=1.0))
+def config(*, keep_alive_timeout: float = 60.0, **session: Any) -> Config:
+    """Waits that are long, but where a test has to see the end of one."""
+    limits = Session(**{"close_timeout": 60.0, **session})
+    return Config(session=limits, web=Web(keep_alive_timeout=keep_alive_timeout))
 
 
 class Serving:
@@ -27,7 +29,7 @@ class Serving:
 
     async def without_connections(self) -> None:
         """Wait until no connection is served any more."""
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await self.http.until_empty()
 
 
@@ -79,7 +81,7 @@ class WebSocketApp:
             self.ended.set()
 
     async def wait_ended(self) -> None:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await self.ended.wait()
 
     @property

@@ -178,7 +178,7 @@ async def say_goodbye(receive: Any, send: Any) -> None:
 
 async def test_the_server_waits_for_the_answer_to_its_close_frame() -> None:
     app = WebSocketApp(say_goodbye)
-    async with serving(app, config(close_timeout=10.0)) as server, websocket(server.port) as client:
+    async with serving(app) as server, websocket(server.port) as client:
         audio = frame(BINARY, bytes(1000))
         await client.send(audio)
         await app.wait_ended()
@@ -196,7 +196,7 @@ async def test_an_application_that_goes_on_receiving_after_its_close_frame_is_to
         await receive_all(receive, send)
 
     app = WebSocketApp(close_first)
-    async with serving(app, config(close_timeout=60.0)) as server, websocket(server.port) as client:
+    async with serving(app) as server, websocket(server.port) as client:
         assert await client.read_close() == (1013, "full")
         await app.wait_ended()
         await client.send(close_frame(1013))
@@ -206,7 +206,7 @@ async def test_an_application_that_goes_on_receiving_after_its_close_frame_is_to
 
 async def test_a_client_that_never_answers_the_close_frame_is_left_after_the_close_timeout() -> None:
     app = WebSocketApp(say_goodbye)
-    async with serving(app) as server, websocket(server.port) as client:
+    async with serving(app, config(close_timeout=0.3)) as server, websocket(server.port) as client:
         await client.send(frame(BINARY, b"x"))
         assert await client.read_frame() == (TEXT, b"last words")
         assert await client.read_close() == (1001, "going away")

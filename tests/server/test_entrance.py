@@ -110,8 +110,9 @@ async def test_a_client_that_vanishes_is_gone_with_1006() -> None:
 
 
 async def test_a_head_that_never_ends_is_answered_with_408() -> None:
+    settings = config(keep_alive_timeout=1.0)
     async with (
-        serving(WebSocketApp(receive_all), laned=Laned()) as served,
+        serving(WebSocketApp(receive_all), settings, Laned()) as served,
         connect(served.port) as client,
     ):
         await client.send(b"GET /v4/listen HTTP/1.1\r\nHost: x\r\n")

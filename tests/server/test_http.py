@@ -8,10 +8,14 @@ import trio.testing
 from quart_trio import QuartTrio
 
 from engine.server.http import BindError, bind
+from tests.patience import PATIENCE
 from tests.server.raw import RawClient, connect
-from tests.server.serving import serving
+from tests.server.serving import config, serving
 
 GET = b"GET /fast HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+IMPATIENT = config(keep_alive_timeout=1.0)
 
 
 class Site:
@@ -45,21 +49,21 @@ async def get(client: RawClient, path: str = "/fast") -> str:
 
 
 async def test_a_connection_serves_many_requests_and_is_closed_when_idle() -> None:
-    async with serving(Site().app) as server, connect(server.port) as client:
+    async with serving(Site().app, IMPATIENT) as server, connect(server.port) as client:
         for _ in range(3):
             assert await get(client) == "fast"
         assert await client.read_end() == b""
 
 
 async def test_a_head_that_never_ends_is_answered_with_408() -> None:
-    async with serving(Site().app) as server, connect(server.port) as client:
+    async with serving(Site().app, IMPATIENT) as server, connect(server.port) as client:
         assert await get(client) == "fast"
         await client.send(b"GET /fast HTTP/1.1\r\nHost:")
         assert (await client.read_end()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_client_that_never_says_anything_is_left_without_a_word() -> None:
-    async with serving(Site().app) as server, connect(server.port) as client:
+    async with serving(Site().app, IMPATIENT) as server, connect(server.port) as client:
         assert await client.read_end() == b""
 
 
@@ -77,7 +81,7 @@ async def test_stopping_ends_idle_connections_at_once_and_lets_a_request_finish(
         assert await idle.read_end() == b""
         site.finish_slow.set()
         assert (await busy.read_end()).endswith(b"slow")
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await server.http.ended.wait()
 
 
@@ -87,7 +91,7 @@ async def test_stopping_cuts_what_does_not_end_in_time() -> None:
         await busy.send(GET.replace(b"/fast", b"/slow"))
         await site.in_slow.wait()
         server.http.stop(trio.current_time() + 0.1, grace=0.1)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await server.http.ended.wait()
 
 

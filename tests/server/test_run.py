@@ -20,6 +20,8 @@ from engine.server.http import bind
 from engine.stt import AudioSource, Fault, Ready, StreamOptions, SttEvent, VendorError
 from engine.testing import ScriptedVendor, counted_words
 from tests.databases import migrated
+from tests.patience import PATIENCE
+from tests.ports import kept_port
 from tests.server.raw import (
     BINARY,
     CLOSE,
@@ -35,8 +37,6 @@ from tests.server.raw import (
 from tests.ways import lane_setting
 
 LISTEN = "/v4/listen?uid=alice&codec=pcm16&sample_rate=16000"
-PATIENCE = 60.0
-"""Seconds after which a wait has failed: the first server of a machine compiles its kernels."""
 
 
 class SlowToWarm(ScriptedVendor):
@@ -90,18 +90,10 @@ def settings(data_dir: Path, **top: Any) -> Config:
     given: dict[str, Any] = {
         "port": 0,
         "data_dir": migrated(data_dir),
-        "drain_timeout": 5.0,
+        "drain_timeout": PATIENCE,
         "lane": lane_setting(),
     }
     return Config(embedding=Embedding(provider="off"), **given | top)
-
-
-async def free_port() -> int:
-    """A port nobody listens on, for tests that ask before the server says which one it took."""
-    (listener,) = await bind("127.0.0.1", 0)
-    async with listener:
-        port: int = listener.socket.getsockname()[1]
-    return port
 
 
 class Process:
@@ -190,39 +182,42 @@ def speech(seconds: float) -> list[bytes]:
 
 
 async def ask(port: int, path: str, **query: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, verify=False) as client:
+    async with httpx2.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, verify=False
+    ) as client:
         return await client.get(path, params={"uid": "alice", **query})
 
 
 @pytest.mark.both_ways
 async def test_it_lives_at_once_and_is_ready_when_everything_is_warm(tmp_path: Path) -> None:
-    vendor, process, port = SlowToWarm(), Process(), await free_port()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(process.run, settings(tmp_path, port=port), vendor)
-        await vendor.wait_asked()
-        assert (await ask(port, "/livez")).status_code == 200
-        for path in ("/readyz", "/startupz"):
-            answer = await ask(port, path)
-            assert answer.status_code == 503
-            assert answer.json()["checks"]["models"] == {"ok": False, "detail": "loading scripted"}
-        async with websocket(port, LISTEN) as early:
-            messages, code, _ = await read_until_close(early)
-            assert code == 1013
-            assert messages[-1]["retry_after"] > 0
-        assert process.bound is None
-        vendor.warm.set()
-        await process.wait_ready()
-        answer = await ask(port, "/readyz")
-        assert answer.status_code == 200
-        assert {name for name, check in answer.json()["checks"].items() if check["ok"]} == {
-            "models",
-            "database",
-            "draining",
-            "capacity",
-        }
-        assert process.bound == Bound("127.0.0.1", port)
-        process.stop.set()
-        await process.wait_ended()
+    vendor, process = SlowToWarm(), Process()
+    with kept_port() as port:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.run, settings(tmp_path, port=port), vendor)
+            await vendor.wait_asked()
+            assert (await ask(port, "/livez")).status_code == 200
+            for path in ("/readyz", "/startupz"):
+                answer = await ask(port, path)
+                assert answer.status_code == 503
+                assert answer.json()["checks"]["models"] == {"ok": False, "detail": "loading scripted"}
+            async with websocket(port, LISTEN) as early:
+                messages, code, _ = await read_until_close(early)
+                assert code == 1013
+                assert messages[-1]["retry_after"] > 0
+            assert process.bound is None
+            vendor.warm.set()
+            await process.wait_ready()
+            answer = await ask(port, "/readyz")
+            assert answer.status_code == 200
+            assert {name for name, check in answer.json()["checks"].items() if check["ok"]} == {
+                "models",
+                "database",
+                "draining",
+                "capacity",
+            }
+            assert process.bound == Bound("127.0.0.1", port)
+            process.stop.set()
+            await process.wait_ended()
     assert process.error is None
 
 
@@ -251,15 +246,16 @@ async def test_a_drain_ends_sessions_after_their_last_word_and_keeps_it(tmp_path
 
 @pytest.mark.both_ways
 async def test_while_it_drains_it_is_not_ready_and_takes_no_more_sessions(tmp_path: Path) -> None:
-    vendor = Deaf()
+    vendor = Late()
+    patient = settings(tmp_path, drain_timeout=PATIENCE, session=Session(flush_timeout=PATIENCE))
     async with (
-        running(settings(tmp_path, drain_timeout=2.0), vendor) as process,
+        running(patient, vendor) as process,
         connect(process.port) as probe,
         connect(process.port) as late,
         websocket(process.port, LISTEN) as client,
     ):
         await client.send(*speech(0.5))
-        await vendor.heard.wait()
+        await read_until_status(client, "ready")
         process.stop.set()
         await read_until_status(client, "draining")
         with pytest.raises(OSError, match="attempts to connect"):
@@ -274,21 +270,20 @@ async def test_while_it_drains_it_is_not_ready_and_takes_no_more_sessions(tmp_pa
         messages, code, _ = await read_until_close(late)
         assert code == 1013
         assert messages[-1]["retry_after"] > 0
+        vendor.begin.set()  # so that the session can end
+        await read_until_close(client)
 
 
 @pytest.mark.both_ways
 async def test_a_drain_that_cannot_end_sessions_cuts_them_with_1001_in_time(tmp_path: Path) -> None:
     vendor = Deaf()
-    config = settings(tmp_path, drain_timeout=1.0, session=Session(flush_timeout=60.0, close_timeout=30.0))
+    config = settings(tmp_path, drain_timeout=1.0, session=Session(flush_timeout=600.0, close_timeout=60.0))
     async with running(config, vendor) as process, websocket(process.port, LISTEN) as client:
         await client.send(*speech(0.5))
         await vendor.heard.wait()
-        began = trio.current_time()
         process.stop.set()
-        _, code, _ = await read_until_close(client)
+        _, code, _ = await read_until_close(client)  # within a patience that is shorter than `flush_timeout`
         assert code == 1001
-    # A second for what the machine itself takes; without the cut it would be thirty.
-    assert trio.current_time() - began < config.drain_timeout + 5.0
 
 
 @pytest.mark.both_ways

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from engine.server.upgrade import HEAD_LIMIT, accept, peek_head, read_upgrade
+from tests.patience import PATIENCE
 from tests.server.raw import handshake
 
 PATHS = ("/v4/listen", "/v4/web/listen")
@@ -81,7 +82,7 @@ async def _pair() -> Any:
 
 
 async def peek(pair: Pair) -> bytes | None:
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         # a Pair stands in for its server's socket
         return await peek_head(pair, PATHS)  # type: ignore[arg-type]
 
@@ -130,7 +131,7 @@ async def test_a_cancelled_look_takes_nothing_and_the_next_byte_is_seen(pair: Pa
         await peek_head(pair.server.socket, PATHS)
     assert limit.cancelled_caught
     assert await pair.server.receive_some(3) == b"GET"
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         assert await pair.server.receive_some(8) == b" /v4/lis"
 
 

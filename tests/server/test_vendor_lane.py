@@ -35,6 +35,8 @@ from engine.stt.vendor import Final, StreamOptions, SttEvent
 from engine.stt.websocket import WebSocketTransport
 from engine.testing import DeepgramStandIn, VoskStandIn, mark
 from tests.listen.test_backlog import inline
+from tests.patience import PATIENCE
+from tests.ports import kept_port
 from tests.server.raw import BINARY, CLOSE, PONG, TEXT
 from tests.stt.test_websocket import Serve, says, upgrade
 
@@ -76,7 +78,7 @@ async def against(serve: Serve, links: int = 4) -> AsyncIterator[Reached]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lane.run)
         nursery.start_soon(trio.serve_listeners, connection, [listener])
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             yield Reached(lane, listener.socket.getsockname()[1])
         nursery.cancel_scope.cancel()
 
@@ -113,10 +115,8 @@ async def test_what_is_no_websocket_is_no_connection(serve: Serve) -> None:
 
 
 async def test_a_port_nobody_listens_on_is_no_connection() -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    assert "cannot be reached" in await Reached(Lane(0, 1 << 20, links=1), port).fails()
+    with kept_port() as port:
+        assert "cannot be reached" in await Reached(Lane(0, 1 << 20, links=1), port).fails()
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -331,7 +331,7 @@ async def pumped(use: Callable[[Pump, Ring, Connection], Awaitable[None]]) -> No
             async with trio.open_nursery() as running:
                 running.start_soon(run, connection, pump)
                 await trio.testing.wait_all_tasks_blocked()
-                with trio.fail_after(30):
+                with trio.fail_after(PATIENCE):
                     await use(pump, ring, connection)
                 pump.stop()
         nursery.cancel_scope.cancel()
@@ -429,7 +429,7 @@ async def test_a_stream_that_gets_too_old_is_followed_by_another_without_a_gap(t
             limits=StreamLimits(),
         )
         nursery.start_soon(speak)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await vendor.transcribe(backlog, emit, StreamOptions(session_id="s"))
         nursery.cancel_scope.cancel()
     assert len(standin.connections) >= 3

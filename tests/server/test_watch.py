@@ -19,6 +19,7 @@ from engine.store.database import DATABASE_FILE, wall_clock
 from engine.testing import ScriptedVendor, script_of
 from engine.web import Readiness
 from tests.listen.harness import server
+from tests.patience import PATIENCE
 from tests.web.serving import off_loop
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Noted(Readiness):
         self.reported.set()
 
     async def until(self, ok: bool) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while self.database_ok is not ok:
                 self.reported = trio.Event()
                 await self.reported.wait()

@@ -17,9 +17,9 @@ from engine.server import Bound, DataDirInUse, WorkersFailed, supervise
 from engine.server.machine import hold_data_dir
 from tests.databases import migrated
 from tests.e2e.watching import ServerLog, captured
+from tests.patience import PATIENCE
 
 COMMAND = (sys.executable, "-m", "tests.server.light_worker")
-PATIENCE = 60.0
 
 
 def settings(folder: Path, **supervisor: Any) -> Config:
@@ -29,7 +29,7 @@ def settings(folder: Path, **supervisor: Any) -> Config:
         port=0,
         data_dir=migrated(folder / "data"),
         workers=2,
-        drain_timeout=5.0,
+        drain_timeout=PATIENCE,
         supervisor=quick,
         limits=limits,
     )

@@ -10,8 +10,7 @@ import pytest
 import trio
 
 from engine.server.workers.calls import CallFailed, Frames, answering, call, connected
-
-PATIENCE = 10.0
+from tests.patience import PATIENCE
 
 
 class Add(msgspec.Struct):

@@ -7,6 +7,7 @@ import trio
 
 from engine.server.http import BindError
 from engine.server.workers.port import bind_shared, free_addresses, port_kept
+from tests.patience import PATIENCE
 
 CONNECTS = 64
 
@@ -31,7 +32,7 @@ async def test_connections_are_dealt_out_to_all_who_listen() -> None:
             nursery.start_soon(accept, 1)
             for _ in range(CONNECTS):
                 await (await trio.open_tcp_stream("127.0.0.1", addresses[0].port)).aclose()
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE):
                 await all_dealt.wait()
             nursery.cancel_scope.cancel()
         assert all(dealt)

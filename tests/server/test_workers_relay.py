@@ -11,8 +11,8 @@ from engine.server.workers.calls import Frames
 from engine.server.workers.relay import PassedSocket, pass_through, refuse
 from engine.wire import Refusal
 from tests.listen.harness import MemorySocket
+from tests.patience import PATIENCE
 
-PATIENCE = 10.0
 Session = Callable[[PassedSocket], Awaitable[None]]
 
 

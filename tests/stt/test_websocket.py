@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from engine.stt.transport import ConnectFailed, ConnectionLost, Refused, Request
 from engine.stt.websocket import WebSocketTransport, open_tcp
 from engine.testing._memory import bounded_stream_pair
+from tests.ports import kept_port
 
 REQUEST = Request("ws://vendor/path?a=1", (("Authorization", "k"),))
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -130,10 +131,7 @@ async def test_a_failed_stream_is_not_closed_politely(autojump_clock: MockClock)
 
 
 async def test_a_port_nobody_listens_on_is_no_connection() -> None:
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    with pytest.raises(ConnectFailed, match="cannot be reached"):
+    with kept_port() as port, pytest.raises(ConnectFailed, match="cannot be reached"):
         await WebSocketTransport().connect(Request(f"ws://127.0.0.1:{port}/")).__aenter__()
 
 

@@ -41,6 +41,7 @@ from engine.webhooks.apps import AppEndpoints
 from engine.webhooks.finished import Finished
 from engine.wire import ListenParameters, Segment
 from tests.databases import migrated
+from tests.patience import PATIENCE
 
 SECOND = 1_000_000
 T0 = 1_700_000_000 * SECOND
@@ -81,7 +82,7 @@ class EchoSessions:
             self.gone = gone
 
     async def wait_ended(self) -> None:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await self.ended.wait()
 
 
@@ -108,7 +109,7 @@ class Site:
         self.sessions = sessions
         self.port = port
         # Without TLS: reading the authorities' certificates takes a twentieth of a second.
-        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, verify=False)
+        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, verify=False)
 
     async def get(self, path: str, uid: str | None = "alice", **params: Any) -> httpx2.Response:
         return await self.client.get(path, params=params, headers=_as(uid))
@@ -153,7 +154,7 @@ async def site(
     config = Config(
         data_dir=data_dir,
         auth=auth,
-        session=Session(**{"close_timeout": 0.5, **session}),
+        session=Session(**{"close_timeout": 5.0, **session}),
         limits=Limits(sessions=4),
         web=web or Web(),
         webhook=Webhook(allow=("127.0.0.0/8",)),

@@ -16,6 +16,7 @@ from engine.testing import LlmFaultPlan, OpenAiStandIn, Reply, Wrong
 from engine.web.chat import PIECE, chunks
 from tests.conversation.chatting import Model
 from tests.conversation.models import asked, wrong
+from tests.patience import PATIENCE
 from tests.web.serving import Site, add, row, segment, site
 
 SAID = "The boat leaves on Saturday.\nAt nine [1]."
@@ -126,7 +127,7 @@ async def test_a_client_that_goes_away_ends_the_models_work(tmp_path: Path) -> N
         request = served.client.stream("POST", "/v2/messages", json={"text": "When?"}, headers=headers)
         async with request as answer:
             assert (await anext(answer.aiter_bytes())).startswith(b"data: ")
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await standin.until(lambda standin: not standin.statistics().connections)
         assert (await served.get("/v2/messages")).json() == []
 

@@ -10,7 +10,8 @@ import trio
 from engine.config import Web
 from engine.log import configure_logging
 from engine.store import Store, UsageRow
-from tests.server.raw import PATIENCE, connect
+from tests.patience import PATIENCE
+from tests.server.raw import connect
 from tests.web.serving import site
 
 

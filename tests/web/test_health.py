@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from engine.web import Readiness
+from tests.patience import PATIENCE
 from tests.web.serving import site
 
 
@@ -63,7 +64,7 @@ async def test_probes_answer_while_every_worker_thread_is_taken(tmp_path: Path) 
         busy = [object() for _ in range(int(limiter.available_tokens))]
         for worker in busy:
             await limiter.acquire_on_behalf_of(worker)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             assert (await served.get("/livez", uid=None)).status_code == 200
             assert (await served.get("/readyz", uid=None)).status_code == 503
             assert (await served.get("/metrics", uid=None)).status_code == 200

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, update
 from engine.store.tables import idempotency
 from engine.store.user_records import MemoryRow
 from engine.web.idempotency import KEY_CHARACTERS
+from tests.patience import PATIENCE
 
 from .serving import Site, site
 
@@ -149,7 +150,7 @@ async def test_a_client_that_goes_away_finds_its_answer_when_it_asks_again(
             await entered.wait()
             nursery.cancel_scope.cancel()
         go_on.set()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await kept.wait()
         assert (await post(running, "k1")).status_code == 200
         assert await count(running) == 1

@@ -13,10 +13,10 @@ from standardwebhooks.webhooks import Webhook
 from engine.audio.wav import decode_wav
 from engine.config import Receiver
 from engine.store.database import wall_clock
+from tests.patience import PATIENCE
 from tests.web.serving import Site, site
 from tests.webhooks.receiver.chunks import tone
 
-PATIENCE = 10.0
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdefghijklmn").decode()
 KEY = "an-app-key-of-the-operator"
 

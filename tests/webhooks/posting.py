@@ -25,8 +25,7 @@ from engine.webhooks.spool import Spool
 from engine.webhooks.spooled import Spooled
 from engine.webhooks.triggers import Trigger
 from tests.databases import migrated
-
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 QUICK: dict[str, Any] = {
     "allow": ("127.0.0.0/8",),

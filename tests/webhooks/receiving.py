@@ -11,7 +11,7 @@ import h11
 import trio
 import trustme
 
-PATIENCE = 20.0
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)

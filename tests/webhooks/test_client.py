@@ -14,7 +14,6 @@ from engine.webhooks.client import NoAnswer, WebhookClient
 from .receiving import Connection, Received, answering, certificate, cutting, hanging, large, receiver
 
 LOOPBACK = "127.0.0.0/8"
-PATIENCE = 20.0
 
 
 class Names:

@@ -17,6 +17,7 @@ from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.files import Layout, SavedAudio
 from engine.webhooks.receiver.joining import Began
 from engine.webhooks.receiver.keeping import MIB, Keeper
+from tests.patience import PATIENCE
 from tests.webhooks.receiver.chunks import RATE, audio, tone
 
 NOW = 1_800_000_000_000_000
@@ -97,7 +98,7 @@ async def consume(store: Store, save: str, minutes: float, *pieces: bytes, blobs
         await feed.put(audio(at, pcm))
         at += len(pcm) // 2
     feed.finish()
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         saved = SavedAudio(layout, archive(store, blobs), store.received_inbox)
         await saved.consume(session(), feed)
     rows = sorted(await store.received.files.list("ann", limit=100), key=lambda row: row.position)

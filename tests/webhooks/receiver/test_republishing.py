@@ -19,8 +19,9 @@ from engine.webhooks.receiver.consuming import Consumer
 from engine.webhooks.receiver.feed import Feed
 from engine.webhooks.receiver.joining import Began, Silence
 from engine.webhooks.receiver.republishing import checked_stream, republishing
+from tests.patience import PATIENCE
 from tests.webhooks.receiver.chunks import RATE, audio, tone
-from tests.webhooks.receiving import PATIENCE, answering, certificate, receiver
+from tests.webhooks.receiving import answering, certificate, receiver
 
 SESSION = Began(id="s1", uid="ann", sample_rate=RATE, began_at=0, interval=1.0)
 PIECES = (
