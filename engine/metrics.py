@@ -196,9 +196,11 @@ class Metrics:
         self._rejected.labels(_bounded(reason, REJECTIONS)).inc()
 
     def session_failed(self) -> None:
+        """A session ended by a fault of ours."""
         self._failed.inc()
 
     def audio_in(self, codec: str, seconds: float) -> None:
+        """So much audio was received and decoded."""
         self._audio.labels(_bounded(codec, CODEC_RATES)).inc(seconds)
 
     def audio_gated(self, seconds: float) -> None:
@@ -206,9 +208,11 @@ class Metrics:
         self._gated.inc(seconds)
 
     def decode_errors(self, codec: str, packets: int = 1) -> None:
+        """So many packets were not the codec."""
         self._decode_errors.labels(_bounded(codec, CODEC_RATES)).inc(packets)
 
     def lost_samples(self, samples: int) -> None:
+        """So many samples were never transcribed."""
         self._lost.inc(samples)
 
     def stage(self, name: str) -> Latency:
@@ -229,6 +233,7 @@ class Metrics:
         self._jobs.labels(_bounded(kind, JOBS), _bounded(outcome, JOB_OUTCOMES)).observe(seconds)
 
     def loop_stall(self, seconds: float) -> None:
+        """The loop woke so much later than it wanted to."""
         self._stall.observe(seconds)
 
     def garbage_collected(self, seconds: float) -> None:

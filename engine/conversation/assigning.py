@@ -36,27 +36,33 @@ WAITING = 32
 class Live(Protocol):
     """Conversations that go on."""
 
-    async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> Sequence[str] | None: ...
+    async def edit_live(self, uid: str, conversation_id: str, edit: SegmentEdit) -> Sequence[str] | None:
+        """Edit a conversation in progress; the segments that are not there, None when nobody here holds it."""
+        ...
 
 
 class Edits(Protocol):
     """Conversations in the database."""
 
-    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> Sequence[str]: ...
+    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> Sequence[str]:
+        """Edit segments; those that are not there, with which nothing was changed."""
+        ...
 
 
 class People(Protocol):
     """Whom users know."""
 
-    async def get(self, uid: str, id: str) -> PersonRow | None: ...
+    async def get(self, uid: str, id: str) -> PersonRow | None:
+        """A person the user knows, or None."""
+        ...
 
 
 class Decisions(Protocol):
     """Where decisions are kept."""
 
-    async def decided(
-        self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
-    ) -> None: ...
+    async def decided(self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int) -> None:
+        """Keep why segments, by id, have the speakers they have. `now` in µs."""
+        ...
 
 
 class Voices(Protocol):
@@ -68,7 +74,9 @@ class Voices(Protocol):
 class Jobs(Protocol):
     """Work that survives the process."""
 
-    async def add(self, uid: str, kind: str, key: str) -> bool: ...
+    async def add(self, uid: str, kind: str, key: str) -> bool:
+        """Have it done; False when there is such a job already."""
+        ...
 
 
 def by_hand(who: Speaker) -> Decision:

@@ -22,9 +22,14 @@ class Extractors(Protocol):
     """Who reads texts: as well as can be, and by rules. `engine.conversation.models.Models` has them."""
 
     @property
-    def extractor(self) -> Extractor: ...
+    def extractor(self) -> Extractor:
+        """By the language model, where there is one."""
+        ...
+
     @property
-    def plain(self) -> Extractor: ...
+    def plain(self) -> Extractor:
+        """By rules."""
+        ...
 
 
 class Facts:

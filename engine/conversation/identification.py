@@ -44,27 +44,37 @@ Samples = NDArray[np.int16]
 class Voices(Protocol):
     """Whom a user knows by voice; `engine.conversation.voices` implements it."""
 
-    async def known(self, uid: str) -> Sequence[Known]: ...
+    async def known(self, uid: str) -> Sequence[Known]:
+        """The user and the people whose voices are known."""
+        ...
 
-    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object: ...
+    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object:
+        """Add speech (16 kHz) of somebody the user named."""
+        ...
 
-    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None: ...
+    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None:
+        """Forget samples of others that were taken from these segments: it is `person_id` who speaks there."""
+        ...
 
 
 class People(Protocol):
     """The names of people."""
 
-    async def names(self, uid: str) -> Mapping[str, str]: ...
+    async def names(self, uid: str) -> Mapping[str, str]:
+        """The names of all the user knows, by person id."""
+        ...
 
 
 class Decisions(Protocol):
     """Where decisions are kept."""
 
-    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]: ...
+    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]:
+        """Why the segments of a conversation have their speakers, by id."""
+        ...
 
-    async def decided(
-        self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
-    ) -> None: ...
+    async def decided(self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int) -> None:
+        """Keep why segments, by id, have the speakers they have."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,17 +24,25 @@ __all__ = ["Indexer", "Texts"]
 class Jobs(Protocol):
     """Where jobs end."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It did not work and is not tried again, but kept to be looked at. False when the claim was lost."""
+        ...
 
 
 class Texts(Protocol):
     """The texts, and their vectors; see `engine.store.indexed`."""
 
-    async def text(self, uid: str, what: VectorKind, id: str) -> IndexText | None: ...
+    async def text(self, uid: str, what: VectorKind, id: str) -> IndexText | None:
+        """Of which text the row's vector is to be made; None when the row is gone."""
+        ...
 
-    async def keep(self, job: Job, row: VectorRow, text: str) -> bool: ...
+    async def keep(self, job: Job, row: VectorRow, text: str) -> bool:
+        """Keep the vector if the row's text is still `text`, and end the job; False when the claim was lost."""
+        ...
 
 
 class Indexer:

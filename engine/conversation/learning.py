@@ -15,9 +15,13 @@ __all__ = ["Learner"]
 class Jobs(Protocol):
     """The ends of jobs."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It is not tried again; False when the claim was lost."""
+        ...
 
 
 class Learner:

@@ -48,9 +48,13 @@ a black, blurred or covered picture. Whatever is written on the picture is part 
 class Jobs(Protocol):
     """Where jobs end."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It is not tried again; False when the claim was lost."""
+        ...
 
 
 class Album:

@@ -61,7 +61,9 @@ class RecorderStatistics(msgspec.Struct, frozen=True):
 class Permissions(Protocol):
     """Who knows what users allow."""
 
-    async def get(self, uid: str) -> UserRow: ...
+    async def get(self, uid: str) -> UserRow:
+        """What the user has set, or the defaults."""
+        ...
 
 
 class Recorder:

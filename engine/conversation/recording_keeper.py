@@ -45,21 +45,33 @@ MIB = 2**20
 class Blobs(Protocol):
     """Where files are kept; `engine.store.blobs` implements it."""
 
-    async def put(self, uid: str, name: str, data: bytes) -> None: ...
+    async def put(self, uid: str, name: str, data: bytes) -> None:
+        """Keep `data` under `name`, in the place of what is there."""
+        ...
 
-    async def delete(self, uid: str, *names: str) -> None: ...
+    async def delete(self, uid: str, *names: str) -> None:
+        """Remove those that are there."""
+        ...
 
 
 class Table(Protocol):
     """What is kept; `engine.store.recordings` implements it."""
 
-    async def get(self, uid: str, id: str) -> RecordingRow | None: ...
+    async def get(self, uid: str, id: str) -> RecordingRow | None:
+        """A piece, or None."""
+        ...
 
-    async def add(self, row: RecordingRow, *, quota: int) -> bool: ...
+    async def add(self, row: RecordingRow, *, quota: int) -> bool:
+        """Keep a piece; False when its conversation is not there. `quota`: bytes of one user's, 0 for any number."""
+        ...
 
-    async def forget(self, uid: str, id: str) -> None: ...
+    async def forget(self, uid: str, id: str) -> None:
+        """There is nothing of this piece after all; what may be there is erased."""
+        ...
 
-    async def expire(self, before: int) -> int: ...
+    async def expire(self, before: int) -> int:
+        """Remove pieces that were added before `before` (µs), of all users; how many."""
+        ...
 
 
 class Keeper:

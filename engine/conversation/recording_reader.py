@@ -24,7 +24,9 @@ log = get_logger(__name__)
 class Blobs(Protocol):
     """Where the pieces are; `engine.store.blobs` implements it."""
 
-    async def get(self, uid: str, name: str) -> bytes: ...
+    async def get(self, uid: str, name: str) -> bytes:
+        """All of it. Raises `BlobMissing`."""
+        ...
 
 
 class RecordingReader:

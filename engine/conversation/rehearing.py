@@ -51,41 +51,57 @@ Samples = NDArray[np.int16]
 class Voices(Protocol):
     """Whom a user knows by voice; `engine.conversation.voices` implements it."""
 
-    async def known(self, uid: str) -> Sequence[Known]: ...
+    async def known(self, uid: str) -> Sequence[Known]:
+        """The user and the people whose voices are known."""
+        ...
 
-    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object: ...
+    async def learn(self, uid: str, person_id: str, pcm: Samples, source: Mapping[str, str]) -> object:
+        """Add speech (16 kHz) of somebody the user named."""
+        ...
 
-    async def recordings(self, uid: str, person_id: str) -> Sequence[VoiceRow]: ...
+    async def recordings(self, uid: str, person_id: str) -> Sequence[VoiceRow]:
+        """What there is of a person, oldest first."""
+        ...
 
 
 class Decisions(Protocol):
     """Where decisions are kept."""
 
-    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]: ...
+    async def decisions(self, uid: str, conversation_id: str) -> Mapping[str, Any]:
+        """Why the segments of a conversation have their speakers, by id."""
+        ...
 
-    async def decided(
-        self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int
-    ) -> None: ...
+    async def decided(self, uid: str, conversation_id: str, decisions: Mapping[str, Any], now: int) -> None:
+        """Keep why segments, by id, have the speakers they have. `now` in µs."""
+        ...
 
 
 class Conversations(Protocol):
     """Conversations in the database."""
 
-    async def get(self, uid: str, id: str) -> ConversationRow | None: ...
+    async def get(self, uid: str, id: str) -> ConversationRow | None:
+        """The conversation, or None."""
+        ...
 
-    async def segments(self, uid: str, id: str) -> list[Segment]: ...
+    async def segments(self, uid: str, id: str) -> list[Segment]:
+        """Its segments by start time."""
+        ...
 
 
 class Recordings(Protocol):
     """What was recorded of them."""
 
-    async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[RecordingRow]: ...
+    async def of_conversation(self, uid: str, conversation_id: str) -> Sequence[RecordingRow]:
+        """The pieces of a conversation, in the order of time."""
+        ...
 
 
 class Edits(Protocol):
     """Changes of them."""
 
-    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> Sequence[str]: ...
+    async def edit_segments(self, uid: str, id: str, edit: SegmentEdit) -> Sequence[str]:
+        """Edit segments; those that are not there, with which nothing was changed."""
+        ...
 
 
 class Shelves(Protocol):

@@ -22,14 +22,20 @@ class Texts(Protocol):
 
     async def search(
         self, uid: str, words: Sequence[str], filter: TextFilter = ..., *, every: bool = ...
-    ) -> list[TextHit]: ...
+    ) -> list[TextHit]:
+        """A user's conversations that have all of `words` (any, if not `every`), best first, as good ones newest
+        first.
+        """
+        ...
 
 
 class VisibleVectors(VectorQueries, Protocol[MadeOut]):
     """The vectors of conversations that a search may show; `made` is made of those that its last query chose."""
 
     @property
-    def made(self) -> MadeOut: ...
+    def made(self) -> MadeOut:
+        """What was made of the conversations that the last query chose."""
+        ...
 
 
 class Finding(Protocol):
@@ -51,21 +57,29 @@ class Wholes(Protocol):
 
     async def made_of_some(
         self, uid: str, ids: Sequence[str], make: Callable[[Sequence[Whole]], Made]
-    ) -> Made: ...
+    ) -> Made:
+        """`make(wholes)` of what `some` gives, in the thread that reads them: it must not block."""
+        ...
 
 
 class Conversations(Protocol):
     """Reading conversations; `engine.store.conversations` implements it."""
 
-    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]: ...
+    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]:
+        """Those of a user's rows that have one of `ids` (at most `PAGE_LIMIT`), newest first."""
+        ...
 
 
 class Items(Protocol[ItemOut]):
     """Reading memories or action items; `engine.store.owned` implements it."""
 
-    async def some(self, uid: str, ids: Collection[str]) -> Sequence[ItemOut]: ...
+    async def some(self, uid: str, ids: Collection[str]) -> Sequence[ItemOut]:
+        """Those of a user's rows that have one of `ids` (at most `PAGE_LIMIT`), newest first."""
+        ...
 
-    async def list(self, uid: str, *, limit: int) -> Sequence[ItemOut]: ...
+    async def list(self, uid: str, *, limit: int) -> Sequence[ItemOut]:
+        """At most `limit` of a user's rows, newest first."""
+        ...
 
 
 class SearchStore(Protocol):

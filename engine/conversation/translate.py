@@ -46,7 +46,9 @@ a language; it changed or was deleted meanwhile; the model or the database faile
 class Translations(Protocol):
     """Where translations of conversations are kept that are over; `engine.store.translations` implements it."""
 
-    async def keep(self, uid: str, conversation_id: str, changed: Sequence[Segment]) -> list[Segment]: ...
+    async def keep(self, uid: str, conversation_id: str, changed: Sequence[Segment]) -> list[Segment]:
+        """Keep the translations and revisions of `changed`; those that were as one revision before."""
+        ...
 
 
 class TranslatorStatistics(msgspec.Struct, frozen=True):

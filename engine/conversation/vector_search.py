@@ -36,17 +36,25 @@ class VectorQueries(Protocol):
         vector: NDArray[np.float32],
         k: int,
         filter: VectorFilter | None = None,
-    ) -> list[VectorHit]: ...
+    ) -> list[VectorHit]:
+        """The `k` of a user's vectors nearest to `vector`, nearest first."""
+        ...
 
 
 class Vectors(VectorQueries, Protocol):
     """Where vectors are kept; every call names the owner. `engine.store.vectors` implements it."""
 
-    async def upsert_vector(self, row: VectorRow) -> None: ...
+    async def upsert_vector(self, row: VectorRow) -> None:
+        """Keep a vector in the place of the one with its owner, kind and id, its labels likewise."""
+        ...
 
-    async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None: ...
+    async def upsert_vectors(self, rows: Sequence[VectorRow]) -> None:
+        """As `upsert_vector`, all in one transaction; of several rows of one id the last is kept."""
+        ...
 
-    async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int: ...
+    async def delete_vector(self, uid: str, kind: VectorKind, ids: Collection[str]) -> int:
+        """Remove these of a user's vectors; how many there were."""
+        ...
 
 
 async def search_by_meaning(

@@ -83,10 +83,14 @@ class Participant(Protocol):
     """A live session, as the conversation it writes to sees it."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The session's."""
+        ...
 
     @property
-    def uid(self) -> str: ...
+    def uid(self) -> str:
+        """Whose session it is."""
+        ...
 
     @property
     def speech_waiting(self) -> bool:
@@ -122,7 +126,9 @@ class OpenConversation(Protocol):
     """A conversation in progress."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """As REST knows it."""
+        ...
 
     @property
     def started_at(self) -> int:
@@ -350,8 +356,16 @@ class JoinRequest(Protocol):
     """What `join` needs to know of the session."""
 
     @property
-    def language(self) -> str: ...
+    def language(self) -> str:
+        """A code, or what stands for several."""
+        ...
+
     @property
-    def source(self) -> str | None: ...
+    def source(self) -> str | None:
+        """What recorded it, as the client said."""
+        ...
+
     @property
-    def conversation_timeout(self) -> int: ...
+    def conversation_timeout(self) -> int:
+        """Seconds of silence that end the conversation."""
+        ...

@@ -67,6 +67,7 @@ class WebSocketStream(WSStream):
         self._close_code = int(CloseReason.ABNORMAL_CLOSURE)
 
     async def handle(self, event: StreamEvent) -> None:
+        """Take what hypercorn has read from the client."""
         if self.closed:
             return
         if isinstance(event, StreamClosed):
@@ -83,6 +84,9 @@ class WebSocketStream(WSStream):
                 await super().handle(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Send what the application says; None: it has returned. Raises OSError for words to a client that is
+        gone.
+        """
         if message is None:
             await self._application_returned()
             return
@@ -246,6 +250,7 @@ class Connection(TCPServer):
         return isinstance(connection, h11.Connection) and bool(connection.trailing_data[0])
 
     async def protocol_send(self, event: ConnectionEvent) -> None:
+        """Write what the protocol has to say; an end is said within `close_timeout`, whoever is cancelled."""
         if isinstance(event, RawData):
             await self._write(event.data)
         else:

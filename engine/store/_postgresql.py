@@ -67,6 +67,7 @@ def _configure(connection: Any, _record: object) -> None:
 
     class NoNul(StrDumper):
         def dump(self, obj: str) -> Any:
+            """The text as the database takes it, which has no NUL."""
             return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
     connection.adapters.register_dumper(str, NoNul)

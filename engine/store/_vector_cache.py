@@ -80,6 +80,7 @@ class VectorCache:
                 self._drop(next(iter(self._kept)))
 
     def statistics(self) -> CacheStatistics:
+        """What it holds, and how often that was of use."""
         with self._lock:
             return CacheStatistics(len(self._kept), self._size, self._hits, self._misses, self._refused)
 

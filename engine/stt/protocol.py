@@ -95,7 +95,9 @@ class VendorProtocol(Protocol):
     """One stream's state. No method does I/O or raises for anything the vendor sent."""
 
     @property
-    def traits(self) -> Traits: ...
+    def traits(self) -> Traits:
+        """What the vendor expects of whoever sends."""
+        ...
 
     @property
     def unacknowledged(self) -> int:

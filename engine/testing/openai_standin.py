@@ -74,6 +74,7 @@ class OpenAiStandIn:
         self._first = list(plan.first)
 
     def statistics(self) -> OpenAiStandInStatistics:
+        """Requests and mishaps so far, connections now."""
         return OpenAiStandInStatistics(self._count, self._mishaps, self._connections)
 
     async def until(self, true: Callable[["OpenAiStandIn"], bool]) -> None:

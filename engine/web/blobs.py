@@ -25,7 +25,9 @@ SHOWN = ("audio/", "image/")
 class Links(Protocol):
     """Who knows what a link leads to."""
 
-    async def read(self, token: str) -> LinkedBlob | None: ...
+    async def read(self, token: str) -> LinkedBlob | None:
+        """What the path's last part leads to; None when it was not made here, was changed, or has ended."""
+        ...
 
 
 def blobs(places: BlobPlaces, links: Links, identify: Identify) -> Api:

@@ -51,15 +51,19 @@ class Readiness:
         self._transcribes = transcribes
 
     def models_loading(self, detail: str) -> None:
+        """Models or kernels are not warm yet: no session is taken."""
         self._models = Check(False, detail)
 
     def models_warm(self, detail: str) -> None:
+        """They are: sessions may come."""
         self._models = Check(True, detail)
 
     def database_writable(self) -> None:
+        """It could be written to."""
         self._database = Check(True, "writable")
 
     def database_failed(self, detail: str) -> None:
+        """It could not, for this reason."""
         self._database = Check(False, detail)
 
     def workers_ready(self, ready: int, of: int) -> None:
@@ -67,9 +71,11 @@ class Readiness:
         self._workers = Check(ready > 0, f"{ready} of {of}")
 
     def drain(self) -> None:
+        """The server is going: it is not ready from now on."""
         self._draining = True
 
     def checks(self) -> dict[str, Check]:
+        """Each reason to take work or not, by name."""
         load = self._load()
         checks = {
             "models": self._models,
@@ -84,26 +90,32 @@ class Readiness:
 
     @property
     def models_ok(self) -> bool:
+        """Whether sessions may come, as far as models are concerned."""
         return self._models.ok
 
     @property
     def database_ok(self) -> bool:
+        """Whether the database could be written to, when it was last tried."""
         return self._database.ok
 
     @property
     def transcribes(self) -> bool:
+        """Whether audio that came now would be transcribed."""
         return self._transcribes() and not self._draining
 
     @property
     def draining(self) -> bool:
+        """Whether the server is going."""
         return self._draining
 
     @property
     def ready(self) -> bool:
+        """Whether all checks are right."""
         return all(check.ok for check in self.checks().values())
 
     @property
     def started(self) -> bool:
+        """Whether all checks were right once."""
         self.checks()
         return self._started
 

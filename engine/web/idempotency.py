@@ -32,11 +32,17 @@ KEY_CHARACTERS = 255
 class Keys(Protocol):
     """Where keys and answers are kept; every call names the user."""
 
-    async def begin(self, uid: str, key: str, digest: str, lifetime: float) -> Outcome: ...
+    async def begin(self, uid: str, key: str, digest: str, lifetime: float) -> Outcome:
+        """Take `key` for the request that `digest` is of. `lifetime`: seconds that answering may take."""
+        ...
 
-    async def finish(self, uid: str, key: str, status: int, body: bytes) -> None: ...
+    async def finish(self, uid: str, key: str, status: int, body: bytes) -> None:
+        """Keep the answer of the request begun under `key`."""
+        ...
 
-    async def abandon(self, uid: str, key: str) -> None: ...
+    async def abandon(self, uid: str, key: str) -> None:
+        """Nothing was created: the key may be used again."""
+        ...
 
 
 class Once:

@@ -45,15 +45,25 @@ Rows = list[ConversationRow]  # inside the class `list` is the method
 class Conversations(Protocol):
     """Reading what is kept; every call names the owner."""
 
-    async def get(self, uid: str, id: str) -> ConversationRow | None: ...
+    async def get(self, uid: str, id: str) -> ConversationRow | None:
+        """The conversation, or None."""
+        ...
 
-    async def segments(self, uid: str, id: str) -> list[Segment]: ...
+    async def segments(self, uid: str, id: str) -> list[Segment]:
+        """Its segments by start time, equal ones in the order they first came."""
+        ...
 
-    async def some(self, uid: str, ids: Collection[str]) -> Rows: ...
+    async def some(self, uid: str, ids: Collection[str]) -> Rows:
+        """Those of a user's conversations that have one of `ids` (at most `PAGE_LIMIT`), in no order."""
+        ...
 
-    async def list(self, uid: str, *, limit: int, offset: int = 0, **chosen: Unpack[Chosen]) -> Rows: ...
+    async def list(self, uid: str, *, limit: int, offset: int = 0, **chosen: Unpack[Chosen]) -> Rows:
+        """A page of a user's conversations, newest first."""
+        ...
 
-    async def count(self, uid: str, **chosen: Unpack[Chosen]) -> int: ...
+    async def count(self, uid: str, **chosen: Unpack[Chosen]) -> int:
+        """How many conversations `list` would give without limit and offset."""
+        ...
 
 
 class Lifecycle(Protocol):
@@ -103,25 +113,37 @@ class Requests(Protocol):
         text_source_spec: str | None = None,
         given: Given = ...,
         wait: bool = False,
-    ) -> ConversationRow: ...
+    ) -> ConversationRow:
+        """A new conversation whose words are `text`; with `wait` as it is after processing, else `processing`."""
+        ...
 
     async def from_segments(
         self, uid: str, segments: Sequence[Segment], *, given: Given = ..., wait: bool = False
-    ) -> ConversationRow: ...
+    ) -> ConversationRow:
+        """The same of segments, whose times are seconds after its beginning; each must have an id of its own."""
+        ...
 
     async def reprocess(
         self, uid: str, id: str, *, language: str | None = None, app_id: str | None = None
-    ) -> ConversationRow: ...
+    ) -> ConversationRow:
+        """Process a conversation again and return it, still `processing` when that takes too long."""
+        ...
 
-    async def merge(self, uid: str, ids: Sequence[str], *, reprocess: bool = True) -> ConversationRow: ...
+    async def merge(self, uid: str, ids: Sequence[str], *, reprocess: bool = True) -> ConversationRow:
+        """Make one conversation of several."""
+        ...
 
-    async def progress(self, uid: str, id: str) -> tuple[ConversationRow, Job | None]: ...
+    async def progress(self, uid: str, id: str) -> tuple[ConversationRow, Job | None]:
+        """A conversation and the job on it, if there is one. Raises `KeyError` when there is no such conversation."""
+        ...
 
 
 class UserData(Protocol):
     """All that is kept of one user."""
 
-    def export(self, uid: str) -> AsyncIterator[bytes]: ...
+    def export(self, uid: str) -> AsyncIterator[bytes]:
+        """All that is kept of a user as one JSON object, piece by piece: a list of rows for each table."""
+        ...
 
     async def erase(self, uid: str, *, serving: bool, scrub: bool) -> object:
         """Raises `UserBusy`."""
@@ -131,7 +153,9 @@ class UserData(Protocol):
 class Facts(Protocol):
     """What texts say about users."""
 
-    async def read(self, text: str) -> Sequence[Memory]: ...
+    async def read(self, text: str) -> Sequence[Memory]:
+        """What lasts of what `text` says of its user. By rules when the language model does not answer."""
+        ...
 
 
 class Days(Protocol):
@@ -163,7 +187,9 @@ class Keys(Tokens, Protocol):
         """A new key's row, and the key, which is not kept."""
         ...
 
-    async def list(self, uid: str | None = None) -> list[TokenRow]: ...
+    async def list(self, uid: str | None = None) -> list[TokenRow]:
+        """A user's tokens (or all), oldest first, also revoked and expired ones."""
+        ...
 
     async def revoke(self, id: str, uid: str | None = None) -> bool:
         """Whether there was one that was valid."""
@@ -183,7 +209,9 @@ class Usage(Protocol):
 
     async def read(
         self, uid: str, start: int | None, end: int | None, *, limit: int, offset: int
-    ) -> list[UsageRow]: ...
+    ) -> list[UsageRow]:
+        """Rows of one user (or all), of hours that begin in `start` ≤ hour < `end`, oldest first."""
+        ...
 
 
 class Teller(Protocol):
@@ -198,7 +226,9 @@ class Models(Protocol):
     """The models of this process; None while, and where, there is none."""
 
     @property
-    def llm(self) -> Llm | None: ...
+    def llm(self) -> Llm | None:
+        """The language model."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,29 +15,43 @@ __all__ = ["ReceivedBlobs", "ReceiverServices"]
 class AudioFiles(Protocol):
     """Rows of files."""
 
-    async def get(self, uid: str, id: str) -> ReceivedFileRow | None: ...
+    async def get(self, uid: str, id: str) -> ReceivedFileRow | None:
+        """The row, or None."""
+        ...
 
-    async def some(self, uid: str, ids: Sequence[str]) -> Sequence[ReceivedFileRow]: ...
+    async def some(self, uid: str, ids: Sequence[str]) -> Sequence[ReceivedFileRow]:
+        """Those of a user's rows that have one of `ids` (at most `PAGE_LIMIT`), newest first."""
+        ...
 
-    async def of_kind(
-        self, uid: str, kind: str, *, limit: int, offset: int = 0
-    ) -> Sequence[ReceivedFileRow]: ...
+    async def of_kind(self, uid: str, kind: str, *, limit: int, offset: int = 0) -> Sequence[ReceivedFileRow]:
+        """A page of a user's, newest first."""
+        ...
 
-    async def delete(self, uid: str, id: str) -> bool: ...
+    async def delete(self, uid: str, id: str) -> bool:
+        """Remove a row; False when there was none."""
+        ...
 
 
 class Messages(Protocol):
     """Rows of messages."""
 
-    async def get(self, uid: str, id: str) -> ReceivedMessageRow | None: ...
+    async def get(self, uid: str, id: str) -> ReceivedMessageRow | None:
+        """The row, or None."""
+        ...
 
     async def of_trigger(
         self, uid: str, trigger: str | None, *, limit: int, offset: int = 0
-    ) -> Sequence[ReceivedMessageRow]: ...
+    ) -> Sequence[ReceivedMessageRow]:
+        """A page of a user's, newest first, of one trigger or of all."""
+        ...
 
-    async def add(self, row: ReceivedMessageRow) -> bool: ...
+    async def add(self, row: ReceivedMessageRow) -> bool:
+        """Keep a message; False, and nothing is changed, when one with its id is there."""
+        ...
 
-    async def delete(self, uid: str, id: str) -> bool: ...
+    async def delete(self, uid: str, id: str) -> bool:
+        """Remove a row; False when there was none."""
+        ...
 
 
 class Received(Protocol):
@@ -48,15 +62,21 @@ class Received(Protocol):
     @property
     def messages(self) -> Messages: ...
 
-    async def totals(self, uid: str | None = None) -> ReceivedTotals: ...
+    async def totals(self, uid: str | None = None) -> ReceivedTotals:
+        """What is kept of one user, or of all."""
+        ...
 
 
 class ReceivedBlobs(Protocol):
     """Where files are."""
 
-    async def delete(self, uid: str, *names: str) -> None: ...
+    async def delete(self, uid: str, *names: str) -> None:
+        """Remove those that are there."""
+        ...
 
-    async def link(self, uid: str, name: str, seconds: float) -> str: ...
+    async def link(self, uid: str, name: str, seconds: float) -> str:
+        """An address from which whoever has it may read the blob for `seconds`, there or not."""
+        ...
 
 
 class Intake(Protocol):
@@ -74,7 +94,9 @@ class Intake(Protocol):
 class Events(Protocol):
     """What happened."""
 
-    async def read(self, uid: str, after: int = 0, wait: float = 0.0) -> EventsRead: ...
+    async def read(self, uid: str, after: int = 0, wait: float = 0.0) -> EventsRead:
+        """The user's events after number `after`, those kept."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

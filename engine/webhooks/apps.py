@@ -31,7 +31,9 @@ class Registry(Protocol):
         """Those that the user has enabled, the preferred one first."""
         ...
 
-    async def enabled_one(self, uid: str, id: str) -> AppRow | None: ...
+    async def enabled_one(self, uid: str, id: str) -> AppRow | None:
+        """An app that the user has enabled and sees, or None."""
+        ...
 
 
 class AppEndpoints:

@@ -36,7 +36,9 @@ SAID = 500
 class Users(Protocol):
     """What users have set."""
 
-    async def get(self, uid: str) -> UserRow: ...
+    async def get(self, uid: str) -> UserRow:
+        """What the user has set, or the defaults."""
+        ...
 
 
 class ChatApps:

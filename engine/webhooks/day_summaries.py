@@ -54,39 +54,57 @@ class Clock(Protocol):
 class Calendar(Protocol):
     """Who is to have a summary, and how far that is done. `engine.store.day_summaries` says what each does."""
 
-    async def covered(self) -> int | None: ...
+    async def covered(self) -> int | None:
+        """Up to when (µs) the schedule has begun all that was due; None: it never ran."""
+        ...
 
-    async def cover(self, until: int) -> None: ...
+    async def cover(self, until: int) -> None:
+        """The schedule has begun all that was due up to `until` (µs)."""
+        ...
 
-    async def zones(self) -> Sequence[str]: ...
+    async def zones(self) -> Sequence[str]:
+        """The names of the time zones that users have."""
+        ...
 
-    async def due(self, zone: str, hour: int, start: int, end: int, *, after: str = "") -> Sequence[str]: ...
+    async def due(self, zone: str, hour: int, start: int, end: int, *, after: str = "") -> Sequence[str]:
+        """The next `PAGE` users after the uid `after` who have that zone and want a summary at that hour."""
+        ...
 
-    async def begin(
-        self, uids: Sequence[str], day: Due, seconds: float, patience: float
-    ) -> Sequence[str]: ...
+    async def begin(self, uids: Sequence[str], day: Due, seconds: float, patience: float) -> Sequence[str]:
+        """Have that day's summary made for these users, and lock it for `seconds`; those for whom it was not."""
+        ...
 
 
 class Summaries(Protocol):
     """Where summaries are kept."""
 
-    async def get(self, uid: str, id: str) -> DaySummaryRow | None: ...
+    async def get(self, uid: str, id: str) -> DaySummaryRow | None:
+        """The row, or None."""
+        ...
 
-    async def keep_scheduled(self, job: Job, row: DaySummaryRow) -> DaySummaryRow: ...
+    async def keep_scheduled(self, job: Job, row: DaySummaryRow) -> DaySummaryRow:
+        """Keep what the schedule's `job` made; what is kept then. Raises `ClaimLost`."""
+        ...
 
 
 class Jobs(Protocol):
     """Jobs that end."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It did not work and is not tried again, but kept to be looked at. False when the claim was lost."""
+        ...
 
 
 class Users(Protocol):
     """What users have set."""
 
-    async def get(self, uid: str) -> UserRow: ...
+    async def get(self, uid: str) -> UserRow:
+        """What the user has set, or the defaults."""
+        ...
 
 
 class Shelves(Protocol):
@@ -103,9 +121,13 @@ class Shelves(Protocol):
 class Writer(Protocol):
     """Who writes summaries. `engine.conversation.day_summary.Summarizer` is one."""
 
-    async def day(self, uid: str, day: date) -> Day | None: ...
+    async def day(self, uid: str, day: date) -> Day | None:
+        """A user's day, in their time zone; None when nothing was said in it that may be read."""
+        ...
 
-    async def write(self, uid: str, day: Day, *, plain: bool = False) -> DaySummaryRow: ...
+    async def write(self, uid: str, day: Day, *, plain: bool = False) -> DaySummaryRow:
+        """The summary of a day; `plain`: without asking the model. Raises `LlmError`."""
+        ...
 
 
 class Deliveries(Protocol):

@@ -50,21 +50,31 @@ Key = tuple[str, str, str]
 class Kept(Log, Protocol):
     """What this needs of the store; `engine.store.deliveries` says what each does."""
 
-    async def claim(self, claiming: Claiming, limit: int) -> list[Step]: ...
+    async def claim(self, claiming: Claiming, limit: int) -> list[Step]:
+        """Take at most `limit` endpoints that are due, those that waited longest first."""
+        ...
 
     async def step(
         self, claiming: Claiming, endpoint: WebhookRow, results: Sequence[Result], busy: Collection[str]
-    ) -> Step: ...
+    ) -> Step:
+        """Write `results` down, and say what is to be sent besides what is being sent (`busy`)."""
+        ...
 
-    async def release(self, owner: str) -> None: ...
+    async def release(self, owner: str) -> None:
+        """Let go of all endpoints that `owner` holds; they are due as before."""
+        ...
 
-    async def next_due(self) -> int | None: ...
+    async def next_due(self) -> int | None:
+        """When there is something to do that nobody does (µs, maybe in the past); None: nothing waits."""
+        ...
 
 
 class Disabled(Protocol):
     """Who tells a user that an endpoint of theirs was turned off."""
 
-    async def disabled(self, uid: str, name: str, trigger: str, reason: str) -> None: ...
+    async def disabled(self, uid: str, name: str, trigger: str, reason: str) -> None:
+        """It was turned off, for `reason`. What this raises is logged."""
+        ...
 
 
 class DeliveryStatistics(msgspec.Struct, frozen=True):

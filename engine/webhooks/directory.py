@@ -27,9 +27,13 @@ REMEMBERED = 10_000
 class Webhooks(Protocol):
     """What users have set; `engine.store.webhooks` implements it."""
 
-    async def told(self, uid: str) -> tuple[Sequence[WebhookRow], Sequence[SecretRow]]: ...
+    async def told(self, uid: str) -> tuple[Sequence[WebhookRow], Sequence[SecretRow]]:
+        """As `list`, and the user's valid secrets, the newest first; there may be none, as without endpoints."""
+        ...
 
-    async def secrets(self, uid: str, fresh: str) -> Sequence[SecretRow]: ...
+    async def secrets(self, uid: str, fresh: str) -> Sequence[SecretRow]:
+        """A user's valid secrets, the newest first; `fresh` becomes the first one of a user who has none."""
+        ...
 
 
 class AppEndpoints(Protocol):
@@ -44,6 +48,7 @@ class NoApps:
     """There are none."""
 
     async def endpoints(self, uid: str) -> Sequence[Endpoint]:
+        """None."""
         return ()
 
 

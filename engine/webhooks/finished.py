@@ -29,15 +29,21 @@ __all__ = ["Finished", "memory_body"]
 class Wholes(Protocol):
     """Conversations with all that is shown of them."""
 
-    async def get(self, uid: str, id: str) -> Whole | None: ...
+    async def get(self, uid: str, id: str) -> Whole | None:
+        """One conversation with its photos; None when there is none, or it was deleted."""
+        ...
 
 
 class Jobs(Protocol):
     """How a job ends. `engine.store.jobs` says what each does."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It did not work and is not tried again, but kept to be looked at. False when the claim was lost."""
+        ...
 
 
 class Finished:

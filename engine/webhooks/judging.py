@@ -63,6 +63,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worked(self) -> bool:
+        """Whether the endpoint said that it has it."""
         return self.status is not None and 200 <= self.status < 300
 
     @property

@@ -38,6 +38,7 @@ class CheckedNetwork(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
+        """To the first permitted address that takes a connection. Raises `ConnectTimeout`, `ConnectError`."""
         deadline = trio.current_time() + (float("inf") if timeout is None else timeout)
         with trio.move_on_at(deadline):
             found = await self.resolve(host, port)
@@ -67,6 +68,7 @@ class CheckedNetwork(httpcore2.AsyncNetworkBackend):
         raise AssertionError("no address")  # `resolve` gives one at least
 
     async def sleep(self, seconds: float) -> None:
+        """On Trio's clock."""
         await trio.sleep(seconds)
 
 

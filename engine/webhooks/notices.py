@@ -38,7 +38,9 @@ class Sockets(Protocol):
 class Messages(Protocol):
     """What was said in chats; `engine.store.messages` implements it."""
 
-    async def put(self, *rows: MessageRow) -> None: ...
+    async def put(self, *rows: MessageRow) -> None:
+        """Keep `rows`, in the place of those with their uids and ids."""
+        ...
 
 
 class Notices:

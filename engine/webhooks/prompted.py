@@ -53,15 +53,21 @@ there is nothing worth saying."""
 class Memories(Protocol):
     """What is known about users."""
 
-    async def shown(self, uid: str, *, limit: int) -> Sequence[MemoryRow]: ...
+    async def shown(self, uid: str, *, limit: int) -> Sequence[MemoryRow]:
+        """The user's latest memories, but for those they said are wrong."""
+        ...
 
 
 class Jobs(Protocol):
     """Ending a job."""
 
-    async def done(self, job: Job) -> bool: ...
+    async def done(self, job: Job) -> bool:
+        """It is done and forgotten; False when the claim was lost."""
+        ...
 
-    async def failed(self, job: Job, error: str) -> bool: ...
+    async def failed(self, job: Job, error: str) -> bool:
+        """It did not work and is not tried again, but kept to be looked at. False when the claim was lost."""
+        ...
 
 
 class Shelves(Protocol):

@@ -18,9 +18,13 @@ class Log(Protocol):
 
     async def ended(
         self, uid: str, chosen: DeliveryFilter, *, limit: int, offset: int = 0
-    ) -> Sequence[DeliveryRow]: ...
+    ) -> Sequence[DeliveryRow]:
+        """A page of those chosen that may be sent again, the oldest first, their bodies left out."""
+        ...
 
-    async def replay(self, uid: str, *ids: str) -> int: ...
+    async def replay(self, uid: str, *ids: str) -> int:
+        """Send these again, those that have ended; how many. A file may be gone by then: its log says so."""
+        ...
 
 
 class Replayed(msgspec.Struct, frozen=True):

@@ -50,7 +50,9 @@ class Jobs(Protocol):
 
     async def add(
         self, uid: str, kind: str, key: str, payload: Mapping[str, Any] | None = None, *, delay: float = 0.0
-    ) -> bool: ...
+    ) -> bool:
+        """Have it done, in `delay` seconds; False when there is such a job already, which is left as it is."""
+        ...
 
 
 class _Conversation(msgspec.Struct):

@@ -33,9 +33,13 @@ log = get_logger(__name__)
 class Directory(Protocol):
     """Who is where; `engine.webhooks.directory` implements it."""
 
-    async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None: ...
+    async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
+        """One of a user's endpoints, or None when they have none of that name."""
+        ...
 
-    def forget(self, uid: str) -> None: ...
+    def forget(self, uid: str) -> None:
+        """What the user has set is another by now."""
+        ...
 
 
 class Sender:

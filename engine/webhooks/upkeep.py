@@ -26,9 +26,13 @@ COUNT_INTERVAL = 5.0
 class Log(Protocol):
     """What this needs of the store; `engine.store.deliveries` says what each does."""
 
-    async def waiting(self) -> int: ...
+    async def waiting(self) -> int:
+        """How many deliveries are pending, of all users."""
+        ...
 
-    async def prune(self, before: int, keep: int) -> int: ...
+    async def prune(self, before: int, keep: int) -> int:
+        """Forget what ended before `before` (µs) and, of each endpoint, all but the latest `keep`; how many."""
+        ...
 
 
 class Upkeep:

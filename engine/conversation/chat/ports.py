@@ -59,7 +59,9 @@ class ChatSearch(Protocol):
         """Of a conversation the segments nearest to `text`, in the order they were spoken."""
         ...
 
-    async def transcript(self, uid: str, conversation_id: str) -> Sequence[Segment]: ...
+    async def transcript(self, uid: str, conversation_id: str) -> Sequence[Segment]:
+        """What was said in a conversation, by start time."""
+        ...
 
     async def feelings(self, uid: str, limit: int) -> Sequence[ConversationRow]:
         """The latest conversations of which is kept how the speakers felt."""
@@ -81,24 +83,35 @@ class Messages(Protocol):
         """Newest first."""
         ...
 
-    async def put(self, *rows: MessageRow) -> None: ...
+    async def put(self, *rows: MessageRow) -> None:
+        """Keep `rows`, in the place of those with their uids and ids."""
+        ...
 
-    async def clear(self, uid: str, app_id: str | None) -> int: ...
+    async def clear(self, uid: str, app_id: str | None) -> int:
+        """Remove all of one chat; how many messages there were."""
+        ...
 
 
 class Users(Protocol):
     """What users have set."""
 
-    async def get(self, uid: str) -> UserRow: ...
+    async def get(self, uid: str) -> UserRow:
+        """What the user has set, or the defaults."""
+        ...
 
 
 class ChatModels(Protocol):
     """The models there are, which may come after the chat was made."""
 
     @property
-    def llm(self) -> Llm | None: ...
+    def llm(self) -> Llm | None:
+        """What answers; None while there is none."""
+        ...
+
     @property
-    def embedder(self) -> Embedder | None: ...
+    def embedder(self) -> Embedder | None:
+        """What makes vectors of texts; None while there is none."""
+        ...
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +142,9 @@ class AppTools(Protocol):
         """None unless the user has enabled it and it is prompt-based."""
         ...
 
-    async def tools(self, uid: str) -> Sequence[AppTool]: ...
+    async def tools(self, uid: str) -> Sequence[AppTool]:
+        """What the user's apps can be asked to do."""
+        ...
 
     async def call(self, uid: str, tool: AppTool, arguments: Mapping[str, Any]) -> str:
         """What the tool answers. Raises `AppToolFailed`."""

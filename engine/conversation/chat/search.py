@@ -38,13 +38,19 @@ Row = TypeVar("Row", MemoryRow, ActionItemRow)
 class Conversations(Protocol):
     """Reading conversations; `engine.store.conversations` implements it."""
 
-    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]: ...
+    async def some(self, uid: str, ids: Collection[str]) -> list[ConversationRow]:
+        """Those of a user's conversations that have one of `ids` (at most `PAGE_LIMIT`), in no order."""
+        ...
 
-    async def segments(self, uid: str, id: str) -> list[Segment]: ...
+    async def segments(self, uid: str, id: str) -> list[Segment]:
+        """Its segments by start time, equal ones in the order they first came."""
+        ...
 
     async def list(
         self, uid: str, *, limit: int, statuses: Collection[str] | None, include_discarded: bool
-    ) -> list[ConversationRow]: ...
+    ) -> list[ConversationRow]:
+        """A page of a user's conversations, newest first."""
+        ...
 
 
 class ChatStore(SearchStore, Protocol):

@@ -57,19 +57,25 @@ class Conversations(Protocol):
 
     async def list(
         self, uid: str, *, limit: int, offset: int = 0, **chosen: Unpack[Chosen]
-    ) -> list[ConversationRow]: ...
+    ) -> list[ConversationRow]:
+        """A page of a user's conversations, newest first, of those `chosen`."""
+        ...
 
 
 class Wholes(Protocol):
     """Conversations with all that is shown of them."""
 
-    async def of(self, rows: Sequence[ConversationRow]) -> Sequence[Whole]: ...
+    async def of(self, rows: Sequence[ConversationRow]) -> Sequence[Whole]:
+        """Each of `rows`, without photos. Raises `ValueError` for more than `WHOLE_LIMIT`."""
+        ...
 
 
 class Summaries(Protocol):
     """The summaries that are kept."""
 
-    async def keep(self, row: DaySummaryRow) -> None: ...
+    async def keep(self, row: DaySummaryRow) -> None:
+        """Keep a summary, in the place of what there was of that day; `scheduled` stays once it was."""
+        ...
 
 
 class Shelves(Protocol):
@@ -91,7 +97,9 @@ class Models(Protocol):
     """The models of this process."""
 
     @property
-    def llm(self) -> Llm | None: ...
+    def llm(self) -> Llm | None:
+        """What writes; None while there is none."""
+        ...
 
 
 def summary_id(uid: str, day: date) -> str:

@@ -64,6 +64,7 @@ class MiniLm:
         return cls(await off_loop(_load, weights), off_loop)
 
     def statistics(self) -> MiniLmStatistics:
+        """Calls and texts so far."""
         return MiniLmStatistics(self._calls, self._texts)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -40,10 +40,12 @@ class OpenAiEmbedder:
 
     @property
     def model(self) -> str:
+        """Its name, which is kept with each vector."""
         return self._settings.model
 
     @property
     def dimensions(self) -> int:
+        """Of its vectors."""
         return self._settings.dimensions
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -56,13 +56,17 @@ class LlmMeter(Protocol):
 class NoMeter:
     """For who does not measure."""
 
-    def finished(self, call: str, outcome: str, seconds: float) -> None: ...
+    def finished(self, call: str, outcome: str, seconds: float) -> None:
+        """Nothing is counted."""
 
-    def retried(self, outcome: str) -> None: ...
+    def retried(self, outcome: str) -> None:
+        """Nothing is counted."""
 
-    def tokens(self, prompt: int, completion: int) -> None: ...
+    def tokens(self, prompt: int, completion: int) -> None:
+        """Nothing is counted."""
 
-    def distrusted(self, reason: str, count: int = 1) -> None: ...
+    def distrusted(self, reason: str, count: int = 1) -> None:
+        """Nothing is counted."""
 
 
 class LlmMetrics:
@@ -90,16 +94,20 @@ class LlmMetrics:
         )
 
     def finished(self, call: str, outcome: str, seconds: float) -> None:
+        """A call took so long, its tries together; labels nobody foresaw are `other`, here and below."""
         self._calls.labels(_known(call, CALLS), _known(outcome, OUTCOMES)).observe(seconds)
 
     def retried(self, outcome: str) -> None:
+        """A try ended so, and another is made."""
         self._retries.labels(_known(outcome, OUTCOMES)).inc()
 
     def tokens(self, prompt: int, completion: int) -> None:
+        """The vendor counted so many."""
         self._tokens.labels("prompt").inc(prompt)
         self._tokens.labels("completion").inc(completion)
 
     def distrusted(self, reason: str, count: int = 1) -> None:
+        """So many things a model said were repaired or dropped."""
         self._distrusted.labels(_known(reason, DISTRUSTED)).inc(count)
 
 

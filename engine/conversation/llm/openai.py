@@ -50,6 +50,7 @@ class OpenAiLlm:
 
     @property
     def context_tokens(self) -> int:
+        """Tokens of prompt and answer together."""
         return self._settings.context_tokens
 
     async def complete(

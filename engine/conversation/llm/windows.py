@@ -31,6 +31,7 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def tokens(self) -> int:
+        """An estimate of what it costs in a prompt."""
         return estimate_tokens(self.text) + 1
 
 

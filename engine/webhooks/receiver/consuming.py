@@ -23,9 +23,14 @@ class Consumer(Protocol):
     """One thing that is done with audio. `lossless`: the others wait for it, rather than that it misses something."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called in metrics."""
+        ...
+
     @property
-    def lossless(self) -> bool: ...
+    def lossless(self) -> bool:
+        """Whether the others wait for it."""
+        ...
 
     async def consume(self, session: Began, feed: Feed) -> None:
         """Take the feed to its end. What this raises ends it for this session, and is logged."""

@@ -33,11 +33,17 @@ class Blobs(Protocol):
 class Files(Protocol):
     """The rows of files. Raises `DatabaseUnavailable`."""
 
-    async def put(self, *rows: ReceivedFileRow) -> None: ...
+    async def put(self, *rows: ReceivedFileRow) -> None:
+        """Keep `rows`, in the place of those with their uids and ids."""
+        ...
 
-    async def get(self, uid: str, id: str) -> ReceivedFileRow | None: ...
+    async def get(self, uid: str, id: str) -> ReceivedFileRow | None:
+        """The row, or None."""
+        ...
 
-    async def known(self, uid: str, limit: int) -> Sequence[str]: ...
+    async def known(self, uid: str, limit: int) -> Sequence[str]:
+        """The ids of a user's latest deliveries that became files, the latest last."""
+        ...
 
 
 class Sessions(Protocol):
