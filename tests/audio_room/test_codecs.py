@@ -133,4 +133,6 @@ def test_every_codec_and_rate_of_the_query_can_be_decoded() -> None:
     for codec, rates in CODEC_RATES.items():
         for rate in (rates[0], rates[len(rates) // 2], rates[-1]):
             for channels in (1, 2):
-                create_decoder(codec, rate, channels).close()
+                decoder = create_decoder(codec, rate, channels)
+                assert decoder.max_samples(1000) > 0, (codec, rate, channels)
+                decoder.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -130,6 +131,9 @@ def test_a_real_server_is_measured_and_the_figure_is_kept_for_the_next_start(
 ) -> None:
     monkeypatch.setattr(capacity_run, "FIRST", 2)
     monkeypatch.setattr(capacity_run, "SECONDS", 1.2)
+    # Whatever else this machine has to do, two streams are carried.
+    patient = partial(capacity_run.measure_capacity, limit_ms=60_000.0)
+    monkeypatch.setattr(capacity_run, "measure_capacity", patient)
     monkeypatch.setattr(capacity_run, "_descriptors", lambda: 2)
     outcome = listen("doctor", "--capacity", "--json")
     assert outcome.status == 0, outcome.err

@@ -26,7 +26,7 @@ PACKET = 3200
 RECEIVING = {
     "LISTEN_RECEIVER_TRANSCRIBE": "true",
     "LISTEN_RECEIVER_SAVE": "session",
-    "LISTEN_RECEIVER_SESSION_GAP": "1",
+    "LISTEN_RECEIVER_SESSION_GAP": "3",  # longer than any pause between two deliveries
     "LISTEN_RECEIVER_PROCESSORS": "vad,level,tone",
 }
 SENDING = {"LISTEN_WEBHOOK_ALLOW": "127.0.0.0/8"}

@@ -192,7 +192,7 @@ async def test_a_drain_waits_for_no_silent_connection(tmp_path: Path) -> None:
             await alive(idle)
             server.drain()
             for client in (silent, half, idle):
-                await client.read_end()
+                assert await client.read_end() == b""
 
 
 async def test_a_drain_closes_a_session_with_1001_and_its_last_words(tmp_path: Path) -> None:

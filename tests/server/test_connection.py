@@ -286,6 +286,7 @@ async def test_a_connection_whose_application_returned_with_messages_waiting_end
         await trio.testing.wait_all_tasks_blocked(0.05)
         full.set()
         await server.without_connections()
+    assert (app.ended.is_set(), app.failed, app.messages) == (True, None, [])
 
 
 async def test_a_client_that_never_reads_is_dropped_after_the_write_timeout() -> None:

@@ -127,7 +127,7 @@ async def test_stopping_does_not_wait_for_a_head() -> None:
         await client.send(b"GET /v4/listen HTT")
         await trio.testing.wait_all_tasks_blocked()
         served.http.stop(float("inf"), grace=1)
-        await client.read_end()
+        assert await client.read_end() == b""
         await served.without_connections()
 
 

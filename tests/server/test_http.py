@@ -93,6 +93,7 @@ async def test_stopping_cuts_what_does_not_end_in_time() -> None:
         server.http.stop(trio.current_time() + 0.1, grace=0.1)
         with trio.fail_after(PATIENCE):
             await server.http.ended.wait()
+        assert b"slow" not in await busy.read_end()
 
 
 async def test_nobody_gets_in_once_it_stopped_accepting_but_open_connections_go_on() -> None:

@@ -42,7 +42,11 @@ async def test_an_up_to_date_database_is_opened_without_alembic(
 ) -> None:
     await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
     monkeypatch.setitem(sys.modules, "alembic", None)  # importing it fails
-    await (await Store.open(tmp_path, trio.to_thread.run_sync)).close()
+    store = await Store.open(tmp_path, trio.to_thread.run_sync)
+    await store.check_writable()
+    await store.close()
+    with pytest.raises(ImportError, match="alembic"):
+        await Store.open(tmp_path / "new", trio.to_thread.run_sync)
 
 
 def test_processes_open_a_database_one_after_the_other(tmp_path: Path) -> None:

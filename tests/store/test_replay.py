@@ -85,8 +85,11 @@ def test_a_flipped_bit_gives_the_records_before_it(
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_are_read_without_a_crash(path: Path, data: bytes, with_header: bool) -> None:
-    read(path, (encode_header(NOW) if with_header else b"") + data)
+def test_bytes_that_are_no_records_are_read_as_none(path: Path, data: bytes, with_header: bool) -> None:
+    found, ending = read(path, (encode_header(NOW) if with_header else b"") + data)
+    assert found == []
+    assert ending is not Ending.OPEN
+    assert data == b"" or ending is not Ending.COMPLETE
 
 
 def test_zero_bytes_as_a_power_cut_leaves_them_are_no_record(path: Path) -> None:

@@ -154,7 +154,7 @@ def test_nothing_that_is_typed_makes_a_search_fail(tmp_path: Path, query: str, d
     async def search() -> None:
         store = await Store.open(tmp_path, trio.to_thread.run_sync)
         for every in (True, False):
-            await found(store, query, every=every)
+            assert await found(store, query, every=every) == []
         await store.close()
 
     trio.run(search)

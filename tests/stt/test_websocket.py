@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from engine.stt.transport import ConnectFailed, ConnectionLost, Refused, Request
 from engine.stt.websocket import WebSocketTransport, open_tcp
 from engine.testing._memory import bounded_stream_pair
+from tests.patience import PATIENCE
 from tests.ports import kept_port
 
 REQUEST = Request("ws://vendor/path?a=1", (("Authorization", "k"),))
@@ -175,5 +176,7 @@ async def test_tls_that_stalls_leaves_no_socket_when_given_up() -> None:
         nursery.start_soon(dial, listener.socket.getsockname()[1], scope)
         await asked.wait()
         scope.cancel()
-        await gone.wait()
+        with trio.fail_after(PATIENCE):
+            await gone.wait()
         nursery.cancel_scope.cancel()
+    assert scope.cancelled_caught

@@ -314,6 +314,7 @@ async def test_pings_are_answered_before_and_after_the_start(autojump_clock: Moc
         await wire.start()
         await wire.next("RecognitionStarted")
         await wire.connection.ping()
+    assert trio.current_time() < 1, "nobody waited for an answer that does not come"
 
 
 async def test_audio_after_the_end_is_warned_of(autojump_clock: MockClock) -> None:

@@ -119,7 +119,9 @@ async def test_an_endpoint_that_hangs_holds_up_nobody_else(tmp_path: Path) -> No
         await post.offer("d1", "day_summary")
         await stuck.until(1)
         await post.offer("c1")
-        await post.until(lambda rows: any(row.state == "delivered" for row in rows))
+        rows = await post.until(lambda rows: any(row.state == "delivered" for row in rows))
+    states = {row.trigger: row.state for row in rows}
+    assert states == {"day_summary": "pending", "memory_created": "delivered"}
 
 
 async def test_what_comes_while_an_endpoint_is_busy_is_sent_without_waiting_for_it(tmp_path: Path) -> None:
@@ -134,6 +136,7 @@ async def test_what_comes_while_an_endpoint_is_busy_is_sent_without_waiting_for_
         await there.until(1)
         await post.offer("c2")
         await there.until(2)
+    assert len({request.id for request in there.requests}) == 2
 
 
 async def test_an_endpoint_that_fails_gets_a_pause_then_one_request_at_a_time(tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ async def test_whatever_is_answered_nothing_breaks(answers: list[bytes]) -> None
             for number, said in enumerate(answers):
                 await it.answered(said, delivery=f"d{number}")
                 await it.answered(said, delivery=f"c{number}", trigger="memory_created", body=said)
+            assert len(it.sockets.told) <= len(answers), "what is about a conversation goes to the chat"
+            assert all(0 < len(told.message) <= LONGEST for _, told in it.sockets.told)
 
 
 async def test_a_long_message_is_cut(tmp_path: Path) -> None:

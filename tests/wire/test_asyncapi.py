@@ -63,4 +63,5 @@ def test_the_query_has_the_parameters_that_are_read_with_their_defaults() -> Non
 def test_every_value_that_is_named_is_accepted(name: str) -> None:
     for value in PARAMETERS[name]["enum"]:
         audio = [("sample_rate", "16000")] if name == "codec" else []
-        parse_parameters([(name, str(value)), *audio])
+        read = parse_parameters([(name, str(value)), *audio])
+        assert msgspec.to_builtins(read)[name] == value
