@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.compiling import ROOT, compile_extension, compiler
+from tests.patience import PATIENCE
 
 ENVIRON = {"LISTEN_SANITIZE": "address,undefined"}
 TESTS = (
@@ -95,7 +96,12 @@ def python(tree: Path, *arguments: str, leaks: bool = False) -> subprocess.Compl
         "PYTEST_ADDOPTS": "",  # those of the run that this one is a part of
     }
     return subprocess.run(
-        [sys.executable, *arguments], cwd=tree, env=environ, capture_output=True, text=True, timeout=300
+        [sys.executable, *arguments],
+        cwd=tree,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=5 * PATIENCE,
     )
 
 

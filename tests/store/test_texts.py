@@ -145,7 +145,7 @@ def test_words_have_no_character_that_a_search_could_take_for_syntax(query: str)
 
 
 @on_sqlite
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     query=st.text(max_size=60)
     | st.sampled_from(["AND", 'a" OR "b', "words:a", "^a*", "NEAR(a b)", "-", "🙂 ⅷ ²"])

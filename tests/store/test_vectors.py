@@ -244,7 +244,11 @@ def slowly(kept: dict[str, VectorRow], numbers: tuple[int, ...], filter: VectorF
     return scores
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
 @given(writes, coordinates, filters, st.integers(1, 5), st.sampled_from([0, 1 << 20]))
 async def test_search_is_what_looking_at_every_vector_gives(
     store: Store,

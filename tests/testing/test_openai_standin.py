@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from engine.testing import LlmFaultPlan, LlmMishap, OpenAiStandIn, Reply, SaidCall, Wrong
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ async def package(standin: OpenAiStandIn) -> AsyncIterator[Callable[[Callable[[o
 
         def run(use: Callable[[openai.OpenAI], T]) -> T:
             url = f"http://127.0.0.1:{port}/v1"
-            with openai.OpenAI(api_key="key", base_url=url, max_retries=0, timeout=10) as client:
+            with openai.OpenAI(api_key="key", base_url=url, max_retries=0, timeout=PATIENCE) as client:
                 return use(client)
 
         async def call(use: Callable[[openai.OpenAI], T]) -> T:

@@ -79,7 +79,7 @@ async def test_a_delivery_that_is_sent_again_is_kept_once(tmp_path: Path) -> Non
 
 
 async def test_a_session_is_one_file_with_silence_in_its_gaps(tmp_path: Path) -> None:
-    settings = Receiver(save="session", session_gap=0.5, jitter=0.0)
+    settings = Receiver(save="session", session_gap=2.0, jitter=0.0)
     async with site(tmp_path, receiver=settings) as served:
         for position in (0, 1000, 2000):
             headers = {"Listen-Session": "s", "Listen-Position": str(position)}
