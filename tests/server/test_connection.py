@@ -281,7 +281,7 @@ async def test_a_connection_whose_application_returned_with_messages_waiting_end
 
     full = trio.Event()
     app = WebSocketApp(leave)
-    async with serving(app) as server, websocket(server.port) as client:
+    async with serving(app, config(close_timeout=0.3)) as server, websocket(server.port) as client:
         await client.send(*[frame(BINARY, b"x")] * 100)
         await trio.testing.wait_all_tasks_blocked(0.05)
         full.set()

@@ -120,14 +120,12 @@ async def test_a_head_that_never_ends_is_answered_with_408() -> None:
 
 
 async def test_stopping_does_not_wait_for_a_head() -> None:
-    async with (
-        serving(WebSocketApp(receive_all), laned=Laned()) as served,
-        connect(served.port) as client,
-    ):
-        await client.send(b"GET /v4/listen HTT")
-        await trio.testing.wait_all_tasks_blocked()
-        served.http.stop(float("inf"), grace=1)
-        assert await client.read_end() == b""
+    async with serving(WebSocketApp(receive_all), laned=Laned()) as served:
+        async with connect(served.port) as client:
+            await client.send(b"GET /v4/listen HTT")
+            await trio.testing.wait_all_tasks_blocked()
+            served.http.stop(float("inf"), grace=1)
+            assert await client.read_end() == b""
         await served.without_connections()
 
 

@@ -13,6 +13,9 @@ from engine.wire.parameters import ListenParameters, parse_parameters
 DOCUMENT = asyncapi_document("1.2.3")
 PARAMETERS: dict[str, Any] = DOCUMENT["channels"]["listen"]["bindings"]["ws"]["query"]["properties"]
 
+SWITCHES = {"enabled": True, "disabled": False}
+"""How some parameters say yes and no."""
+
 
 def resolve(reference: str) -> Any:
     found: Any = DOCUMENT
@@ -64,4 +67,4 @@ def test_every_value_that_is_named_is_accepted(name: str) -> None:
     for value in PARAMETERS[name]["enum"]:
         audio = [("sample_rate", "16000")] if name == "codec" else []
         read = parse_parameters([(name, str(value)), *audio])
-        assert msgspec.to_builtins(read)[name] == value
+        assert msgspec.to_builtins(read)[name] == SWITCHES.get(value, value)
