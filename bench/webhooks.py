@@ -5,8 +5,9 @@
 In turns, round after round, each with a server of its own that is thrown away: users without a webhook, and users who
 each have two for their audio, one at a port where nobody listens and one that answers after 14 seconds. Paced Opus
 streams (`listen load`) and the stand-in vendor are the same. Compared are the time from a word to its segment and the
-server's CPU and memory. Exit status 1 when a figure must not be believed: generator or vendor used more than 80 % of a
-core, or streams were lost.
+server's CPU and memory. Server, generator, vendor and receiver share the machine: with two cores 100 streams leave room
+that latencies mean something, and nothing else may run. Exit status 1 when a figure must not be believed: generator or
+vendor used more than 80 % of a core, or streams were lost.
 """
 
 import argparse

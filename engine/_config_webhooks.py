@@ -132,6 +132,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_second: Annotated[
         float, Meta(gt=0, le=100000, description="Requests to one endpoint in a second.")
     ] = 20.0
+    starts_per_second: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100000,
+            description="Requests that a process begins in a second, to all endpoints together: many that are due at"
+            " once must not hold up live sessions.",
+        ),
+    ] = 200.0
     endpoints: Annotated[
         int, Meta(ge=1, le=100000, description="Endpoints that a process talks to at once; others wait.")
     ] = 256

@@ -5,7 +5,8 @@ end and begins nothing more; `when_disabled` names who is told of endpoints that
 Invariants: an endpoint is worked on by one task of one process at a time, which alone decides on order, concurrency,
 rate and pauses. What came of a request is written down before the next of an ordered endpoint is made. A request is
 made under its delivery's id however often it is made.
-Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each.
+Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each, of all together begun one after
+the other, `webhook.starts_per_second`: live sessions share the loop.
 Cost: two commits a delivery besides the offer; a look every third of `webhook.claim_time` while nothing is to be done.
 Cancellation: requests are cut off and endpoints let go of, which takes a write; what was cut off is sent again, by
 whoever comes next.
@@ -21,6 +22,7 @@ import msgspec
 import trio
 
 from engine._config_webhooks import Webhook
+from engine.listen.pacing import Pace
 from engine.log import get_logger
 from engine.moments import SECOND
 from engine.store.deliveries import Claiming, Result, Step
@@ -104,6 +106,7 @@ class Delivery:
         self._meter = meter
         self._rng = rng or random.Random()
         self._spacing = 1 / settings.requests_per_second
+        self._starts = Pace(settings.starts_per_second, 1)
         self._owner = uuid4().hex
         self._held: dict[Key, _Held] = {}
         self._upkeep = Upkeep(kept, settings, wall_clock)
@@ -238,6 +241,7 @@ class Delivery:
         """One request, its result left for the next step."""
         if at > trio.current_time():
             await trio.sleep_until(at)
+        await self._starts.take()
         backoff = Backoff(SHORTEST_PAUSE, self._pause(), self._rng)
         while True:
             try:

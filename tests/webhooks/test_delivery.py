@@ -12,6 +12,7 @@ import trio.testing
 from standardwebhooks import Webhook as Verifier
 
 from engine.store.webhook_records import DeliveryRow
+from engine.webhooks.judging import Attempt
 from engine.webhooks.ports import Endpoint
 from tests.patience import PATIENCE
 
@@ -110,6 +111,27 @@ async def test_requests_to_one_endpoint_are_spaced_by_its_rate_also_over_several
             await post.offer(f"c{number}")
             await post.ended()
     assert at[2] - began >= 0.39  # twice a fifth of a second, by two clocks
+
+
+async def test_what_is_due_for_many_at_once_begins_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at: list[float] = []
+
+    async with receiver() as there, posting(tmp_path, starts_per_second=10.0) as post:
+        attempt = post.sender.attempt
+
+        async def noting(delivery: DeliveryRow) -> Attempt:
+            at.append(trio.current_time())
+            return await attempt(delivery)
+
+        monkeypatch.setattr(post.sender, "attempt", noting)
+        for trigger in ("memory_created", "realtime_transcript", "day_summary"):
+            await post.set(there.url(), trigger)
+        for trigger in ("memory_created", "realtime_transcript", "day_summary"):
+            await post.offer(trigger=trigger)
+        await post.ended()
+    assert at[2] - at[0] >= 0.2 - 1e-6
 
 
 async def test_an_endpoint_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
