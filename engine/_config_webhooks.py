@@ -132,15 +132,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_second: Annotated[
         float, Meta(gt=0, le=100000, description="Requests to one endpoint in a second.")
     ] = 20.0
-    starts_per_second: Annotated[
+    audio_spread: Annotated[
         float,
         Meta(
-            gt=0,
-            le=100000,
-            description="Requests that a process begins in a second, to all endpoints together: many that are due at"
-            " once must not hold up live sessions.",
+            ge=0,
+            le=60,
+            description="Audio that is due for many endpoints in the same moment is sent to one after the other, to the"
+            " last at most so much later: live sessions must not notice. 0: to all at once.",
         ),
-    ] = 200.0
+    ] = 5.0
     endpoints: Annotated[
         int, Meta(ge=1, le=100000, description="Endpoints that a process talks to at once; others wait.")
     ] = 256

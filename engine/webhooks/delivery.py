@@ -5,8 +5,8 @@ end and begins nothing more; `when_disabled` names who is told of endpoints that
 Invariants: an endpoint is worked on by one task of one process at a time, which alone decides on order, concurrency,
 rate and pauses. What came of a request is written down before the next of an ordered endpoint is made. A request is
 made under its delivery's id however often it is made.
-Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each, of all together begun one after
-the other, `webhook.starts_per_second`: live sessions share the loop.
+Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each. Audio that is due for many at
+once is sent to one after the other, within `webhook.audio_spread`: live sessions share the loop.
 Cost: two commits a delivery besides the offer; a look every third of `webhook.claim_time` while nothing is to be done.
 Cancellation: requests are cut off and endpoints let go of, which takes a write; what was cut off is sent again, by
 whoever comes next.
@@ -22,7 +22,6 @@ import msgspec
 import trio
 
 from engine._config_webhooks import Webhook
-from engine.listen.pacing import Pace
 from engine.log import get_logger
 from engine.moments import SECOND
 from engine.store.deliveries import Claiming, Result, Step
@@ -32,6 +31,8 @@ from engine.stt.backoff import Backoff
 from engine.webhooks.judging import LIVE, Attempt, judge
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.sending import Sender
+from engine.webhooks.spreading import Spread
+from engine.webhooks.triggers import AUDIO_BYTES
 from engine.webhooks.upkeep import Log, Upkeep
 
 __all__ = ["Delivery", "DeliveryStatistics", "Disabled"]
@@ -106,13 +107,14 @@ class Delivery:
         self._meter = meter
         self._rng = rng or random.Random()
         self._spacing = 1 / settings.requests_per_second
-        self._starts = Pace(settings.starts_per_second, 1)
+        self._spread = Spread(settings.audio_spread)
         self._owner = uuid4().hex
         self._held: dict[Key, _Held] = {}
         self._upkeep = Upkeep(kept, settings, wall_clock)
         self._work = trio.Event()
         self._disabled: list[Disabled] = []
         self._draining = False
+        self._drain_began = trio.Event()
         self._let_go_of = trio.Event()
 
     def wake(self, *endpoints: Key) -> None:
@@ -136,6 +138,7 @@ class Delivery:
     async def drain(self) -> None:
         """Begin no request any more, and return once those that were have ended and are written down."""
         self._draining = True
+        self._drain_began.set()
         self.wake(*self._held)
         while self._held:
             self._let_go_of = trio.Event()
@@ -239,9 +242,10 @@ class Delivery:
 
     async def _send(self, held: "_Held", delivery: DeliveryRow, at: float) -> None:
         """One request, its result left for the next step."""
-        if at > trio.current_time():
-            await trio.sleep_until(at)
-        await self._starts.take()
+        if not await self._turn(delivery, at):
+            held.busy.discard(delivery.id)
+            held.news.set()
+            return
         backoff = Backoff(SHORTEST_PAUSE, self._pause(), self._rng)
         while True:
             try:
@@ -252,6 +256,16 @@ class Delivery:
                 await trio.sleep(backoff.next())
         held.attempts.append((attempt, delivery))
         held.news.set()
+
+    async def _turn(self, delivery: DeliveryRow, at: float) -> bool:
+        """Wait until a request may begin, not before `at`; False when nothing begins any more."""
+        if at > trio.current_time():
+            with trio.move_on_at(at):
+                await self._drain_began.wait()
+        if delivery.trigger == AUDIO_BYTES:
+            with trio.move_on_at(self._spread.take()):
+                await self._drain_began.wait()
+        return not self._draining
 
     async def _step(self, held: "_Held") -> None:
         """Write down what came of requests, as soon as the database can; take what is next."""
