@@ -8,7 +8,7 @@ segments that are still known here (those before wait for processing). While nob
 is their segments say so (`speech_profile_processed`); once it is known what they go on to say is named at once. What
 was decided is kept with what it was decided by.
 Bounded: see `engine.conversation.turns` and `engine.conversation.session_samples`; `LONGEST` of an utterance is heard.
-A speaker who is known is heard again after `AGAIN` of further speech.
+A speaker who is known, or of whom `ENOUGH` was heard, is heard again after `AGAIN` of further speech.
 Cost: one copy of the audio of sessions whose users have enrolled.
 """
 
@@ -22,6 +22,7 @@ import trio
 from engine.conversation.identification import LONGEST, SHORTEST, Means, person_of, speaker_of
 from engine.conversation.session_audio import SessionAudio
 from engine.conversation.session_samples import SessionSamples
+from engine.conversation.session_speakers import HeardSpeaker, SessionSpeakers
 from engine.conversation.suggesting import Suggestions
 from engine.conversation.turn_edits import TurnEdits
 from engine.conversation.turns import Turn, Turns
@@ -30,8 +31,7 @@ from engine.listen.ports import Followed, OpenConversation
 from engine.log import get_logger
 from engine.speaker.embedding import mean_direction
 from engine.speaker.encoding import Urgency
-from engine.speaker.matching import OWNER, Decision, Known, Spoken, at_most_one, decide
-from engine.speaker.roster import Heard, nothing
+from engine.speaker.matching import OWNER, Decision, Known, decide
 from engine.store.errors import BlobsUnavailable, DatabaseUnavailable
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.wire.messages import Segment, Speaker, SpeakerDecision
@@ -41,29 +41,9 @@ __all__ = ["IdentifiedSession"]
 log = get_logger(__name__)
 
 AGAIN = 60.0
-"""Seconds of further speech after which a speaker who is known is heard again."""
+"""Seconds of further speech after which a speaker who was heard out is heard again."""
 
 Ts = TypeVarTuple("Ts")
-
-
-class _Speaker(msgspec.Struct):
-    """What was heard of one of a session's speakers, and who they are; `passed`: seconds they spoke since."""
-
-    heard: Heard
-    decision: Decision | None = None
-    passed: float = 0.0
-    by_hand: str | None = None
-    """The person somebody took one of their segments for."""
-
-    @property
-    def named(self) -> str | None:
-        """The person whom their voice has shown."""
-        return None if self.decision is None else self.decision.person
-
-    @property
-    def sure(self) -> bool:
-        """Whether they are somebody who is known."""
-        return self.named is not None
 
 
 class IdentifiedSession:
@@ -76,7 +56,7 @@ class IdentifiedSession:
         self._audio = SessionAudio(session)
         self._samples = SessionSamples(means, session.uid, self._audio)
         self._turns = Turns()
-        self._speakers: dict[str, _Speaker] = {}
+        self._speakers = SessionSpeakers(session.names, self._turns, means.rules)
         self._suggestions = Suggestions(session, self._people)
         self._names: tuple[float, Mapping[str, str]] = (-math.inf, {})
         self._given: set[Speaker] = {NOBODY}
@@ -180,12 +160,17 @@ class IdentifiedSession:
             await self._suggestions.by_name(turn.segment, known=bool(known))
         if not known or turn.settled or self._session.names.assigned(label) is not None:
             return
-        speaker = self._speakers.setdefault(label, _Speaker(nothing()))
+        speaker = self._speakers.of(label)
         if speaker.sure and speaker.named not in [one.id for one in known]:
             await self._forget(label, speaker, known)
         if await self._listen_to(speaker, turn):
             await self._weigh(label, decide(speaker.heard.voice, known, self._means.rules))
             self._means.outcomes["named" if speaker.sure else "unknown"] += 1
+        elif not speaker.sure and speaker.decision is not None and known is not speaker.against:
+            again, before = decide(speaker.heard.voice, known, self._means.rules), speaker.decision
+            if (again.best, again.score) != (before.best, before.score):  # others are known by now
+                await self._weigh(label, again)
+        speaker.against = known
         if speaker.decision is not None and speaker.decision.verdict != "too_short":
             await self._apply(label, speaker.decision, turn)
             if speaker.decision.person not in (None, OWNER):
@@ -214,7 +199,7 @@ class IdentifiedSession:
         if turn.by_hand == person:
             return
         turn.settled, turn.by_hand = True, person
-        speaker = self._speakers.setdefault(label, _Speaker(nothing()))
+        speaker = self._speakers.of(label)
         if self._session.names.assigned(label) is not None and await self._known():
             if speaker.heard.seconds < self._means.rules.least_seconds:
                 await self._listen_to(speaker, turn)
@@ -230,27 +215,15 @@ class IdentifiedSession:
             speaker.by_hand = None
         turn.settled, turn.by_hand = True, None
 
-    def _by_hand(self) -> dict[str, str]:
-        """Whom somebody has said the session's speakers are."""
-        found = {label: person_of(who) for label, who in self._session.names.assignments.items()}
-        return {label: person for label, person in found.items() if person is not None}
-
-    def _spoken(self) -> dict[str, Spoken]:
-        return {
-            label: Spoken(seconds, self._speakers[label].heard.voice)
-            for label, seconds in self._turns.spoken().items()
-            if label in self._speakers
-        }
-
     # What is heard
 
-    async def _listen_to(self, speaker: _Speaker, turn: Turn) -> bool:
+    async def _listen_to(self, speaker: HeardSpeaker, turn: Turn) -> bool:
         """Hear what is new in a segment, unless the speaker is known and was heard not long ago."""
         start, end = turn.span
         start = max(start, turn.heard_until, end - LONGEST)
         if end - start < SHORTEST:
             return False
-        if speaker.sure and speaker.passed + (end - start) / SAMPLE_RATE < AGAIN:
+        if speaker.heard_out and speaker.passed + (end - start) / SAMPLE_RATE < AGAIN:
             speaker.passed += (end - start) / SAMPLE_RATE
             turn.heard_until = end
             return False
@@ -259,7 +232,7 @@ class IdentifiedSession:
             turn.heard_until = end
             self._means.outcomes["too_late"] += 1
             return False
-        urgency = Urgency.LATER if speaker.sure else Urgency.KNOWN if speaker.decision else Urgency.NEW
+        urgency = Urgency.LATER if speaker.heard_out else Urgency.KNOWN if speaker.decision else Urgency.NEW
         windows = await self._means.encoding.vectors(pcm, urgency)
         if windows is None:
             self._means.outcomes["given_up"] += 1
@@ -274,27 +247,14 @@ class IdentifiedSession:
 
     async def _weigh(self, label: str = "", decision: Decision | None = None) -> None:
         """One speaker's voice was compared, or somebody was named by hand: nobody is two of the session's speakers."""
-        rivals = {
-            other: speaker.decision
-            for other, speaker in self._speakers.items()
-            if speaker.decision is not None and self._is_by_voice(other)
-        }
-        if decision is not None:
-            rivals[label] = decision
-        weighed = at_most_one(rivals, self._means.rules, self._by_hand(), self._spoken())
-        for other, changed in weighed.items():
-            speaker = self._speakers[other]
+        for other, changed in self._speakers.weighed(label, decision).items():
+            speaker = self._speakers.of(other)
             if other != label and changed == speaker.decision:
                 continue
             speaker.decision = changed
             self._tell(other, changed)
             if other != label:
                 await self._apply(other, changed)
-
-    def _is_by_voice(self, label: str) -> bool:
-        """Whether it is a voice that says who a speaker is. Of a label that was joined to another nothing says it."""
-        names = self._session.names
-        return names.found(label) is not None and names.assigned(label) is None
 
     def _tell(self, label: str, decision: Decision) -> None:
         """Say why, if the client wants to know."""
@@ -331,7 +291,7 @@ class IdentifiedSession:
         ]
         await self._edits.take_back(turns, taken, decision)
 
-    async def _forget(self, label: str, speaker: _Speaker, known: Sequence[Known]) -> None:
+    async def _forget(self, label: str, speaker: HeardSpeaker, known: Sequence[Known]) -> None:
         """Whom a speaker was taken for is nobody who is known any more."""
         decision = decide(speaker.heard.voice, known, self._means.rules)
         before = self._session.names.found(label)

@@ -7,7 +7,8 @@ Invariants: covered <= position <= ring.write_position. Samples from `covered` o
 Bounded by the ring's capacity plus the spill's limit. When both are full `make_room` waits, and with it the
 client's socket: nothing is dropped.
 Cost: a read inside the ring is a view, no copy. The reader is woken when what it asked for is there, not by
-each packet; not at all while a pump reads in its place.
+each packet; not at all while a pump reads in its place. Who begins again does so with what is over beside whole reads:
+from then on reads end where packets end, else each would wait for a packet more.
 """
 
 import trio
@@ -38,6 +39,7 @@ class Backlog:
         self._flush_asked = 0
         self._end: int | None = None
         self._wanted = 0
+        self._begun_again = False
         self._arrived = trio.Event()
         self._progress = trio.lowlevel.ParkingLot()
         self._readings = Readings()
@@ -109,7 +111,9 @@ class Backlog:
             if limit is not None and limit <= self.position + samples:
                 return await self._last_before(limit)
             if self.unread >= samples:
-                return await self._take(samples)
+                over = self.unread % samples if self._begun_again else 0
+                self._begun_again = False
+                return await self._take(over or samples)
             self._wanted = self.position + samples
             self._ring.want(self._wanted)
             self._arrived = trio.Event()
@@ -152,6 +156,7 @@ class Backlog:
     def rewind(self) -> None:
         """Read again from the last sample covered: the vendor that had read further is gone, asked or not."""
         self._position = self.covered
+        self._begun_again = True
         if self._flush_asked > self.covered:
             self._flush_at = self._flush_asked
 

@@ -102,12 +102,13 @@ class Tap:
         """Return when so many samples are behind, or no more follow. Raises ValueError as `read` does."""
         if not 0 < samples <= self._keep:
             raise ValueError(f"samples: {samples} is not between 1 and the {self._keep} that may be kept")
+        if self.behind >= samples or self._over:
+            await trio.lowlevel.checkpoint()
         while self.behind < samples and not self._over:
             self._wanted = self._position + samples
             self._arrived = trio.Event()
             self.arm()
             await self._arrived.wait()
-        await trio.lowlevel.checkpoint()
 
     def take(self, samples: int) -> Run:
         """The next `samples` of those that are behind, at once."""

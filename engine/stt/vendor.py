@@ -90,7 +90,7 @@ class AudioSource(Protocol):
         ...
 
     async def read(self, samples: int) -> Chunk:
-        """Wait until `samples` samples (or a flush, or the end) are there and return them.
+        """Wait until `samples` samples (or a flush, or the end) are there and return them; fewer where it goes back.
 
         Cancellation loses nothing: the next `read` returns the same samples.
         """

@@ -409,6 +409,30 @@ async def test_of_an_utterance_ten_seconds_are_heard_and_who_is_known_is_heard_a
         assert asked(site) == [(10.0, Urgency.NEW), (9.0, Urgency.LATER)]
 
 
+async def test_of_a_stranger_half_a_minute_is_heard_and_they_are_named_once_they_are_known(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    long = voice("voices/two-cities")
+    pieces = [long[start * SAMPLE_RATE : (start + 9) * SAMPLE_RATE] for start in (0, 9, 18, 27, 35)]
+    said = Said()
+    for piece in pieces:
+        said.add(piece, 0)
+    async with listening(tmp_path, said) as site:
+        await site.enrol()
+        site.encoding.asked.clear()
+        first, last = Said(), Said().add(pieces[-1], 0)
+        for piece in pieces[:-1]:
+            first.add(piece, 0)
+        socket = await site.hear(first, speaker_decisions=True)
+        assert asked(site) == [(9.0, Urgency.NEW)] + [(9.0, Urgency.KNOWN)] * 3
+        charles = await site.person("Charles", long[: 20 * SAMPLE_RATE])
+        site.encoding.asked.clear()
+        await site.say(socket, last)
+        assert names(await site.over(socket)) == [(False, charles)] * 5
+        assert asked(site) == [], "what was heard is enough to know them by"
+        assert [one["person"] for one in socket.events("speaker_decision")] == [None] * 4 + [charles]
+
+
 async def test_speakers_nobody_was_found_for_are_heard_before_those_who_are_known(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

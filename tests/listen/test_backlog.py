@@ -62,6 +62,19 @@ async def test_a_reader_waits_for_all_it_asked_for(tmp_path: Path) -> None:
     assert list(got[0].pcm) == list(samples(0, 100))
 
 
+async def test_who_begins_again_reads_on_where_packets_end(tmp_path: Path) -> None:
+    ring, _, backlog = make(tmp_path)
+    await put(ring, backlog, 1000)
+    assert len((await backlog.read(500)).pcm) == 500
+    backlog.cover(130)
+    backlog.rewind()
+    first = await backlog.read(200)
+    assert (first.position, len(first.pcm)) == (130, 70)
+    rest = [await backlog.read(200) for _ in range(4)]
+    assert [(one.position, len(one.pcm)) for one in rest] == [(at, 200) for at in range(200, 1000, 200)]
+    assert backlog.unread == 0
+
+
 async def test_a_flush_hands_over_what_is_there_and_marks_it(tmp_path: Path) -> None:
     ring, _, backlog = make(tmp_path)
     await put(ring, backlog, 70)
@@ -137,9 +150,10 @@ async def test_after_a_rewind_the_same_samples_are_read_again(tmp_path: Path) ->
     backlog.cover(PAGE)
     await backlog.read(3 * PAGE)
     backlog.rewind()
-    chunk = await backlog.read(10)
-    assert chunk.position == PAGE
-    assert list(chunk.pcm) == list(samples(PAGE, 10))
+    for position, count in (PAGE, 7 * PAGE % 10), (PAGE + 7 * PAGE % 10, 10):
+        chunk = await backlog.read(10)
+        assert chunk.position == position
+        assert list(chunk.pcm) == list(samples(position, count))
 
 
 async def test_waiting_for_coverage_ends_when_it_is_reached(tmp_path: Path) -> None:
