@@ -6,8 +6,8 @@ here. How jobs are claimed, tried again and given up is `engine.conversation.job
 user's conversation.
 Bounded: two conversations of one user are extracted beside each other and kept one after the other, so that the
 second knows the memories of the first.
-Known doubts: reading hours of talk by rules holds the interpreter's lock for most of a second, a few milliseconds at a
-time.
+Known doubts: reading hours of talk by rules takes seconds, most of them pauses (`engine.conversation.extract.pauses`);
+other conversations wait meanwhile.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

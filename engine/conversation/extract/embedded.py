@@ -4,6 +4,7 @@ from engine.conversation.extract._lexicon import EMOJI
 from engine.conversation.extract.action_items import action_items
 from engine.conversation.extract.events import events
 from engine.conversation.extract.memories import memories
+from engine.conversation.extract.pauses import Pause, Pauses, WithPauses, no_pause
 from engine.conversation.extract.subjects import category, feelings, headline, names, title, topics
 from engine.conversation.extract.summary import overview
 from engine.conversation.extract.utterances import utterances
@@ -11,15 +12,17 @@ from engine.conversation.structured import Extraction, Structured, Transcript
 from engine.off_loop import OffLoop
 
 
-def extract(transcript: Transcript) -> Extraction:
+def extract(transcript: Transcript, pause: Pause = no_pause) -> Extraction:
     """All of `Extraction` by rules; pure. Costs some 10 ms for a few minutes of speech (`python -m bench extraction`).
+
+    `pause` is called again and again meanwhile, mostly within half a millisecond.
 
     Action items, events, memories, people and feelings are read in English only; other languages get a title, topics
     and an overview, and a notice that says so.
     """
     if not _english(transcript.language):
-        return _without_english(transcript)
-    said = utterances(transcript)
+        return _without_english(transcript, pause)
+    said = WithPauses(utterances(transcript, pause), pause)
     if not said:
         return Extraction(structured=Structured())
     about = topics(said, english=True)
@@ -52,8 +55,8 @@ def _english(language: str) -> bool:
     return language.lower().split("-")[0] in ("en", "multi", "auto", "")
 
 
-def _without_english(transcript: Transcript) -> Extraction:
-    said = utterances(transcript, english=False)
+def _without_english(transcript: Transcript, pause: Pause) -> Extraction:
+    said = WithPauses(utterances(transcript, pause, english=False), pause)
     about = topics(said, english=False)
     return Extraction(
         structured=Structured(title=title(about, said[:0]), overview=overview(said)),
@@ -66,11 +69,11 @@ def _without_english(transcript: Transcript) -> Extraction:
 
 
 class EmbeddedExtractor:
-    """`Extractor` with no key, no model and no network; each call runs in one thread."""
+    """`Extractor` with no key, no model and no network; each call runs in one thread, with `Pauses`."""
 
     def __init__(self, off_loop: OffLoop) -> None:
         self._off_loop = off_loop
 
     async def extract(self, transcript: Transcript) -> Extraction:
         """See `Extractor`. Raises nothing of its own."""
-        return await self._off_loop(extract, transcript)
+        return await self._off_loop(extract, transcript, Pauses())

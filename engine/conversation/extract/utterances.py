@@ -10,6 +10,7 @@ import re
 import msgspec
 
 from engine.conversation.extract._english import FUNCTION_WORDS, TASK_VERBS, words
+from engine.conversation.extract.pauses import Pause, no_pause
 from engine.conversation.extract.when import When, find_times
 from engine.conversation.structured import Transcript
 
@@ -76,11 +77,12 @@ _BEFORE_FINITE = frozenset(
 _ENDS = frozenset(".?!…")
 
 
-def utterances(transcript: Transcript, *, english: bool = True) -> list[Utterance]:
-    """One for each segment with text, in order."""
+def utterances(transcript: Transcript, pause: Pause = no_pause, *, english: bool = True) -> list[Utterance]:
+    """One for each segment with text, in order; `pause` is called before each."""
     now = transcript.started_at.astimezone(transcript.time_zone)
     found: list[Utterance] = []
     for segment in transcript.segments:
+        pause()
         text = " ".join(segment.text.split())
         if not text:
             continue
