@@ -19,7 +19,14 @@ import trio
 from engine.config import Config
 from engine.log import get_logger
 from engine.server.http import bind
-from engine.server.machine import hold_data_dir, limit_blas, limit_heaps, raise_file_limit, take_short_turns
+from engine.server.machine import (
+    hold_data_dir,
+    limit_blas,
+    limit_heaps,
+    raise_file_limit,
+    take_short_turns,
+    wake_soon,
+)
 from engine.server.parts import Parts
 from engine.server.serving import Bound, Serving
 from engine.stt import Vendor
@@ -80,6 +87,7 @@ async def _serve(
     limit_heaps()
     limit_blas()
     take_short_turns()
+    wake_soon()
     with hold_data_dir(config.data_dir):
         async with stopping(shutdown) as stop:
             parts = await Parts.open(config, vendors)

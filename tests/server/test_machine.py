@@ -1,6 +1,8 @@
 """What the process takes from the machine."""
 
+import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -8,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.server.machine import HEAPS, DataDirInUse, hold_data_dir, raise_file_limit, take_short_turns
+from engine.server.machine import (
+    HEAPS,
+    SCHED_SETATTR,
+    SLICE,
+    DataDirInUse,
+    hold_data_dir,
+    raise_file_limit,
+    take_short_turns,
+    wake_soon,
+)
 from engine.store import StoreError
 
 PRODUCTS = """
@@ -32,6 +43,42 @@ def test_threads_give_way_to_the_loop_after_a_millisecond() -> None:
         assert sys.getswitchinterval() == pytest.approx(0.001)
     finally:
         sys.setswitchinterval(before)
+
+
+SLICES = """
+import ctypes, os, threading
+from engine.server import machine
+def slice_of_this_thread():
+    attributes = machine._SchedAttr()
+    number = machine.SCHED_SETATTR[os.uname().machine] + 1  # sched_getattr
+    size = ctypes.sizeof(attributes)
+    assert ctypes.CDLL(None).syscall(number, 0, ctypes.byref(attributes), size, 0) == 0
+    return attributes.runtime
+found = [machine.wake_soon(), slice_of_this_thread()]
+later = threading.Thread(target=lambda: found.append(slice_of_this_thread()))
+later.start()
+later.join()
+print(*found, os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() not in SCHED_SETATTR
+    or tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (6, 12)
+    or os.sched_getscheduler(0) != os.SCHED_OTHER,
+    reason="slices are asked for from Linux 6.12 on",
+)
+def test_the_loop_asks_for_short_slices_and_threads_begun_later_do_not() -> None:
+    done = subprocess.run([sys.executable, "-c", SLICES], capture_output=True, text=True, check=True)
+    asked, own, others, niceness = done.stdout.split()
+    assert (asked, int(own)) == ("True", SLICE)
+    assert int(others) > SLICE
+    assert int(niceness) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_where_nothing_can_be_asked_for_nothing_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "vax")
+    assert not wake_soon()
 
 
 def test_the_soft_file_limit_becomes_the_hard_one() -> None:

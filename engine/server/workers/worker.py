@@ -14,7 +14,7 @@ import trio
 
 from engine.config import Config
 from engine.log import configure_logging, get_logger
-from engine.server.machine import limit_blas, limit_heaps, raise_file_limit, take_short_turns
+from engine.server.machine import limit_blas, limit_heaps, raise_file_limit, take_short_turns, wake_soon
 from engine.server.parts import Parts
 from engine.server.run import DrainForced, only_one, stopping
 from engine.server.serving import Serving
@@ -62,6 +62,7 @@ async def _run(assignment: Assignment, vendors: Sequence[Vendor] | None, lifelin
     limit_heaps()
     limit_blas()
     take_short_turns()
+    wake_soon()
     try:
         async with stopping(None) as stop, trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at_end, trio.socket.from_stdlib_socket(lifeline), stop)
