@@ -123,7 +123,8 @@ def wake_soon() -> bool:
         nice=os.getpriority(os.PRIO_PROCESS, threading.get_native_id()),
         runtime=SLICE,
     )
-    return ctypes.CDLL(None).syscall(number, 0, ctypes.byref(attributes), 0) == 0
+    failed: int = ctypes.CDLL(None).syscall(number, 0, ctypes.byref(attributes), 0)
+    return not failed
 
 
 def give_back_memory() -> None:

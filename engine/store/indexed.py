@@ -148,6 +148,8 @@ def index_one(connection: Connection, what: VectorKind, uid: str, id: str, now: 
 def forget_rows(connection: Connection, uid: str, what: VectorKind, ids: Sequence[str]) -> int:
     """Remove these of a user's rows with their vectors; how many there were."""
     table, _ = _TABLES[what]
+    if not ids:  # as of what is processed for the first time
+        return 0
     delete_vectors(connection, uid, what, ids)
     return delete_rows(connection, table, and_(table.c.uid == uid, table.c.id.in_(ids)))
 
