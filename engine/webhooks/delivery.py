@@ -28,7 +28,8 @@ from engine.store.deliveries import Claiming, Result, Step
 from engine.store.errors import DatabaseUnavailable
 from engine.store.webhook_records import DEAD, DROPPED, PENDING, DeliveryRow, WebhookRow
 from engine.stt.backoff import Backoff
-from engine.webhooks.judging import LIVE, Attempt, judge
+from engine.webhooks.held import Held
+from engine.webhooks.judging import LIVE, judge
 from engine.webhooks.metrics import DeliveryMetrics
 from engine.webhooks.sending import Sender
 from engine.webhooks.spreading import Spread
@@ -109,7 +110,7 @@ class Delivery:
         self._spacing = 1 / settings.requests_per_second
         self._spread = Spread(settings.audio_spread)
         self._owner = uuid4().hex
-        self._held: dict[Key, _Held] = {}
+        self._held: dict[Key, Held] = {}
         self._upkeep = Upkeep(kept, settings, wall_clock)
         self._work = trio.Event()
         self._disabled: list[Disabled] = []
@@ -186,7 +187,7 @@ class Delivery:
         for step in steps:
             key = (step.endpoint.uid, step.endpoint.name, step.endpoint.trigger)
             if key not in self._held:  # else our own claim had run out, and is good again by this
-                self._held[key] = _Held(step, self._first_slot(step.endpoint))
+                self._held[key] = Held(step, self._first_slot(step.endpoint))
                 nursery.start_soon(self._attend, key)
         return 0.0 if steps else SHORTEST_PAUSE
 
@@ -223,7 +224,7 @@ class Delivery:
             self._let_go_of.set()
             self.wake()
 
-    async def _begin(self, held: "_Held", nursery: trio.Nursery) -> None:
+    async def _begin(self, held: Held, nursery: trio.Nursery) -> None:
         """Send what is due; count what was ended unsent."""
         step = held.step
         for delivery in () if self._draining else step.due:
@@ -240,7 +241,7 @@ class Delivery:
         # What is due already waits for a request to end, not for time to pass.
         return min(ahead, self._pause()) if ahead > 0 else self._pause()
 
-    async def _send(self, held: "_Held", delivery: DeliveryRow, at: float) -> None:
+    async def _send(self, held: Held, delivery: DeliveryRow, at: float) -> None:
         """One request, its result left for the next step."""
         if not await self._turn(delivery, at):
             held.busy.discard(delivery.id)
@@ -267,7 +268,7 @@ class Delivery:
                 await self._drain_began.wait()
         return not self._draining
 
-    async def _step(self, held: "_Held") -> None:
+    async def _step(self, held: Held) -> None:
         """Write down what came of requests, as soon as the database can; take what is next."""
         ended, held.attempts = held.attempts, []
         endpoint, results = held.step.endpoint, []
@@ -303,30 +304,3 @@ class Delivery:
                 await who.disabled(endpoint.uid, endpoint.name, endpoint.trigger, reason)
             except Exception as error:
                 log.error("webhooks.notice_failed", trigger=endpoint.trigger, exc_info=error)
-
-
-class _Held:
-    """An endpoint that this process works on: what is being sent, and what was and is not written down."""
-
-    def __init__(self, step: Step, next_slot: float) -> None:
-        self.step = step
-        self.busy: set[str] = set()
-        self.attempts: list[tuple[Attempt, DeliveryRow]] = []
-        self.news = trio.Event()
-        self._next_slot = next_slot
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is sent before a request ends, which is news by itself."""
-        return bool(self.busy) and self.step.endpoint.trigger in LIVE
-
-    @property
-    def over(self) -> bool:
-        """Whether all is written down and somebody else may have the endpoint."""
-        return not self.step.held and not self.busy
-
-    def slot(self, spacing: float) -> float:
-        """When the next request may be made (Trio's clock)."""
-        at = max(trio.current_time(), self._next_slot)
-        self._next_slot = at + spacing
-        return at

@@ -146,6 +146,22 @@ async def test_audio_that_is_due_for_many_at_once_is_sent_one_after_the_other(
     assert at[2] - at[0] >= 0.19  # the second space is a little shorter than the first
 
 
+async def test_a_drain_does_not_wait_for_audio_whose_turn_has_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreading, "GAP", 3600.0)
+    apps = Hearing("a", "b")
+    async with receiver() as there, posting(tmp_path, apps=apps) as post:
+        apps.url = there.url()
+        for endpoint in await post.directory.endpoints("ada", "audio_bytes"):
+            await post.offer_chunk(endpoint, 0, None)
+        await post.until(lambda rows: any(row.state == "delivered" for row in rows))
+        with trio.fail_after(PATIENCE):
+            await post.delivery.drain()
+        assert sorted(row.state for row in await post.rows()) == ["delivered", "pending"]
+    assert len(there.requests) == 1
+
+
 async def test_an_endpoint_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
     async with receiver(hanging) as stuck, receiver() as there, posting(tmp_path) as post:
         await post.set(stuck.url(), "day_summary")
