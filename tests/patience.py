@@ -1,4 +1,4 @@
 """How long tests wait for what must come."""
 
-PATIENCE = 120.0
+PATIENCE = 180.0
 """Seconds after which a wait has failed, however slow and busy the machine is. Who passes never waits so long."""

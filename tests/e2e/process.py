@@ -26,6 +26,8 @@ SETTINGS = {
     "LISTEN_LIMITS_CONNECTS_PER_MINUTE": "10000",
     "LISTEN_LIMITS_SESSIONS_PER_USER": "1000",
     "LISTEN_USAGE_INTERVAL": "1",
+    "LISTEN_WEB_REQUEST_TIMEOUT": str(PATIENCE),
+    "LISTEN_CONVERSATION_ANSWER_WAIT": str(PATIENCE / 2),
     "LISTEN_EMBEDDING_PROVIDER": "off",  # where it matters a test turns it on: it takes a second to load
 }
 

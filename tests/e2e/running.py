@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from engine.client import ListenClient, open_listen
-from engine.config import Config, Embedding, Limits, Session, Store, Usage
+from engine.config import Config, Conversation, Embedding, Limits, Session, Store, Usage, Web
 from engine.server import serve
 from engine.stt.vendor import Vendor
 from engine.wire.messages import ConversationSession, Event, Segment, SegmentsDeleted, ServiceStatus
@@ -117,6 +117,8 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
         lane=lane_setting(),
         embedding=Embedding(provider="off"),
         drain_timeout=PATIENCE,
+        web=Web(request_timeout=PATIENCE),
+        conversation=Conversation(answer_wait=PATIENCE / 2),
         session=Session(**{"close_timeout": 5.0, **session}),
         limits=Limits(
             **{"sessions": 1000, "sessions_per_user": 1000, "connects_per_minute": 10_000, **(limits or {})}

@@ -156,7 +156,7 @@ async def site(
         auth=auth,
         session=Session(**{"close_timeout": 5.0, **session}),
         limits=Limits(sessions=4),
-        web=web or Web(),
+        web=web or Web(request_timeout=PATIENCE),
         webhook=Webhook(allow=("127.0.0.0/8",)),
         receiver=receiver or Receiver(),
     )
@@ -196,7 +196,7 @@ async def site(
         search=Search(store, lambda: models.embedder),
         models=models,
         lifecycle=lifecycle,
-        requests=Requests(store, processor, wall_clock, 5.0),
+        requests=Requests(store, processor, wall_clock, PATIENCE),
         user_data=store.user_data,
         facts=Facts(models, wall_clock),
         days=Summarizer(store, models, config.llm, wall_clock, NoMeter(), off_loop, 5.0),

@@ -182,7 +182,7 @@ async def test_audio_that_became_too_old_is_dropped_counted_and_the_rest_stays_i
     async with receiver(answering(500)) as there, posting(tmp_path, live_schedule=(0.05,) * 100) as post:
         await post.set(there.url(), "audio_bytes")
         for number in range(CHUNKS):
-            await post.offer_audio(number, seconds=0.5)
+            await post.offer_audio(number, seconds=1.5)
         await post.ended()
         there.answer = answering(200)
         await post.offer_audio(CHUNKS)
