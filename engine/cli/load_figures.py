@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -222,7 +222,13 @@ def used(memory: tuple[int, int], begin: Usage, end: Usage, figures: tuple[int, 
 def _family(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            with suppress(OSError):  # the thread has ended
-                found += map(int, children.read_text().split())
+        found += _children(parent)
     return found
+
+
+def _children(pid: int) -> Iterator[int]:
+    """None of a process, or of a thread of it, that has ended."""
+    with suppress(OSError):
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            with suppress(OSError):
+                yield from map(int, (thread / "children").read_text().split())

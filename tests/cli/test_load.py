@@ -165,6 +165,13 @@ def test_a_processs_children_are_counted_with_it() -> None:
         usage_of(child.pid)
 
 
+def test_children_that_end_while_they_are_looked_at_do_not_count() -> None:
+    with subprocess.Popen(["sh", "-c", "while :; do (:); done"]) as parent:
+        for _ in range(300):
+            assert usage_of(parent.pid).cpu_seconds > 0
+        parent.kill()
+
+
 @pytest.fixture
 def stream() -> Iterator[LoadStream]:
     """A stream that began at 100 s and has sent 4 s of audio."""
