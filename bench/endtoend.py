@@ -33,7 +33,7 @@ from engine.cli.capacity_run import LIMIT_MS, measure_capacity
 from engine.cli.load import prepare
 from engine.cli.load_figures import LimitElsewhere, LoadFigures, Usage, largest, usage_of
 from engine.cli.load_process import Running
-from engine.cli.load_run import UNENDING, LoadPlan, run_load
+from engine.cli.load_run import UNENDING, LoadPlan, ramp_of, run_load
 from engine.cli.recording import read
 from engine.config import load_config
 
@@ -86,7 +86,7 @@ def plan_of(count: int, seconds: float) -> LoadPlan:
 
 def _of(plan: LoadPlan, count: int) -> LoadPlan:
     """So many streams of users of their own: who was there a moment ago would go on with that conversation."""
-    return msgspec.structs.replace(plan, streams=count, uid=f"load-{next(_runs)}", ramp=max(1.0, count / 100))
+    return msgspec.structs.replace(plan, streams=count, uid=f"load-{next(_runs)}", ramp=ramp_of(count))
 
 
 def _warm(stack: Running, vendors: Vendors) -> Running:

@@ -247,7 +247,7 @@ def capacity_check(capacity: Capacity | None) -> Check:
         return Check(
             "capacity",
             OK,
-            "not measured on this machine yet: `listen doctor --capacity` takes about a minute",
+            "not measured on this machine yet: `listen doctor --capacity` takes a minute or two",
         )
     detail = (
         f"{capacity.streams} streams a core (p99 from word to segment {capacity.p99_ms:.0f} ms, accepted:"

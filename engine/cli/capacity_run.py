@@ -2,7 +2,7 @@
 
 A server of its own (default configuration, but for what is given) and a vendor that costs little run as processes;
 paced Opus streams of made-up speech go in, in rising number. Which number is tried next follows from the CPU of the
-last one, so that few are needed: about a minute in all. Load, pace and what counts as carried are
+last one, so that few are needed: a minute or two in all. Load, pace and what counts as carried are
 those of `listen bench endtoend`, so that the two can be compared.
 """
 
@@ -24,7 +24,7 @@ from engine._config_sections import MOST_SESSIONS
 from engine.capacity import Capacity, processor
 from engine.cli.load_figures import LoadFigures, usage_of
 from engine.cli.load_process import Running, own_server, process
-from engine.cli.load_run import UNENDING, LoadPlan, run_load
+from engine.cli.load_run import UNENDING, LoadPlan, ramp_of, run_load
 from engine.cli.status import Failure
 from engine.config import Config
 
@@ -56,7 +56,7 @@ Tell = Callable[[str], None]
 
 
 def measure_capacity(config: Config, tell: Tell, limit_ms: float = LIMIT_MS) -> Capacity:
-    """A minute of load on a server that takes `config`'s way in. Raises Failure where it cannot be measured.
+    """A minute or two of load on a server that takes `config`'s way in. Raises Failure where it cannot be measured.
 
     `tell` is given a line for each number of streams; those with a p99 within `limit_ms` count as carried.
     """
@@ -96,7 +96,7 @@ def _plan(count: int, server: Running, vendor: Running, *, seconds: float) -> Lo
         codec="opus_fs320",
         query={"language": "en", "codec": "opus_fs320", "sample_rate": RATE, **UNENDING},
         uid=f"capacity-{next(_runs)}",  # else the last run's conversations would go on
-        ramp=max(1.0, count / 100),
+        ramp=ramp_of(count),
         settle=SETTLE,
         tail=TAIL,
         pid=server.pid,

@@ -20,7 +20,8 @@ def doctor(
     config: options.ConfigFile = None,
     data_dir: options.DataDir = None,
     capacity: Annotated[
-        bool, typer.Option("--capacity", help="Also measure how many streams a core carries: about a minute.")
+        bool,
+        typer.Option("--capacity", help="Also measure how many streams a core carries: a minute or two."),
     ] = False,
     as_json: options.Json = False,
 ) -> None:

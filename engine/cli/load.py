@@ -22,7 +22,9 @@ def load(
     ] = "ws://127.0.0.1:8080",
     streams: Annotated[int, typer.Option(min=1, help="Streams at the same time.")] = 10,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds that are measured.")] = 10.0,
-    ramp: Annotated[float, typer.Option(min=0, help="Seconds over which the streams connect.")] = 2.0,
+    ramp: Annotated[
+        float, typer.Option(min=0, help="Seconds over which the streams connect; with --find-max at least.")
+    ] = 2.0,
     codec: options.Codec = "opus_fs320",
     rate: Annotated[int, typer.Option(metavar="HZ", help="Sample rate that is sent.")] = 16000,
     language: options.Language = "en",
@@ -65,7 +67,7 @@ def load(
     import msgspec
 
     from engine.cli.load_figures import largest
-    from engine.cli.load_run import LoadPlan, run_load
+    from engine.cli.load_run import LoadPlan, ramp_of, run_load
     from engine.cli.recording import read
 
     packets, period = prepare(read(file, rate=rate, channels=1), codec)
@@ -92,7 +94,8 @@ def load(
 
     def measure(number: int) -> LoadFigures:
         who = None if token else f"{uid}-{next(runs)}"  # else the last run's conversations would go on
-        return run_load(msgspec.structs.replace(plan, streams=number, uid=who))
+        slowly = max(ramp, ramp_of(number))
+        return run_load(msgspec.structs.replace(plan, streams=number, uid=who, ramp=slowly))
 
     kept, tried = largest(measure, streams, find_max)
     if as_json:

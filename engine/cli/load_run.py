@@ -28,7 +28,7 @@ from engine.cli.load_figures import LoadFigures, Process, Usage, latency, machin
 from engine.cli.load_socket import BINARY, CLOSE, LoadSocket, Lost, frame
 from engine.cli.load_stream import Heard, LoadStream
 
-__all__ = ["UNENDING", "LoadPlan", "run_load"]
+__all__ = ["UNENDING", "LoadPlan", "ramp_of", "run_load"]
 
 TICK = 0.0005
 """Seconds the loop sleeps at least; part of `late`."""
@@ -42,8 +42,20 @@ LOOK = 0.05
 CLOSING = 5.0
 """Seconds the server has to end all connections after the last."""
 
+CONNECTS = 25
+"""Streams a second that connect where it is not connecting that is measured."""
+
 UNENDING: dict[str, str | int | bool] = {"conversation_timeout": 14400}
 """Of a query: what one run said is not processed while a later run on the same server is measured."""
+
+
+def ramp_of(streams: int) -> float:
+    """Seconds in which so many streams connect without it being seen in their figures.
+
+    Opening a session costs a server as much as some seconds of one. Where many are opened at once audio waits for it,
+    and since a speech service takes what is late only a little faster than it is spoken, it stays late for long.
+    """
+    return max(1.0, streams / CONNECTS)
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):

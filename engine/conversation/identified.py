@@ -81,9 +81,18 @@ class IdentifiedSession:
         if self._over:
             return
         self._turns.drop(deleted)
-        unseen = self._turns.update(conversation, segments, offset)
+        look = self._is_to_be_seen(segments)
+        unseen = self._turns.update(conversation, segments, offset, look=look)
         self._means.outcomes["too_late"] += unseen if self._session.names.awaited else 0
-        self._something.set()
+        if look:
+            self._something.set()
+
+    def _is_to_be_seen(self, segments: Sequence[Segment]) -> bool:
+        """Where nobody's voice is known, only who was named or names themselves is worth a look."""
+        return self._listening or any(
+            segment.is_user or segment.person_id is not None or self._suggestions.may_be_named(segment)
+            for segment in segments
+        )
 
     def ended(self) -> None:
         """See `Following`."""

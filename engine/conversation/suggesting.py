@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
 from engine.listen.ports import Followed
-from engine.speaker.names import introduced
+from engine.speaker.names import introduced, may_introduce
 from engine.wire.messages import Segment, SpeakerLabelSuggestion
 
 __all__ = ["Suggestions"]
@@ -29,6 +29,11 @@ class Suggestions:
         self._session = session
         self._names = names
         self._made: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    @staticmethod
+    def may_be_named(segment: Segment) -> bool:
+        """Whether `by_name` may find somebody in it who is not known."""
+        return may_introduce(segment.text[-READ:])
 
     async def by_name(self, segment: Segment, *, known: bool) -> None:
         """Suggest whose name is said in it as the speaker's own.

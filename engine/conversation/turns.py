@@ -90,15 +90,21 @@ class Turns:
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._later: OrderedDict[str, None] = OrderedDict()
 
-    def update(self, conversation: OpenConversation, segments: Sequence[Segment], offset: float) -> int:
-        """Segments that are new or changed; how many were forgotten for them that nobody had looked at."""
+    def update(
+        self, conversation: OpenConversation, segments: Sequence[Segment], offset: float, *, look: bool = True
+    ) -> int:
+        """Segments that are new or changed; how many were forgotten for them that nobody had looked at.
+
+        Without `look` nothing is to be seen in them.
+        """
         for segment in segments:
             turn = self._turns.get(segment.id)
             if turn is None:
                 self._turns[segment.id] = Turn(segment, conversation, offset)
             else:
                 turn.segment, turn.conversation, turn.offset = segment, conversation, offset
-            self._waiting[segment.id] = None
+            if look:
+                self._waiting[segment.id] = None
             self._later.pop(segment.id, None)
         unseen = 0
         while len(self._turns) > MOST:

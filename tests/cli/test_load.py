@@ -36,7 +36,7 @@ from engine.cli.load_figures import (
     machine_cpu,
     usage_of,
 )
-from engine.cli.load_run import LoadPlan, run_load
+from engine.cli.load_run import LoadPlan, ramp_of, run_load
 from engine.cli.load_socket import BINARY, LoadSocket, frame
 from engine.cli.load_stream import Heard, LoadStream
 from engine.cli.status import UNREACHABLE, USAGE, Failure
@@ -54,6 +54,11 @@ def test_a_frame_is_what_another_implementation_reads_as_the_payload(payload: by
     events = list(server.events())
     assert all(isinstance(event, BytesMessage) for event in events)
     assert b"".join(bytes(event.data) for event in events if isinstance(event, BytesMessage)) == payload
+
+
+def test_many_streams_connect_no_faster_than_a_server_opens_them_beside_its_work() -> None:
+    assert ramp_of(1) == 1.0
+    assert ramp_of(500) == 20.0
 
 
 def test_percentiles_are_values_that_occurred() -> None:

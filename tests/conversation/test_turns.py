@@ -75,6 +75,17 @@ def test_a_segment_that_comes_again_is_looked_at_once_in_its_latest_form() -> No
     assert turns.next(lambda label: False) is None
 
 
+def test_a_segment_in_which_nothing_is_to_be_seen_is_known_and_not_looked_at() -> None:
+    turns = Turns()
+    turns.update(HERE, [said("a")], 0.0, look=False)
+    assert turns.next(lambda label: False) is None
+    turns.update(HERE, [said("a", "SPEAKER_03")], 0.0)
+    turns.update(HERE, [said("a", "SPEAKER_04")], 0.0, look=False)
+    turn = turns.next(lambda label: False)
+    assert turn is not None
+    assert turn.segment.speaker == "SPEAKER_04"
+
+
 def test_the_oldest_are_forgotten_and_those_nobody_had_looked_at_counted() -> None:
     turns = Turns()
     for number in range(MOST):

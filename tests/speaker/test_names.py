@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.speaker.names import LONGEST_NAME, introduced
+from engine.speaker.names import LONGEST_NAME, introduced, may_introduce
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,17 @@ def test_a_plain_introduction_is_found_in_the_main_languages(text: str, name: st
     found = introduced(text)
     assert found is not None
     assert (found.name, found.plain) == (name, True)
+    assert may_introduce(text)
+
+
+@pytest.mark.parametrize("form", ["Je m’appelle", "MOI C’EST", "moi c'est", "My name's", "Adım"])
+def test_a_form_is_looked_at_however_it_is_written(form: str) -> None:
+    assert introduced(f"{form} Ada") is not None
+    assert may_introduce(f"{form} Ada")
+
+
+def test_what_cannot_be_an_introduction_is_not_looked_at() -> None:
+    assert not may_introduce("The best guests rest here, I am told, and this is all there is to say.")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,8 @@ def test_a_known_name_is_found_without_its_capital() -> None:
 @given(st.text(max_size=300), st.lists(st.text(max_size=10), max_size=3))
 def test_whatever_is_said_a_name_is_short_and_was_said_or_known(text: str, known: list[str]) -> None:
     found = introduced(text, known)
+    if introduced(text) is not None:
+        assert may_introduce(text)
     if found is not None:
         assert len(found.name) > 0
         assert found.name in known or (len(found.name) <= LONGEST_NAME and found.name in text)
