@@ -128,10 +128,10 @@ def cpu_seconds(server: Process) -> float:
     return usage_of(server.pid, memory=False).cpu_seconds
 
 
-async def measured(server: Process) -> Window:
+async def measured(server: Process, seconds: float = WINDOW) -> Window:
     await trio.sleep(SETTLE)
     began, cpu, busy = time.monotonic(), cpu_seconds(server), machine_cpu()
-    await trio.sleep(WINDOW)
+    await trio.sleep(seconds)
     ended = time.monotonic()
     seconds = ended - began
     cpu, busy = cpu_seconds(server) - cpu, machine_cpu() - busy
