@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 LOOKUP_TIMEOUT = 5.0
 """Seconds for one request to REST."""
 
+DECIDING = 2.0
+"""Seconds after the last words in which it may yet be found out who spoke; of who said too little it never is."""
+
 JUST_NOW = 0.5
 """Seconds: a conversation that began this shortly before the connection was made for it."""
 
@@ -97,6 +100,7 @@ class Run:
         self._asked: set[str] = set()  # people whose names were looked up
         # Set when no more words are to be expected: all is transcribed, or the connection is gone.
         self._done = trio.Event()
+        self._decided = trio.Event()  # nobody's voice is yet to be compared
         self._read_all = trio.Event()
         self._patience: trio.CancelScope | None = None
 
@@ -135,6 +139,8 @@ class Run:
             else:
                 with trio.move_on_after(tail) as self._patience:
                     await self._done.wait()
+                with trio.move_on_after(DECIDING):
+                    await self._decided.wait()
             closed = None
             if client.close_code is not None:
                 closed = ListenClosed(client.close_code, client.close_reason, client.error)
@@ -148,6 +154,10 @@ class Run:
         async for message in client.events():
             apply(message, self._transcript)
             self._view.message(message, self._offset)
+            if self._transcript.decided:
+                self._decided.set()
+            elif self._decided.is_set():
+                self._decided = trio.Event()
             if isinstance(message, ConversationSession):
                 nursery.start_soon(self._find_offset, message.conversation_id, connected_at)
             elif isinstance(message, tuple) and self._transcript.unnamed - self._asked:
@@ -159,6 +169,7 @@ class Run:
             if self._patience is not None:
                 self._patience.deadline = trio.current_time() + tail
         self._done.set()
+        self._decided.set()
         self._read_all.set()
 
     async def _find_offset(self, conversation_id: str, connected_at: float) -> None:

@@ -53,6 +53,11 @@ class Transcript:
         people = {segment.person_id for segment in self._segments.values() if segment.person_id is not None}
         return people - self.names.keys()
 
+    @property
+    def decided(self) -> bool:
+        """Whether no segment waits for its speaker's voice to be compared."""
+        return all(segment.speech_profile_processed for segment in self._segments.values())
+
     def speaker(self, segment: Segment) -> str:
         """Who speaks in it, for the user to read: `you`, a person's name, or a number."""
         if segment.is_user:

@@ -20,8 +20,12 @@ def test_a_voice_is_enrolled_shown_and_forgotten(tmp_path: Path, capsys: pytest.
     assert run("show", "--uid", "ada", "--json", data_dir=tmp_path) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["id"] == "profile"
+    assert run("enroll", str(AUDIO / "austen-0890.wav"), "--uid", "ada", "--add", data_dir=tmp_path) == 0
+    capsys.readouterr()
+    assert run("show", "--uid", "ada", "--json", data_dir=tmp_path) == 0
+    assert [one["id"] == "profile" for one in json.loads(capsys.readouterr().out)] == [True, False]
     assert run("delete", "--uid", "ada", data_dir=tmp_path) == 0
-    assert "Forgot 1" in capsys.readouterr().out
+    assert "Forgot 2" in capsys.readouterr().out
     assert run("show", "--uid", "ada", data_dir=tmp_path) == 0
     assert "has not enrolled" in capsys.readouterr().out
 

@@ -134,6 +134,23 @@ async def test_off_a_terminal_each_segment_is_a_line_with_time_and_speaker(liste
     assert outcome.err == ""
 
 
+async def test_who_is_found_to_speak_just_after_the_last_word_is_shown(listen: Listen) -> None:
+    async def decide_late(socket: Socket) -> None:
+        said = Segment(id="a", text="Ever tried.", start=0.5, end=1.0, speech_profile_processed=False)
+        await socket.send_message(encode_segments([said]))
+        await socket.send_message(encode(ServiceStatus("flushed")))
+        with trio.move_on_after(0.2):
+            await socket.get_message()  # a client that leaves
+        mine = Segment(id="a", text="Ever tried.", start=0.5, end=1.0, is_user=True, revision=2)
+        await socket.send_message(encode_segments([mine]))
+
+    async with serving(decide_late) as server:
+        outcome = await stream(listen, server)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[-1] == "[00:00.5 - 00:01.0] you: Ever tried."
+    assert server.closed == 1000
+
+
 async def test_options_become_parameters_and_the_token_takes_the_place_of_the_user(listen: Listen) -> None:
     options = (
         "--language",
