@@ -96,9 +96,8 @@ check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	    LISTEN_WERROR=1 $(BIN)/python setup.py --quiet build_ext --build-temp "$$folder" --build-lib "$$folder"
 
-bench: $(PEERS)  ## time the engine's parts, then whole servers; the report is bench/report/endtoend.md
-	@$(BIN)/listen bench
-	@$(BIN)/listen bench endtoend
+bench: $(PEERS)  ## all benchmarks: parts, extraction, voices, whole servers; reports in bench/report
+	@$(BIN)/python -m bench; parts=$$?; $(BIN)/listen bench endtoend && exit $$parts
 
 guard: $(READY)  ## fail when a path costs more than bench/budgets.toml accepts
 	@$(BIN)/python -m bench.guard
