@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
+import trio
 from numpy.typing import NDArray
 
 from engine.conversation.embedding.port import Embedder
@@ -127,17 +128,13 @@ class Search:
         page: slice,
         make: Callable[[Sequence[Whole], int], Made],
     ) -> tuple[dict[str, float], Made]:
-        """All that fit, and what is made of the page, in the transaction in which they are looked for."""
+        """All that fit, and what is made of the page, in the transaction in which meaning is looked for."""
         scope = TextFilter(start=filter.start, end=filter.end, include_discarded=include_discarded)
-        words, meaning = words_of(text), await self._meaning(text)
-        known: dict[str, int] | None = None
-        if meaning is None or filter.labels:
-            known = await self._by_words(uid, words, scope, filter, enough=meaning is None)
+        by_words, meaning = await self._by_words_beside_the_model(uid, text, scope, filter)
         ranked: dict[str, float] = {}
 
-        def choose(hits: Sequence[VectorHit], said: Sequence[TextHit]) -> Sequence[str]:
+        def choose(hits: Sequence[VectorHit]) -> Sequence[str]:
             nonlocal ranked
-            by_words = _ranks(said) if known is None else known
             meant = _meant(hits, by_words)
             ranked = _fused(by_words, {id: rank for rank, id in enumerate(meant, start=1)})
             return list(ranked)[page]
@@ -146,20 +143,36 @@ class Search:
             return make(wholes, len(ranked))
 
         if meaning is None:
-            made = await self._store.wholes.made_of_some(uid, choose((), ()), made_of)
+            made = await self._store.wholes.made_of_some(uid, choose(()), made_of)
             return ranked, made  # which `choose` has put there by now
-        found = self._store.finding.among(scope, words if known is None else (), choose, made_of)
+        found = self._store.finding.among(scope, choose, made_of)
         await nearest_in_meaning(found, meaning.model, uid, meaning.vector, k=NEAREST, filter=filter)
         return ranked, found.made
 
+    async def _by_words_beside_the_model(
+        self, uid: str, text: str, scope: TextFilter, filter: VectorFilter
+    ) -> tuple[dict[str, int], _Meaning | None]:
+        """Who has the words, by rank, and what the model makes of them: looked for while it is at work."""
+        words, ranks = words_of(text), dict[str, int]()
+
+        async def look() -> None:
+            ranks.update(await self._by_words(uid, words, scope, filter))
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(look)
+                meaning = await self._meaning(text)
+        except ExceptionGroup as group:  # a database that is away is the same error, whoever waited for it
+            raise group.exceptions[0] from None
+        if meaning is None and not ranks:
+            ranks = await self._by_words(uid, words, scope, filter, every=False)
+        return ranks, meaning
+
     async def _by_words(
-        self, uid: str, words: Sequence[str], scope: TextFilter, filter: VectorFilter, *, enough: bool
+        self, uid: str, words: Sequence[str], scope: TextFilter, filter: VectorFilter, *, every: bool = True
     ) -> dict[str, int]:
-        """The ranks of those that have all words; any, if that is `enough` where none has all."""
-        said = await self._store.texts.search(uid, words, scope)
-        if enough and not said:
-            said = await self._store.texts.search(uid, words, scope, every=False)
-        ranks = _ranks(said)
+        """The ranks of those that have all words; any, if not `every`."""
+        ranks = _ranks(await self._store.texts.search(uid, words, scope, every=every))
         fitting = await self._fitting(uid, list(ranks), filter) if filter.labels else ()
         return {id: ranks[id] for id in fitting} if fitting else ranks
 

@@ -44,11 +44,10 @@ class Finding(Protocol):
     def among(
         self,
         scope: TextFilter,
-        words: Sequence[str],
-        choose: Callable[[Sequence[VectorHit], Sequence[TextHit]], Sequence[str]],
+        choose: Callable[[Sequence[VectorHit]], Sequence[str]],
         make: Callable[[Sequence[Whole]], Made],
     ) -> VisibleVectors[Made]:
-        """`choose` names those to be read whole, of which something is made; it is told who has `words`, too."""
+        """`choose` names those to be read whole, of which something is made."""
         ...
 
 

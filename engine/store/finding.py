@@ -1,10 +1,8 @@
 """Which of a user's conversations are nearest in meaning, less those that no search may show, in one snapshot.
 
 Operations: `among` gives what `engine.store.vectors` gives of conversations, but for what is hidden, locked, deleted or
-outside a `TextFilter`; at the same time it looks for words as `engine.store.texts` does, reads those whole that are
-chosen of both, and has something made of them.
-Bounded: at most `WHOLE_LIMIT` are read whole. Cost: one read transaction where one after the other takes four; words
-are not looked for in a thread beside the model's, which it would keep from the interpreter's lock, and from a core.
+outside a `TextFilter`; in the same turn it reads those whole that are chosen, and has something made of them.
+Bounded: at most `WHOLE_LIMIT` are read whole. Cost: one read transaction where one after the other takes three.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from engine.store.database import Database
-from engine.store.texts import TextFilter, TextHit, hidden, with_words
+from engine.store.texts import TextFilter, hidden
 from engine.store.vector_records import VectorFilter, VectorHit, VectorKind
 from engine.store.vectors import Vectors
 from engine.store.whole import Whole, some_wholes
@@ -24,8 +22,8 @@ __all__ = ["Choose", "Finding", "VisibleVectors"]
 
 T = TypeVar("T")
 
-Choose: TypeAlias = Callable[[Sequence[VectorHit], Sequence[TextHit]], Sequence[str]]
-"""The ids of those to be read whole, of hits by meaning and by words or others; called in a thread."""
+Choose: TypeAlias = Callable[[Sequence[VectorHit]], Sequence[str]]
+"""The ids of those to be read whole, hits or others; called in a thread."""
 
 
 class VisibleVectors(Generic[T]):
@@ -41,14 +39,12 @@ class VisibleVectors(Generic[T]):
         database: Database,
         vectors: Vectors,
         scope: TextFilter,
-        words: Sequence[str],
         choose: Choose,
         make: Callable[[Sequence[Whole]], T],
     ) -> None:
         self._database = database
         self._vectors = vectors
         self._scope = scope
-        self._words = tuple(words)
         self._choose = choose
         self._make = make
 
@@ -84,7 +80,7 @@ class VisibleVectors(Generic[T]):
             hits = [hit for hit in hits if self._in_time(hit)]
         unseen = hidden(connection, uid, [hit.id for hit in hits], self._scope.include_discarded)
         hits = [hit for hit in hits if hit.id not in unseen]
-        chosen = self._choose(hits, with_words(connection, uid, self._words, self._scope))
+        chosen = self._choose(hits)
         return hits, self._make(some_wholes(connection, uid, chosen) if chosen else [])
 
     def _in_time(self, hit: VectorHit) -> bool:
@@ -102,12 +98,11 @@ class Finding:
     def among(
         self,
         scope: TextFilter,
-        words: Sequence[str],
         choose: Choose,
         make: Callable[[Sequence[Whole]], T],
     ) -> VisibleVectors[T]:
-        """Those that `scope` lets through, with those that have all of `words`. Make one for each search.
+        """Those that `scope` lets through. Make one for each search.
 
         `make` is called in the thread that reads what was chosen: it must not block.
         """
-        return VisibleVectors(self._database, self._vectors, scope, words, choose, make)
+        return VisibleVectors(self._database, self._vectors, scope, choose, make)

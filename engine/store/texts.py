@@ -1,7 +1,7 @@
 """Full text search among one user's conversations.
 
-Operations: `search`, and `with_words` in another's transaction; so that what is found is what is there, also in
-another's: `index_conversation` reads what is kept of a conversation, `drop_texts` forgets.
+Operations: `search`; so that what is found is what is there, in another's transaction: `index_conversation` reads what
+is kept of a conversation, `drop_texts` forgets.
 Invariants: every statement names the owner. What a user types is split into words before it is a query: no character
 of it is syntax. A conversation that is hidden, locked or deleted is not found.
 Bounded: `TEXT_LIMIT` bytes of a conversation are indexed, `WORD_LIMIT` words of a query are looked for; of more than
@@ -52,7 +52,6 @@ __all__ = [
     "hidden",
     "index_conversation",
     "index_ended",
-    "with_words",
     "words_of",
 ]
 
@@ -118,7 +117,7 @@ class Texts:
         """
         if not 1 <= limit <= SEARCH_LIMIT:
             raise ValueError(f"limit: {limit} given, 1 to {SEARCH_LIMIT} accepted")
-        return await self._database.read(with_words, uid, tuple(words), filter, every, limit)
+        return await self._database.read(_with_words, uid, tuple(words), filter, every, limit)
 
     async def index(self, uid: str, id: str) -> None:
         """As `index_conversation`, in a transaction of its own."""
@@ -244,15 +243,9 @@ def hidden(connection: Connection, uid: str, ids: Sequence[str], include_discard
     return {id for (id,) in _among(connection.dialect).rows(connection, values)}
 
 
-def with_words(
-    connection: Connection,
-    uid: str,
-    words: Sequence[str],
-    filter: TextFilter,
-    every: bool = True,
-    limit: int = GIVEN,
+def _with_words(
+    connection: Connection, uid: str, words: Sequence[str], filter: TextFilter, every: bool, limit: int
 ) -> list[TextHit]:
-    """As `Texts.search`. For use in another's transaction."""
     if not words:
         return []
     dialect = connection.dialect.name

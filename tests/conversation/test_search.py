@@ -15,6 +15,7 @@ from engine.conversation.search import Search, _near
 from engine.conversation.vector_search import search_by_meaning
 from engine.off_loop import worker_threads
 from engine.store import ConversationRow, SegmentsChanged, Store, VectorFilter, VectorKind, VectorRow, texts
+from engine.store.errors import DatabaseUnavailable
 from engine.store.user_records import ActionItemRow, MemoryRow
 from engine.store.vector_records import VectorHit
 from engine.wire import Segment
@@ -111,6 +112,17 @@ async def keep_vector(
 
 async def ids(search: Search, text: str, uid: str = "u1", **how: Any) -> list[str]:
     return [found.row.id for found in await search.search_conversations(uid, text, **how)]
+
+
+async def test_a_database_that_is_away_is_told_as_such(
+    store: Store, embedder: MiniLm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("it is away")
+
+    monkeypatch.setattr(store.texts, "search", away)
+    with pytest.raises(DatabaseUnavailable, match="it is away"):
+        await Search(store, lambda: embedder).search_conversations("u1", "harbour")
 
 
 async def test_words_that_are_in_none_find_the_right_one_by_meaning(store: Store, embedder: MiniLm) -> None:

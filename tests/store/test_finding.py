@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from engine.store import Store, VectorFilter, VectorRow
-from engine.store.texts import TextFilter, TextHit
+from engine.store.texts import TextFilter
 from engine.store.vector_records import VectorHit
 
-from .making import NOW, changed, opened, segment
+from .making import NOW, opened
 
 MODEL = "m"
 
 
-def nothing(hits: Sequence[VectorHit], said: Sequence[TextHit]) -> Sequence[str]:
+def nothing(hits: Sequence[VectorHit]) -> Sequence[str]:
     """None is read whole."""
     return ()
 
@@ -39,7 +39,7 @@ async def keep(store: Store, id: str, *numbers: float, uid: str = "u1", **fields
 
 
 async def found(store: Store, filter: VectorFilter | None = None, uid: str = "u1", **scope: Any) -> list[str]:
-    among = store.finding.among(TextFilter(**scope), (), nothing, list)
+    among = store.finding.among(TextFilter(**scope), nothing, list)
     vector = np.array((1, 0), np.float32)
     hits = await among.query_vectors(uid, "conversation", MODEL, vector, 10, filter)
     return [hit.id for hit in hits]
@@ -74,16 +74,11 @@ async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_
     await keep(store, "first", 1.0, 0.1)
     await keep(store, "second", 1.0, 0.2)
     await keep(store, "by words", 0.0, 1.0)
-    await keep(store, "hidden", 0.0, 1.0, is_locked=True)
-    for id in ("by words", "hidden", "first"):
-        segments = (segment("s1", text="The harbour." if id != "first" else "The garden."),)
-        await store.conversations.apply([changed(*segments, id=id)])
-        await store.texts.index("u1", id)
 
-    def choose(hits: Sequence[VectorHit], said: Sequence[TextHit]) -> Sequence[str]:
-        return [*(hit.id for hit in said), hits[1].id, "nowhere"]
+    def choose(hits: Sequence[VectorHit]) -> Sequence[str]:
+        return ["by words", hits[1].id, "nowhere"]
 
-    among = store.finding.among(TextFilter(), ["harbour"], choose, list)
+    among = store.finding.among(TextFilter(), choose, list)
     vector = np.array((1, 0), np.float32)
     await among.query_vectors("u1", "conversation", MODEL, vector, 2)
     assert [whole.row.id for whole in among.made] == ["by words", "second"]
@@ -92,6 +87,6 @@ async def test_those_that_are_chosen_of_the_hits_are_read_whole_in_the_order_of_
 async def test_a_wrong_vector_is_refused(store: Store) -> None:
     zero = np.zeros(2, np.float32)
     with pytest.raises(ValueError, match="vector"):
-        await store.finding.among(TextFilter(), (), nothing, list).query_vectors(
+        await store.finding.among(TextFilter(), nothing, list).query_vectors(
             "u1", "conversation", MODEL, zero, 10
         )
