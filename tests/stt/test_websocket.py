@@ -156,7 +156,7 @@ async def test_tls_with_a_server_that_speaks_none_fails_and_leaves_no_socket() -
 
 
 async def test_tls_that_stalls_leaves_no_socket_when_given_up() -> None:
-    asked, gone = trio.Event(), trio.Event()
+    asked, gone, given_up = trio.Event(), trio.Event(), trio.Event()
 
     async def stalling(stream: trio.SocketStream) -> None:
         await stream.receive_some()
@@ -168,6 +168,7 @@ async def test_tls_that_stalls_leaves_no_socket_when_given_up() -> None:
     async def dial(port: int, scope: trio.CancelScope) -> None:
         with scope:
             await open_tcp("127.0.0.1", port, True)
+        given_up.set()
 
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
@@ -178,5 +179,6 @@ async def test_tls_that_stalls_leaves_no_socket_when_given_up() -> None:
         scope.cancel()
         with trio.fail_after(PATIENCE):
             await gone.wait()
+            await given_up.wait()
         nursery.cancel_scope.cancel()
     assert scope.cancelled_caught
