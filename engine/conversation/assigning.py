@@ -68,7 +68,9 @@ class Decisions(Protocol):
 class Voices(Protocol):
     """Samples of people's voices."""
 
-    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None: ...
+    async def unlearn(self, uid: str, segment_ids: Collection[str], person_id: str | None) -> None:
+        """Forget samples of others that were taken from these segments: it is `person_id` who speaks there."""
+        ...
 
 
 class Jobs(Protocol):

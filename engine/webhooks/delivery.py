@@ -114,8 +114,7 @@ class Delivery:
         self._upkeep = Upkeep(kept, settings, wall_clock)
         self._work = trio.Event()
         self._disabled: list[Disabled] = []
-        self._draining = False
-        self._drain_began = trio.Event()
+        self._draining = trio.Event()
         self._let_go_of = trio.Event()
 
     def wake(self, *endpoints: Key) -> None:
@@ -124,7 +123,7 @@ class Delivery:
             self._work.set()
         for key in endpoints:
             held = self._held.get(key)
-            if held is not None and (self._draining or not held.full):
+            if held is not None and (self._draining.is_set() or not held.full):
                 held.news.set()
 
     def when_disabled(self, who: Disabled) -> None:
@@ -138,8 +137,7 @@ class Delivery:
 
     async def drain(self) -> None:
         """Begin no request any more, and return once those that were have ended and are written down."""
-        self._draining = True
-        self._drain_began.set()
+        self._draining.set()
         self.wake(*self._held)
         while self._held:
             self._let_go_of = trio.Event()
@@ -178,7 +176,7 @@ class Delivery:
     async def _take(self, nursery: trio.Nursery) -> float:
         """Begin with what is due and there is room for; the seconds until it is worth while to look again."""
         room = self._settings.endpoints - len(self._held)
-        if room <= 0 or self._draining:
+        if room <= 0 or self._draining.is_set():
             return self._pause()
         due, now = await self._kept.next_due(), self._now()
         if due is None or due > now:
@@ -213,7 +211,7 @@ class Delivery:
         try:
             async with trio.open_nursery() as nursery:
                 await self._begin(held, nursery)
-                while not (held.over or (self._draining and not held.busy)):
+                while not (held.over or (self._draining.is_set() and not held.busy)):
                     with trio.move_on_after(self._until(held.step)):
                         await held.news.wait()
                     held.news = trio.Event()
@@ -227,7 +225,7 @@ class Delivery:
     async def _begin(self, held: Held, nursery: trio.Nursery) -> None:
         """Send what is due; count what was ended unsent."""
         step = held.step
-        for delivery in () if self._draining else step.due:
+        for delivery in () if self._draining.is_set() else step.due:
             held.busy.add(delivery.id)
             nursery.start_soon(self._send, held, delivery, held.slot(self._spacing))
         if step.dropped:
@@ -262,11 +260,11 @@ class Delivery:
         """Wait until a request may begin, not before `at`; False when nothing begins any more."""
         if at > trio.current_time():
             with trio.move_on_at(at):
-                await self._drain_began.wait()
+                await self._draining.wait()
         if delivery.trigger == AUDIO_BYTES:
             with trio.move_on_at(self._spread.take()):
-                await self._drain_began.wait()
-        return not self._draining
+                await self._draining.wait()
+        return not self._draining.is_set()
 
     async def _step(self, held: Held) -> None:
         """Write down what came of requests, as soon as the database can; take what is next."""
