@@ -86,8 +86,9 @@ serve: $(READY)  ## run the server on 127.0.0.1:8080 (LISTEN_PORT and so on chan
 
 # Threads of OpenBLAS that wait for work spin, which takes the cores from the other processes. Bytecode is kept also
 # where the environment says not to: a hundred servers are started, each of which would compile the engine again.
+# What a process had left to do when a test hung in it is not begun anew: it would hang again.
 test: $(READY)  ## run the tests (TESTS=tests/wire for some of them)
-	@OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(TESTS)
 
 check: $(READY)  ## ruff, mypy --strict, and the C with warnings as errors
 	@$(BIN)/ruff check .
@@ -103,7 +104,7 @@ guard: $(READY)  ## fail when a path costs more than bench/budgets.toml accepts
 	@$(BIN)/python -m bench.guard
 
 campaign: $(READY)  ## the long runs; their figures go to tests/campaign/summary.md
-	@$(BIN)/python -m pytest -m campaign --durations=0 $(TESTS)
+	@$(BIN)/python -m pytest -m campaign -o faulthandler_timeout=0 --durations=0 $(TESTS)
 
 fuzz: $(READY)  ## fuzz frame reader and codecs with clang's libFuzzer (FUZZ_SECONDS=600)
 	@$(BIN)/python -m native.fuzz $(FUZZ_SECONDS)
