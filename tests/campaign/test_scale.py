@@ -2,7 +2,8 @@
 
 SCALE_CONVERSATIONS and SCALE_CLIENTS make it smaller, for a look whether it works. SCALE_FOLDER: where the
 conversations are kept, which takes minutes to make, for a second look. The server may use all cores, and its crowd all
-but the first: held to one, the threads in which it reads would take it from the loop.
+but the first: held to one, the threads in which it reads would take it from the loop. The user's program gives way to
+the crowd: it would not be on the server's machine, nor keep clients from seeing when a word comes.
 """
 
 import os
@@ -10,18 +11,14 @@ import platform
 import shutil
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import count, cycle
 from pathlib import Path
 
-import httpx2
 import msgspec
 import pytest
 import trio
 
-from bench.extraction import CONVERSATIONS, load, transcript_of
 from engine.conversation.embedding.minilm import DIMENSIONS, MODEL, MiniLm
 from engine.off_loop import worker_threads
 from engine.server.parts import OFF_LOOP_THREADS
@@ -31,12 +28,10 @@ from tests.campaign.scale import (
     PAGE,
     QUESTION,
     SEGMENTS,
-    UID,
     Compared,
     Reader,
     as_served,
     compare,
-    conversation_id,
     filled,
 )
 from tests.campaign.test_neighbours import (
@@ -51,6 +46,7 @@ from tests.campaign.test_neighbours import (
     output,
     percentiles,
 )
+from tests.campaign.user import KINDS, PAUSE
 from tests.e2e.process import Process, started_anew
 from tests.patience import PATIENCE
 
@@ -68,8 +64,6 @@ WINDOW = 20.0
 """Seconds, in which 200 clients say a thousand words: of 250 the 99th percentile is the third from the end, and on a
 still machine ratios of two such were from 0.4 to 7.
 """
-PAUSE = 0.2
-"""Seconds between two things that a user does while others speak."""
 QUERIES = {"a question": QUESTION, "words in most of them": "harbour sails", "a word in none": "submarine"}
 
 
@@ -111,13 +105,13 @@ async def test_reading_and_searching_cost_little_more_than_sql_and_do_not_grow(f
             assert compared.growth <= GROWTH, (name, compared)
 
 
-@pytest.mark.parametrize("kind", ["reads and searches", "has conversations processed"])
+@pytest.mark.parametrize("kind", list(KINDS))
 async def test_live_audio_is_as_prompt_while_a_user(kind: str, folder: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     shutil.copytree(await filled(folder, MANY, DIMENSIONS, MODEL), data_dir)
     settings = {"LISTEN_EMBEDDING_PROVIDER": "local", "LISTEN_WEB_REQUESTS_PER_MINUTE": 100_000}
     async with started_anew(data_dir, **SCRIPT, **settings, LISTEN_LIMITS_SESSIONS=2 * CLIENTS) as server:
-        windows, crowd, done = await beside_a_crowd(server, WORK[kind])
+        windows, crowd, done = await beside_a_crowd(server, kind)
         assert server.log.troubles() == []
         assert await server.terminate() == 0
     pairs = [
@@ -131,7 +125,7 @@ async def test_live_audio_is_as_prompt_while_a_user(kind: str, folder: Path, tmp
     assert statistics.median(pair.ratio for pair in pairs) <= UNCHANGED
 
 
-async def beside_a_crowd(server: Process, user: "Work") -> tuple[list[tuple[Window, Window]], Crowd, int]:
+async def beside_a_crowd(server: Process, kind: str) -> tuple[list[tuple[Window, Window]], Crowd, int]:
     """Windows without and with the user's work, in turn; what the crowd saw, and how much work was done."""
     windows: list[tuple[Window, Window]] = []
     done = 0
@@ -140,80 +134,28 @@ async def beside_a_crowd(server: Process, user: "Work") -> tuple[list[tuple[Wind
             await output(crowding, b"ready\n")
         for _ in range(RUNS):
             alone = await measured(server, WINDOW)
-            async with working(server, user) as counted:
-                busy = await measured(server, WINDOW)
+            busy, more = await measured_beside_a_user(server, kind)
             windows.append((alone, busy))
-            done += counted()
-        assert crowding.stdin is not None
-        await crowding.stdin.aclose()
-        with trio.fail_after(PATIENCE):
-            crowd = msgspec.json.decode(await output(crowding), type=Crowd)
+            done += more
+        crowd = msgspec.json.decode(await ended(crowding), type=Crowd)
     return windows, crowd, done
 
 
-Work = Callable[[Process, httpx2.AsyncClient], AsyncIterator[None]]
-"""Yields after each piece of it."""
+async def measured_beside_a_user(server: Process, kind: str) -> tuple[Window, int]:
+    """A window in which a user does what `kind` says, and how often."""
+    async with beside("tests.campaign.user", str(server.port), kind, str(MANY), nice=19) as user:
+        with trio.fail_after(PATIENCE):
+            await output(user, b"ready\n")
+        window = await measured(server, WINDOW)
+        return window, int(await ended(user))
 
 
-@asynccontextmanager
-async def working(server: Process, user: Work) -> AsyncIterator[Callable[[], int]]:
-    """The user works until the block ends; gives how many pieces were done."""
-    done = 0
-
-    async def work(http: httpx2.AsyncClient) -> None:
-        nonlocal done
-        async for _ in user(server, http):
-            done += 1
-            await trio.sleep(PAUSE)
-
-    headers = {"Authorization": f"Bearer dev:{UID}"}
-    base = f"http://127.0.0.1:{server.port}"
-    async with (
-        httpx2.AsyncClient(base_url=base, headers=headers, timeout=PATIENCE) as http,
-        trio.open_nursery() as nursery,
-    ):
-        nursery.start_soon(work, http)
-        yield lambda: done
-        nursery.cancel_scope.cancel()
-
-
-async def reading(server: Process, http: httpx2.AsyncClient) -> AsyncIterator[None]:
-    """A page, a conversation, a search by meaning, a request at a time."""
-    for number in count():
-        id = conversation_id(number % MANY)
-        for method, path, body in (
-            ("GET", f"/v1/conversations?limit={PAGE}", None),
-            ("GET", f"/v1/conversations/{id}", None),
-            ("POST", "/v1/conversations/search", {"query": QUESTION}),
-        ):
-            answer = await http.request(method, path, json=body)
-            assert answer.status_code == 200, answer.text
-            yield
-
-
-async def giving(server: Process, http: httpx2.AsyncClient) -> AsyncIterator[None]:
-    """Conversations of some minutes, processed without a language model, one at a time."""
-    paths = sorted((CONVERSATIONS / "tuning").glob("*.toml"))
-    for path in cycle(paths):
-        segments = [
-            {
-                "text": one.text,
-                "speaker": one.speaker,
-                "is_user": one.is_user,
-                "start": one.start,
-                "end": one.end,
-            }
-            for one in transcript_of(load(path)).segments
-        ]
-        answer = await http.post(
-            "/v1/dev/user/conversations/from-segments", json={"transcript_segments": segments}
-        )
-        assert answer.status_code == 200, answer.text
-        await server.log.until("conversation.completed", conversation=answer.json()["id"])
-        yield
-
-
-WORK: dict[str, Work] = {"reads and searches": reading, "has conversations processed": giving}
+async def ended(process: trio.Process) -> bytes:
+    """What it prints once its input is closed."""
+    assert process.stdin is not None
+    await process.stdin.aclose()
+    with trio.fail_after(PATIENCE):
+        return await output(process)
 
 
 def costs(found: Mapping[str, Compared]) -> list[str]:
