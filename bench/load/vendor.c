@@ -5,8 +5,9 @@
  *   a line on stdin       answered with its counts as one line of JSON
  *
  * It counts the audio and answers each full second of it (16 kHz, 16 bit) with one final of one word that says where
- * and when: `p7t123456.` = second 7 of this connection was complete at 123456 us of CLOCK_MONOTONIC. `Finalize` and
- * `CloseStream` are answered as the vendor does; anything else is taken and ignored, options of the query too.
+ * and when: `p7t123456a40.` = second 7 of this connection was complete at 123456 us of CLOCK_MONOTONIC, by a message
+ * with 40 ms of audio after it. `Finalize` and `CloseStream` are answered as the vendor does; anything else is taken and
+ * ignored, options of the query too.
  */
 
 #include "ws.h"
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #define SECOND 32000
+#define MILLISECOND (SECOND / 1000)
 
 typedef struct {
     ws_peer peer;
@@ -55,7 +57,8 @@ static void hear(stream *s, size_t bytes)
     messages++;
     while (s->bytes >= (s->seconds + 1) * SECOND) {
         s->seconds++;
-        snprintf(word, sizeof(word), "p%lldt%lld.", (long long)s->seconds, (long long)now_us());
+        snprintf(word, sizeof(word), "p%lldt%llda%lld.", (long long)s->seconds, (long long)now_us(),
+                 (long long)(s->bytes - s->seconds * SECOND) / MILLISECOND);
         result(s, (double)(s->seconds - 1), (double)s->seconds, word, 0);
     }
 }

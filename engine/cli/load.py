@@ -153,6 +153,7 @@ def _print(figures: LoadFigures) -> None:
     rows = {
         "due to segment": figures.segment,
         "  due to vendor": figures.to_vendor,
+        "    after gathering": figures.beyond_message,
         "  vendor to segment": figures.to_client,
         "generator late": figures.late,
     }

@@ -267,6 +267,7 @@ class _Run:
         stream_seconds = (end.sent - start.sent) * plan.period
         within = [taken for due, taken in self.heard.whole if start.time <= due < end.time]
         parts = [part for part in self.heard.parts if start.time <= part[0] < end.time]
+        beyond = [taken for due, taken in self.heard.beyond if start.time <= due < end.time]
         streams = self.streams if self.heard.numbered else ()
         expected = sum(stream.words_due(start.time, end.time) for stream in streams)
         audio = (plan.streams, seconds, stream_seconds)
@@ -286,6 +287,7 @@ class _Run:
             late=latency(self.late),
             segment=latency(within),
             to_vendor=latency([part[1] for part in parts]),
+            beyond_message=latency(beyond),
             to_client=latency([part[2] for part in parts]),
             generator_core_share=round((end.cpu - start.cpu) / seconds, 4),
             others_core_share=round(max(0.0, end.machine - start.machine - known) / seconds, 3),

@@ -22,7 +22,7 @@ KEEPALIVE = b"\x8a\x00"
 SLACK = 1.0
 """Seconds a segment may end after the audio that was sent, as with `listen stream`."""
 
-_STAMP = re.compile(r"p(\d+)t(\d+)")
+_STAMP = re.compile(r"p(\d+)t(\d+)(?:a(\d+))?")
 _TOLD = re.compile(r"w\d+t(\d+)\.$")
 """The last word of those that say only when they were."""
 
@@ -46,7 +46,8 @@ class Heard:
     """What all streams of a run heard.
 
     `whole`: when a packet was due, and the seconds until its word's segment came; `parts`: the same with the seconds
-    to the vendor and those from there.
+    to the vendor and those from there; `beyond`: the same with the seconds to the vendor from when the last packet of
+    the message was due which brought the word's end there, where the vendor says that.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class Heard:
         """Whether words say which second they are."""
         self.whole: list[tuple[float, float]] = []
         self.parts: list[tuple[float, float, float]] = []
+        self.beyond: list[tuple[float, float]] = []
 
 
 class LoadStream:
@@ -105,8 +107,10 @@ class LoadStream:
     def _said(self, said: _Said, now: float, heard: Heard) -> None:
         """Note each word that carries its time, and where none does, the last one."""
         at = max(0, said.text.find(f"p{self._word}t"))
-        stamps = [(int(second), int(told) / 1e6) for second, told in _STAMP.findall(said.text, at)]
-        for second, told in stamps:
+        stamps = [
+            (int(second), int(told) / 1e6, after) for second, told, after in _STAMP.findall(said.text, at)
+        ]
+        for second, told, after in stamps:
             heard.numbered = True
             if second > self._word:
                 self._word = second
@@ -114,6 +118,9 @@ class LoadStream:
                 if due is not None:
                     heard.whole.append((due, now - due))
                     heard.parts.append((due, told - due, now - told))
+                whole = self.due(second + int(after) / 1000) if after else None
+                if due is not None and whole is not None:
+                    heard.beyond.append((due, told - whole))
         if not stamps and said.end > self._reached:
             self._reached = said.end
             due, last = self.due(said.end), _TOLD.search(said.text)

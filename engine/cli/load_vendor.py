@@ -3,12 +3,12 @@
     python -m engine.cli.load_vendor [SPOKEN PERIOD]     prints its port, serves until standard input ends
 
 It answers each full second of a connection's audio (16 kHz, 16 bit) with one final of one word that says where and
-when: `p7t123456.` = second 7 was complete at 123456 µs of the monotonic clock. `Finalize` and `CloseStream` are
-answered as the vendor does; anything else is taken and ignored. With SPOKEN and PERIOD people do not talk all the time:
-only what begins in the first SPOKEN of each PERIOD seconds is a word, `w4t123456.`, as long as its result. Results are
-then 0.6 to 1.4 s long, by chance, alike for the same number of connection: their ends are nowhere in particular in the
-messages that the audio came in, and no word says which second it was (a connection's seconds may not be the client's,
-where something was played before).
+when: `p7t123456a40.` = second 7 was complete at 123456 µs of the monotonic clock, by a message with 40 ms of audio
+after it. `Finalize` and `CloseStream` are answered as the vendor does; anything else is taken and ignored. With SPOKEN
+and PERIOD people do not talk all the time: only what begins in the first SPOKEN of each PERIOD seconds is a word,
+`w4t123456.`, as long as its result. Results are then 0.6 to 1.4 s long, by chance, alike for the same number of
+connection: their ends are nowhere in particular in the messages that the audio came in, and no word says which second
+it was (a connection's seconds may not be the client's, where something was played before).
 Invariants: answers leave in the order of the audio. Bounded: per connection one frame of `FRAME_LIMIT`; a connection
 that does not take its answers at once is closed, because what were measured then is not the server.
 Cost: one receive and one step of Python a frame; audio is counted, not unmasked.
@@ -33,6 +33,7 @@ __all__ = ["VendorStream", "serve"]
 FRAME_LIMIT = 1 << 20
 RECEIVE = 1 << 18
 SECOND = 32_000
+MILLISECOND = SECOND // 1000
 LENGTHS = 19_200, 44_802
 """Bytes of a result where people talk for a part of the time."""
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -96,7 +97,8 @@ class VendorStream:
             return
         while self._audio >= (self._seconds + 1) * SECOND:
             self._seconds += 1
-            word = f"p{self._seconds}t{time.monotonic_ns() // 1000}."
+            after = (self._audio - self._seconds * SECOND) // MILLISECOND
+            word = f"p{self._seconds}t{time.monotonic_ns() // 1000}a{after}."
             yield _result(self._seconds - 1, self._seconds, word)
 
     def _talk(self) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ def recorded(stack: str, cpu: float, streams: int = 50, **changed: Any) -> Measu
         late=latency([0.001]),
         segment=latency([0.01, 0.02]),
         to_vendor=latency([0.003]),
+        beyond_message=latency([0.002]),
         to_client=latency([0.004]),
         generator_core_share=0.1,
         others_core_share=0.0,
@@ -85,7 +86,7 @@ def report(**changed: Any) -> Report:
 def test_the_ratio_to_the_limit_is_of_the_same_round() -> None:
     table = rows(ROUNDS, [50], [LIMIT, "lane"])
     assert table[2].startswith(
-        "| 50 | C limit | 1500 | 1.00 (1.00 to 1.00) | 10.0, 20.0, 20.0 | 3.0 | 4.0 | 64 | 0.00 |  |"
+        "| 50 | C limit | 1500 | 1.00 (1.00 to 1.00) | 10.0, 20.0, 20.0 | 3.0 (2.0) | 4.0 | 64 | 0.00 |  |"
     )
     assert table[3].startswith("| 50 | lane | 3200 | 2.10 (2.00 to 2.20) |")
 

@@ -214,6 +214,13 @@ def test_a_word_that_carries_its_time_is_counted_once_from_when_it_was_due(strea
     assert [taken for _, taken in heard.whole] == pytest.approx([0.52, 1.12, 0.12])
 
 
+def test_what_a_message_gathers_after_a_word_is_not_the_servers_delay(stream: LoadStream) -> None:
+    heard = Heard()
+    stream.hear(said("p1t101045000a40. p2t102000000a0. p3t103000000.", 3.0), 103.1, heard)
+    assert [due for due, _ in heard.beyond] == pytest.approx([100.98, 101.98])
+    assert [taken for _, taken in heard.beyond] == pytest.approx([0.025, 0.02])
+
+
 def test_the_end_of_a_segment_is_timed_where_words_carry_no_time(stream: LoadStream) -> None:
     heard = Heard()
     for end, now in ((1.0, 101.2), (1.0, 105.0), (2.0, 102.0)):
@@ -281,7 +288,7 @@ class Server:
             packets.append(packet)
             second, rest = divmod(len(packets), 50)
             if not rest:
-                text = f"p{second}t{time.monotonic_ns() // 1000}."
+                text = f"p{second}t{time.monotonic_ns() // 1000}a0."
                 await connection.send_message(said(text, second).decode())
 
 
@@ -321,6 +328,7 @@ async def test_every_stream_sends_all_packets_in_order_and_words_come_back_with_
     assert figures.expected >= 3
     assert figures.to_vendor is not None
     assert figures.to_vendor.count == figures.expected - figures.missing
+    assert figures.beyond_message == figures.to_vendor  # no message held more than the word's end
     assert figures.sent_frames == round(figures.stream_seconds / PERIOD) > 50
     assert None not in (figures.segment, figures.to_vendor, figures.to_client, figures.late)
     assert figures.server is not None

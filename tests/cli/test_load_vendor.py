@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +82,13 @@ def test_however_the_bytes_come_the_words_are_the_same(cuts: list[int]) -> None:
         data = data[cut:]
     assert answers[0].startswith(b"HTTP/1.1 101 ")
     assert [b'"p%dt' % number in answer for number, answer in enumerate(answers[1:], 1)] == [True, True]
+
+
+def test_a_word_says_how_much_audio_its_message_had_after_it() -> None:
+    stream = VendorStream()
+    data = UPGRADE + frame(BINARY, bytes(31_000)) + frame(BINARY, bytes(1000 + 40 * 32))
+    *_, answer = stream.take(data)
+    assert re.search(rb'"p1t\d+a40\."', answer)
 
 
 @pytest.mark.parametrize(
