@@ -27,6 +27,9 @@ class _Request(Generic[Asked, Answer]):
         self.asked = asked
         self.answers: list[Answer] = []
         self.error: Exception | None = None
+        self.writes = False
+        self.news = trio.Event()
+        """It is done, or has the turn to write."""
 
     @property
     def done(self) -> bool:
@@ -47,22 +50,35 @@ class Together(Generic[Asked, Answer]):
         self._write = write
         self._everybodys = everybodys
         self._waiting: list[_Request[Asked, Answer]] = []
-        self._turn = trio.Lock()
+        self._taken = False
 
     async def __call__(self, asked: Asked) -> Answer:
         """The answer, once it is written. Raises what `write` does."""
         request: _Request[Asked, Answer] = _Request(asked)
         self._waiting.append(request)
         try:
-            async with self._turn:
-                if not request.done:  # else whoever had the turn before took it along
-                    await self._commit()
+            if self._taken:
+                await request.news.wait()
+            else:
+                self._taken = request.writes = True
+                await trio.lowlevel.checkpoint()  # whoever asks in the same moment is taken along
+            if not request.done:  # else whoever had the turn has written it
+                await self._commit()
         finally:
             if request in self._waiting:
                 self._waiting.remove(request)
+            if request.writes:
+                self._pass_on()
         if request.error is not None:
             raise request.error
         return request.answers[0]
+
+    def _pass_on(self) -> None:
+        """The turn goes to who waits longest. The others are not woken for it, as they would be one after another."""
+        self._taken = bool(self._waiting)
+        if self._waiting:
+            self._waiting[0].writes = True
+            self._waiting[0].news.set()
 
     async def _commit(self) -> None:
         """Write what waits. Cancelled before it begins, nothing has happened and all of it waits on."""
@@ -77,7 +93,11 @@ class Together(Generic[Asked, Answer]):
                 batch[0].error = error
             else:
                 await self._one_by_one(batch)
-        self._waiting = [request for request in self._waiting if not request.done]
+        finally:
+            self._waiting = [request for request in self._waiting if not request.done]
+            for request in batch:
+                if request.done:
+                    request.news.set()
 
     async def _try(self, batch: Sequence[_Request[Asked, Answer]]) -> None:
         answers = await self._write([request.asked for request in batch])

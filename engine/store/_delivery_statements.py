@@ -126,8 +126,9 @@ class DeliveryStatements:
         self._dialect = dialect
         self.number = PreparedQuery(NUMBER, dialect)
         self.number_behind = PreparedQuery(NUMBER_BEHIND, dialect)
-        self.insert = Prepared(upsert(dialect.name, deliveries).on_conflict_do_nothing(), dialect)
-        """A row unless there is one."""
+        new = upsert(dialect.name, deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
+        self.insert = PreparedQuery(new, dialect)
+        """A row unless there is one; its id then."""
         self.claimable = PreparedQuery(CLAIMABLE, dialect)
         self.take = Prepared(TAKE, dialect)
         self.hold = PreparedQuery(HOLD, dialect)

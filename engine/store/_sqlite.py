@@ -25,6 +25,7 @@ def open_sqlite(path: Path, busy_timeout: float, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=busy_timeout,
+        pool_use_lifo=True,  # what a connection has read of the file is of use until another one writes
         hide_parameters=True,  # an error's text goes to the logs, and parameters are what people said
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,

@@ -182,7 +182,7 @@ def offer(connection: Connection, rows: Sequence[DeliveryRow], now: int) -> Offe
     for row in rows:
         number, due_at = _number(connection, row, now)
         values = msgspec.structs.asdict(row) | {"sequence": number}
-        made += statements_in(connection.dialect).insert.run(connection, [values])
+        made += len(statements_in(connection.dialect).insert.rows(connection, values))
         soonest = min(soonest, due_at)
     return Offered(made, soonest <= now)
 

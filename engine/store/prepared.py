@@ -30,7 +30,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 Converters: TypeAlias = list[tuple[int, Callable[[Any], Any]]]
 
@@ -69,7 +69,7 @@ class Prepared:
 
 
 class PreparedQuery:
-    """One query in one dialect, a text that names its columns, or an update that returns some. Immutable.
+    """One query in one dialect, a text that names its columns, or an insert or update that returns some. Immutable.
 
     `ids` among its parameters are made by `listed`.
     """
@@ -77,7 +77,7 @@ class PreparedQuery:
     names: Sequence[str]
     """Of its columns."""
 
-    def __init__(self, query: Select[Any] | TextualSelect | ReturningUpdate[Any], dialect: Dialect) -> None:
+    def __init__(self, query: Select[Any] | TextualSelect | ReturningInsert[Any] | ReturningUpdate[Any], dialect: Dialect) -> None:
         compiled: Any = query.compile(dialect=dialect)
         self._text = str(compiled)
         self.names = [str(name) for name in query.exported_columns.keys()]  # noqa: SIM118 - of columns
