@@ -91,6 +91,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
             " (32 kB a second); then it is dropped, and counted.",
         ),
     ] = 30.0
+    audio_gather: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=5,
+            description="Chunks of all sessions that are cut within so long go to disk and database together. 0: each"
+            " at once.",
+        ),
+    ] = 0.2
     audio_look: Annotated[
         float,
         Meta(

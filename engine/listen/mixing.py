@@ -27,12 +27,17 @@ class Mixed:
         """The next sample to be read."""
         self._taps = tuple(taps)
 
+    @property
+    def behind(self) -> int:
+        """Samples of the longest channel that were heard and not read."""
+        return max(tap.behind for tap in self._taps)
+
     async def read(self, samples: int) -> Run:
         """The next `samples` samples; fewer only once no more follow. See `Tap.read`."""
         async with trio.open_nursery() as nursery:
             for tap in self._taps:
                 nursery.start_soon(_wait, tap, samples, nursery.cancel_scope)
-        longest = min(samples, max(tap.behind for tap in self._taps))
+        longest = min(samples, self.behind)
         runs = [tap.take(min(longest, tap.behind)) for tap in self._taps]
         lost = max(run.lost for run in runs)
         self.position += lost

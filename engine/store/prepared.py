@@ -77,7 +77,11 @@ class PreparedQuery:
     names: Sequence[str]
     """Of its columns."""
 
-    def __init__(self, query: Select[Any] | TextualSelect | ReturningInsert[Any] | ReturningUpdate[Any], dialect: Dialect) -> None:
+    def __init__(
+        self,
+        query: Select[Any] | TextualSelect | ReturningInsert[Any] | ReturningUpdate[Any],
+        dialect: Dialect,
+    ) -> None:
         compiled: Any = query.compile(dialect=dialect)
         self._text = str(compiled)
         self.names = [str(name) for name in query.exported_columns.keys()]  # noqa: SIM118 - of columns

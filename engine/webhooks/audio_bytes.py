@@ -7,11 +7,11 @@ left is cut. One task for each session that somebody wants to hear; the others a
 Invariants: an endpoint has every sample of a session, from the first one on or from when it was turned on, in one
 chunk; all chunks of a session but its last have the endpoint's length. A chunk is durable when it is cut, and chunks
 are offered in order. What does not get there is counted in the endpoint's log with a reason: this process fell behind,
-the disk refused, or the process died, of which `engine.webhooks.marks` tells the next one, to within `BLOCK`.
-Bounded: of a session in memory by `webhook.audio_behind` seconds, and for each endpoint by what is not written yet
-(`chunks.PIECE`). No session waits for anything here.
-Cost: for each second of a session one wake-up and one copy; for all that is cut in a fifth of a second (`Cutting`) one
-write and one transaction.
+the disk refused, or the process died, of which `engine.webhooks.marks` tells the next one, to within `MARKING`.
+Bounded: of a session in memory by `webhook.audio_behind` seconds, and by what is not written yet (`hearing.PIECE`). No
+session waits for anything here.
+Cost: for each cut of a session one wake-up and one copy, on the disk once however many hear it; for all that is cut
+within `webhook.audio_gather` one write and one transaction. A store to memory a second and endpoint (`Marks`).
 Cancellation: what was not cut the next process counts.
 """
 
@@ -26,15 +26,15 @@ from engine._config_webhooks import Webhook
 from engine.listen.follower_tasks import FollowerTasks
 from engine.listen.mixing import Mixed
 from engine.listen.ports import Followed, OpenConversation
-from engine.listen.tap import Run, Tap
+from engine.listen.tap import Tap
 from engine.log import get_logger
 from engine.off_loop import OffLoop
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
 from engine.stt.vendor import SAMPLE_RATE
-from engine.webhooks.chunks import Chunk
 from engine.webhooks.cutting import Cutting
-from engine.webhooks.marks import Left, Mark, Marks
+from engine.webhooks.hearing import PIECE, Hearing
+from engine.webhooks.marks import Marks
 from engine.webhooks.ports import Directory, Endpoint
 from engine.webhooks.triggers import AUDIO_BYTES
 from engine.wire.messages import Segment
@@ -43,10 +43,11 @@ __all__ = ["AudioBytes", "AudioBytesStatistics"]
 
 log = get_logger(__name__)
 
-BLOCK = SAMPLE_RATE
-"""Samples read at once, at most."""
+MARKING = 1.0
+"""Seconds between two looks at how much was heard."""
+TURN = 16
+"""Sessions that are looked at before others have their turn."""
 TAP = "audio webhook"
-FELL_BEHIND = "this server fell behind, and the audio was not kept (webhook.audio_behind)"
 DIED = "the process died before this audio was cut"
 
 
@@ -80,6 +81,7 @@ class AudioBytes:
         self._backoff = backoff
         self._tasks = FollowerTasks("webhook.audio_failed")
         self._marks: Marks | None = None
+        self._heard: set[Hearing] = set()
         self._live: set[str] = set()
         self._idle: dict[str, Followed] = {}
 
@@ -101,6 +103,7 @@ class AudioBytes:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._tasks.run)
+                nursery.start_soon(self._mark)
                 self._marks = marks
                 task_status.started()
                 while True:
@@ -137,11 +140,26 @@ class AudioBytes:
         endpoints = await self._endpoints(session.uid)
         if not endpoints:
             return
-        hearing = _Hearing(session.id, tap, self._cutting, marks)
+        most = round(self._settings.audio_behind * SAMPLE_RATE) // 2  # as much again may come meanwhile
+        hearing = Hearing(session.id, tap, self._cutting, marks, min(most, PIECE))
         hearing.want(endpoints)
-        while await hearing.go_on():
-            if hearing.at_a_cut:
-                hearing.want(await self._endpoints(session.uid))
+        self._heard.add(hearing)
+        try:
+            while await hearing.go_on():
+                if hearing.at_a_cut:
+                    hearing.want(await self._endpoints(session.uid))
+        finally:
+            self._heard.remove(hearing)
+
+    async def _mark(self) -> None:
+        """Have it known how much is heard, of sessions that wait for their next cut."""
+        while True:
+            await trio.sleep(MARKING)
+            for number, hearing in enumerate(tuple(self._heard), 1):
+                if hearing in self._heard:
+                    hearing.mark()
+                if not number % TURN:
+                    await trio.lowlevel.checkpoint()
 
     async def _endpoints(self, uid: str) -> dict[str, Endpoint]:
         """Who wants to hear the user now, by name; waits for the database."""
@@ -198,80 +216,3 @@ class _Following:
     def ended(self) -> None:
         """See `Following`."""
         self._ended()
-
-
-class _Hearing:
-    """The chunks of one session."""
-
-    def __init__(self, session_id: str, tap: Tap | Mixed, cutting: Cutting, marks: Marks) -> None:
-        self._id = session_id
-        self._tap = tap
-        self._cutting = cutting
-        self._marks = marks
-        self._chunks: dict[str, tuple[Chunk, Mark]] = {}
-
-    @property
-    def at_a_cut(self) -> bool:
-        """Whether a chunk begins here."""
-        return any(not chunk.samples for chunk, _ in self._chunks.values())
-
-    def want(self, endpoints: dict[str, Endpoint]) -> None:
-        """These want to hear it from now on; who does no longer has no more of it, what was begun is dropped."""
-        for name in self._chunks.keys() - endpoints.keys():
-            _, mark = self._chunks.pop(name)
-            mark.close()
-        for name, endpoint in endpoints.items():
-            if name not in self._chunks:
-                mark = self._marks.open(endpoint.uid, name, self._id)
-                self._chunks[name] = Chunk(endpoint, self._tap.position), mark
-            elif not self._chunks[name][0].samples:
-                self._chunks[name][0].next(endpoint, self._tap.position)
-
-    async def go_on(self) -> bool:
-        """Hear until the next cut, or for a second; False when all is heard, or nobody wants more."""
-        if not self._chunks:
-            return False
-        wanted = min(BLOCK, *(chunk.missing for chunk, _ in self._chunks.values()))
-        run = await self._tap.read(wanted)
-        over = run.samples < wanted
-        busy = [
-            (chunk, mark)
-            for chunk, mark in self._chunks.values()
-            if self._add(chunk, mark, run) or (over and chunk.samples)
-        ]
-        if len(busy) == 1:
-            await self._write(*busy[0], run, over=over)
-        elif busy:
-            async with trio.open_nursery() as nursery:
-                for chunk, mark in busy:
-                    nursery.start_soon(partial(self._write, chunk, mark, run, over=over))
-        if over:
-            for _, mark in self._chunks.values():
-                mark.close()
-        return not over
-
-    def _add(self, chunk: Chunk, mark: Mark, run: Run) -> bool:
-        """The chunk goes on with `run`; whether there is something to write of it."""
-        if run.samples:
-            chunk.add(run)
-        mark.set(cut=chunk.position, heard=run.position + run.samples)
-        return bool(run.lost) or chunk.due
-
-    async def _write(self, chunk: Chunk, mark: Mark, run: Run, *, over: bool) -> None:
-        """What is held to the disk, the chunk to the queue when it is whole; what was lost to the log."""
-        if run.lost:
-            left = Left(
-                uid=chunk.endpoint.uid,
-                endpoint=chunk.endpoint.name,
-                session=self._id,
-                cut=run.position - run.lost,
-                heard=run.position,
-            )
-            await self._cutting.lose(left, FELL_BEHIND)
-        heard = run.position + run.samples
-        if (chunk.due or (over and chunk.held)) and not await self._cutting.write(chunk, self._id):
-            chunk.next(chunk.endpoint, heard)
-        if chunk.samples and (over or not chunk.missing):
-            await self._cutting.cut(chunk, self._id)
-            chunk.next(chunk.endpoint, heard)
-        mark.set(cut=chunk.position, heard=heard)

@@ -1,17 +1,17 @@
 """Chunks of audio on their way into the spool and the database, and what is said of those that do not get there.
 
-Operations: `write` what a chunk holds, `cut` one that is written; `lose` what never became a chunk; `left` says what a
-process that died had really not cut.
+Operations: `write` what a session's chunks have got, `cut` one that is written; `lose` what never became a chunk;
+`left` says what a process that died had really not cut.
 Invariants: a chunk that was `cut` is durable. What is lost is counted here at once, and in the endpoint's log as soon
 as the database takes it.
 Bounded: a call waits at most `webhook.audio_age` for a database that is away; audio of that age is of no use.
-Cost: writes of all sessions happen `GATHER` seconds apart, so that one flush of the disk and one transaction are enough
-for all that came between.
+Cost: writes of all sessions happen `webhook.audio_gather` seconds apart, so that one flush of the disk and one
+transaction are enough for all that came between.
 Cancellation: a chunk may have been cut all the same; cutting it again makes no second one.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import trio
@@ -21,7 +21,7 @@ from engine.log import get_logger
 from engine.store.errors import DatabaseUnavailable
 from engine.stt.backoff import Backoff
 from engine.stt.vendor import SAMPLE_RATE
-from engine.webhooks.chunks import Chunk
+from engine.webhooks.chunks import BYTES_PER_SAMPLE, Chunk
 from engine.webhooks.marks import Left
 from engine.webhooks.ports import Deliveries
 from engine.webhooks.spool import Spool
@@ -32,8 +32,6 @@ __all__ = ["Cutting"]
 
 log = get_logger(__name__)
 
-GATHER = 0.2
-BYTES_PER_SAMPLE = 2
 QUERY = {"sample_rate": str(SAMPLE_RATE)}
 NOT_WRITTEN = "the spool could not be written: {error}"
 NO_DATABASE = "the database was away for longer than webhook.audio_age"
@@ -57,14 +55,22 @@ class Cutting:
         self._settings = settings
         self._backoff = backoff
 
-    async def write(self, chunk: Chunk, session: str) -> bool:
-        """Have what a chunk holds in the spool; False when the disk refused, and the chunk is lost."""
-        await trio.sleep_until(math.ceil(trio.current_time() / GATHER) * GATHER)
+    async def write(self, chunks: Collection[Chunk], session: str, pieces: Sequence[bytes]) -> bool:
+        """Have `pieces`, what a user's chunks have got since the last time, in the spool.
+
+        False when the disk refused, and the chunks are lost.
+        """
+        if apart := self._settings.audio_gather:
+            await trio.sleep_until(math.ceil(trio.current_time() / apart) * apart)
+        uid = next(iter(chunks)).endpoint.uid
         try:
-            chunk.written(await self._spool.append(chunk.endpoint.uid, chunk.pieces))
+            place = await self._spool.append(uid, pieces)
         except OSError as error:
-            await self.lose(_left(chunk, session), NOT_WRITTEN.format(error=error.strerror))
+            for chunk in chunks:
+                await self.lose(_left(chunk, session), NOT_WRITTEN.format(error=error.strerror))
             return False
+        for chunk in chunks:
+            chunk.written(place)
         return True
 
     async def cut(self, chunk: Chunk, session: str) -> None:

@@ -7,9 +7,8 @@ read as it was, or not at all. Only the process that began a file writes to it, 
 the file, so that nothing is ever behind a torn record.
 Bounded by `limit` bytes: when a write would go beyond, the oldest files are removed, and what somebody still waited for
 is counted. A file is removed `age` seconds after its end.
-Cost: what is appended together (`engine.together`), of however many sessions, is one write and one flush; what several
-append together of the same audio is written once. A listing of the folder for each sweep; when files are removed for
-want of room, a query for what waits.
+Cost: what is appended together (`engine.together`), of however many sessions, is one write and one flush. A listing of
+the folder for each sweep; when files are removed for want of room, a query for what waits.
 Cancellation: what was to be appended may be there; nobody knows of it, and it goes with its file.
 Known doubts: other processes' files are known since the last sweep, so several together may go beyond the limit by
 what they write between two. Machines that share a database need a folder that they share.
@@ -69,11 +68,6 @@ class _Append(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         return sum(map(len, self.pieces))
-
-    @property
-    def same(self) -> tuple[object, ...]:
-        """Equal to another's only if that has the very same bytes of the same user."""
-        return self.uid, *map(id, self.pieces)
 
 
 class _Segment:
@@ -184,15 +178,13 @@ class Spool:
     # Inside
 
     async def _write_together(self, asked: Sequence[_Append]) -> list[Place]:
-        """One write, in which what is asked twice is once."""
-        different = {one.same: one for one in asked}
-        await self._make_room(sum(one.size for one in different.values()))
-        places = await self._off_loop(self._write, list(different.values()))
-        where = dict(zip(different, places, strict=True))
+        """One write."""
+        await self._make_room(sum(one.size for one in asked))
+        places = await self._off_loop(self._write, asked)
         for place in places:
             self._files[place.segment] = self._files.get(place.segment, 0) + place.size
             self._bytes += place.size
-        return [where[one.same] for one in asked]
+        return places
 
     def _write(self, asked: Sequence[_Append]) -> list[Place]:
         """Blocks. One thread at a time, for writes take turns."""
@@ -272,10 +264,18 @@ def audio_gone(folder: Path, lines: Sequence[str]) -> set[str]:
 
 
 def _bytes_in(lines: Sequence[str], files: Mapping[str, int]) -> int:
-    """What several are to be told counts once."""
-    return sum(
-        place.size for place in {place for line in lines for place in _places(line)} if place.segment in files
-    )
+    """What several are to be told, or parts of it, counts once."""
+    size, segment, end = 0, "", 0
+    for place in sorted({place for line in lines for place in _places(line)}, key=_begin):
+        if place.segment in files:
+            begin = max(place.offset, end) if place.segment == segment else place.offset
+            segment, end = place.segment, max(begin, place.offset + place.size)
+            size += end - begin
+    return size
+
+
+def _begin(place: Place) -> tuple[str, int]:
+    return place.segment, place.offset
 
 
 def _places(line: str) -> tuple[Place, ...]:
