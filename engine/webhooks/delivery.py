@@ -7,7 +7,8 @@ rate and pauses. What came of a request is written down before the next of an or
 made under its delivery's id however often it is made.
 Bounded: `webhook.endpoints` endpoints at once, `webhook.concurrency` requests to each. Audio that is due for many at
 once is sent to one after the other, within `webhook.audio_spread`: live sessions share the loop.
-Cost: two commits a delivery besides the offer; a look every third of `webhook.claim_time` while nothing is to be done.
+Cost: two commits a delivery besides the offer, those of a tenth of a second together; a look every third of
+`webhook.claim_time` while nothing is to be done.
 Cancellation: requests are cut off and endpoints let go of, which takes a write; what was cut off is sent again, by
 whoever comes next.
 """
@@ -42,8 +43,9 @@ log = get_logger(__name__)
 
 LOOKS = 3
 """Times within `claim_time` that a claim is renewed, and that a process looks whether others left something."""
-GATHER = 0.02
-"""Seconds between two looks for endpoints that are due, in which others become due that are taken with them."""
+GATHER = 0.1
+"""Seconds between two looks for endpoints that are due, in which others become due that are taken with them; and from
+one writing down of results to the next, so that those of many endpoints are one transaction."""
 SHORTEST_PAUSE = 0.05
 """Seconds between two looks at endpoints that are due and that somebody else is just taking."""
 
@@ -214,6 +216,7 @@ class Delivery:
                 while not (held.over or (self._draining.is_set() and not held.busy)):
                     with trio.move_on_after(self._until(held.step)):
                         await held.news.wait()
+                    await trio.sleep_until(math.ceil(trio.current_time() / GATHER) * GATHER)
                     held.news = trio.Event()
                     await self._step(held)
                     await self._begin(held, nursery)
