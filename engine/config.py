@@ -171,7 +171,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=0.02,
             description="Longest time from one call of the lane to the next, for packets to gather: none when idle, all"
-            " of it when a quarter of a core is busy, and from three eighths on in inverse proportion to the load.",
+            " of it when a quarter of a core is busy, and from three eighths on in inverse proportion to the load."
+            " Results do not wait for it while less than 65 % of a core is busy.",
         ),
     ] = 0.004
     drain_timeout: Annotated[

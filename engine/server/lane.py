@@ -11,7 +11,8 @@ Vendors' connections are in it, too (`vendor_lane.py`).
 Cost: one wake-up of the loop and one native call for all sockets that are ready (`python -m bench.lane`). When the
 server is idle it comes with each packet; with the load calls come less often, down to one in `pause`, and packets
 gather in the kernel until there are as many as somebody waits for. Beyond that they come more often again, each with
-as many packets: what is done between two calls is what a result may have to wait for.
+as many packets: what is done between two calls is what a result may have to wait for. Below `PROMPT` a result ends the
+pause itself.
 Known doubts: `lane_run` gives the GIL up (what is short keeps it, `engine.held`), and gets it back only when other
 Python threads let go of it, which may take the interpreter's switch interval while they compute. AAC and calls of
 several channels are received here but decoded by the session: AAC in a thread, with what other sessions have of it.
@@ -41,6 +42,9 @@ QUEUE_LIMIT = 64
 CROWDED = 375
 """Thousandths of a core beyond which native calls come more often the more there is to do."""
 
+PROMPT = 650
+"""Thousandths of a core up to which what a vendor says ends a pause: beyond, pauses are short, and CPU is scarce."""
+
 _native_send = held(
     "lane_send",
     ctypes.c_int,
@@ -50,7 +54,7 @@ _native_send = held(
     ctypes.c_char_p,
     ctypes.c_size_t,
 )
-_native_rest = held("lane_rest", ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
+_native_rest = held("lane_rest", ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int)
 
 S = TypeVar("S", bound="LaneSocket")
 
@@ -164,7 +168,8 @@ class Lane:
             if not between:
                 return
             if counts.ready < lib.LANE_EVENTS:
-                await trio.lowlevel.wait_readable(_native_rest(self.address, between))
+                prompt = counts.load < PROMPT
+                await trio.lowlevel.wait_readable(_native_rest(self.address, between, prompt))
             else:
                 await trio.lowlevel.checkpoint()
             self._drain()

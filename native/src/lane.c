@@ -110,6 +110,7 @@ static int set_up(lane *l, uint32_t slots)
 {
     struct epoll_event bell = {.events = EPOLLIN, .data.u64 = LANE_BELL};
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    l->doze = epoll_create1(EPOLL_CLOEXEC);
     l->vendors = epoll_create1(EPOLL_CLOEXEC);
     l->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->rest = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -117,10 +118,12 @@ static int set_up(lane *l, uint32_t slots)
     l->copies = malloc(LANE_ENOUGH_BYTES + LANE_CHUNK + FRAME_CONTROL + vendor_message_limit(l));
     l->chunk = malloc(LANE_CHUNK);
     l->slot = calloc(slots, sizeof(*l->slot));
-    if (l->epoll < 0 || l->vendors < 0 || l->bell < 0 || l->rest < 0)
+    if (l->epoll < 0 || l->doze < 0 || l->vendors < 0 || l->bell < 0 || l->rest < 0)
         return errno;
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->bell, &bell) < 0
-        || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->vendors, &bell) < 0)
+        || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->vendors, &bell) < 0
+        || epoll_ctl(l->doze, EPOLL_CTL_ADD, l->vendors, &bell) < 0
+        || epoll_ctl(l->doze, EPOLL_CTL_ADD, l->rest, &bell) < 0)
         return errno;
     if (gather_set_up(l) < 0)
         return errno;
@@ -136,7 +139,7 @@ lane *lane_open(uint32_t slots, uint64_t message_limit, int *error)
     }
     l->message_limit = message_limit;
     l->listed = LANE_NONE;
-    l->timer = l->rest = -1;
+    l->timer = -1;
     l->key_at = sizeof(l->keys);
     *error = set_up(l, slots);
     if (*error != 0) {
@@ -160,6 +163,8 @@ void lane_close(lane *l)
             lane_remove(l, i);
     if (l->timer >= 0)
         close(l->timer);
+    if (l->doze >= 0)
+        close(l->doze);
     if (l->rest >= 0)
         close(l->rest);
     if (l->bell >= 0)
@@ -191,14 +196,14 @@ const lane_report *lane_reports(const lane *l)
     return l->reports;
 }
 
-int lane_rest(lane *l, uint64_t nanoseconds)
+int lane_rest(lane *l, uint64_t nanoseconds, int vendors)
 {
     const uint64_t at = l->began_ns + nanoseconds;
     const struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(at / 1000000000U), .tv_nsec = (long)(at % 1000000000U)}};
     l->counts.settings++;
     timerfd_settime(l->rest, TFD_TIMER_ABSTIME, &when, NULL); /* a time that is over expires at once */
-    return l->rest;
+    return vendors ? l->doze : l->rest;
 }
 
 int64_t lane_add(lane *l, int fd)

@@ -162,8 +162,11 @@ int lane_unread(const lane *l, uint32_t slot);
 /* Send a close frame, after what waits; messages of the client are dropped from now on. As lane_send. */
 int lane_shut(lane *l, uint32_t slot, int code, const uint8_t *reason, size_t bytes);
 
-/* A descriptor that is readable so many nanoseconds after the last turn began, and then until this is called again. */
-int lane_rest(lane *l, uint64_t nanoseconds);
+/*
+ * A descriptor that is readable so many nanoseconds after the last turn began, and then until this is called again;
+ * with `vendors` also while one of them has said something.
+ */
+int lane_rest(lane *l, uint64_t nanoseconds, int vendors);
 
 /*
  * Do what there is to do

@@ -59,6 +59,7 @@ struct lane {
     int epoll;
     int vendors;         /* epoll in the set: the sockets of vendors */
     int rest;            /* timerfd, not in the set: the caller's pauses */
+    int doze;            /* epoll, not in the set: `rest` and `vendors` */
     int bell;            /* eventfd in the set: there are listed slots */
     uint32_t slots;
     uint32_t links;      /* vendors' connections, of these */

@@ -396,9 +396,11 @@ def test_however_it_is_held_and_cut_everything_comes_once_and_in_order(
 def test_a_rest_is_counted_from_the_beginning_of_the_last_call(laned: Laned) -> None:
     laned.run()
     hour = 3600 * 10**9
-    assert not select.select([lib.lane_rest(laned.lane, hour)], [], [], 0)[0]
-    assert select.select([lib.lane_rest(laned.lane, 1)], [], [], 10)[0], "a time that is over wakes at once"
-    assert not select.select([lib.lane_rest(laned.lane, hour)], [], [], 0)[0], "and is forgotten"
+    assert not select.select([lib.lane_rest(laned.lane, hour, 0)], [], [], 0)[0]
+    assert select.select([lib.lane_rest(laned.lane, 1, 0)], [], [], 10)[0], (
+        "a time that is over wakes at once"
+    )
+    assert not select.select([lib.lane_rest(laned.lane, hour, 0)], [], [], 0)[0], "and is forgotten"
 
 
 def test_what_was_sent_and_not_read_is_known(laned: Laned) -> None:

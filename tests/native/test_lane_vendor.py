@@ -124,10 +124,27 @@ def test_a_turn_begins_with_the_call_for_vendors(vendored: Vendored) -> None:
     vendor.sendall(frame(TEXT, b"one", mask=b""))
     vendored.run()
     begun = monotonic_ns()
-    assert select.select([lib.lane_rest(vendored.lane, 60_000_000)], [], [], 10)[0]
+    assert select.select([lib.lane_rest(vendored.lane, 60_000_000, 0)], [], [], 10)[0]
     vendored.run()
-    over = lib.lane_rest(vendored.lane, monotonic_ns() - begun)
+    over = lib.lane_rest(vendored.lane, monotonic_ns() - begun, 0)
     assert select.select([over], [], [], 0.03)[0], "it counts from the first call, not from the second"
+
+
+def test_a_rest_can_be_ended_by_what_a_vendor_says_and_not_by_a_client(vendored: Vendored) -> None:
+    client_slot, client = vendored.connect()
+    vendored.decode(client_slot, Ring(16_000))
+    _, vendor = vendored.dial()
+    vendored.run()
+    hour = 3600 * 10**9
+    client.sendall(frame(BINARY, bytes(3200)))
+    assert select.select([lib.lane_fd(vendored.lane)], [], [], 10)[0]
+    assert not select.select([lib.lane_rest(vendored.lane, hour, 1)], [], [], 0)[0]
+    vendor.sendall(frame(TEXT, b"one", mask=b""))
+    assert select.select([lib.lane_rest(vendored.lane, hour, 1)], [], [], 10)[0]
+    assert not select.select([lib.lane_rest(vendored.lane, hour, 0)], [], [], 0)[0]
+    vendored.run()
+    assert not select.select([lib.lane_rest(vendored.lane, hour, 1)], [], [], 0)[0], "it has been heard"
+    assert select.select([lib.lane_rest(vendored.lane, 1, 1)], [], [], 10)[0], "the time ends it, too"
 
 
 def test_a_vendor_that_masks_breaks_the_protocol(vendored: Vendored) -> None:
