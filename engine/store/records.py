@@ -168,4 +168,6 @@ JournalRecord = (
 
 def owner(record: JournalRecord) -> str:
     """The uid that a record is about."""
-    return record.row.uid if isinstance(record, ConversationOpened | UsageAdded | UsageSoFar) else record.uid
+    if isinstance(record, (ConversationOpened, UsageAdded, UsageSoFar)):  # a union is made anew by each call
+        return record.row.uid
+    return record.uid

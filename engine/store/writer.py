@@ -117,27 +117,28 @@ class DatabaseWriter:
         With `journal` None (or one whose `append` has failed) they are in memory only until then. Raises
         `WriterFull` when there is no room for these, `ValueError` when `journal` is not open.
         """
-        if journal is not None and (journal not in self._journals or journal.ended):
+        state = None if journal is None else self._journals.get(journal)
+        if journal is not None and (state is None or journal.ended):
             raise ValueError(f"journal {str(journal.path)!r} is not open")
         if self._writing + len(self._pending) + len(records) <= self._pending_limit:
             for record in records:
                 self._pending.add(record)
-        elif journal is None or journal.statistics().failed:
+        elif journal is None or state is None or journal.statistics().failed:
             raise WriterFull(
                 f"pending_limit: {self._pending_limit} entries wait for the database "
                 f"({self._applier.failing}) and no journal holds all of these; "
                 "free disk space in LISTEN_DATA_DIR"
             )
         else:
-            self._journals[journal].reread = True
+            state.reread = True
         self._wake()
         now = trio.current_time()
         self._waiting_since = min(self._waiting_since, now)
-        if journal is not None:
-            state = self._journals[journal]
+        if state is not None:
             state.last = self._submitted
             state.waiting_since = min(state.waiting_since, now)
-            state.uids.update(map(owner, records))
+            for record in records:
+                state.uids.add(owner(record))
 
     def _wake(self) -> None:
         self._submitted += 1
