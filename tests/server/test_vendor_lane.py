@@ -12,6 +12,7 @@ import trio
 import trio.lowlevel
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
+from engine._native import ffi, lib
 from engine.audio.gate import EnergyGate
 from engine.audio.pump import Pump
 from engine.audio.ring import Ring
@@ -37,7 +38,7 @@ from engine.testing import DeepgramStandIn, VoskStandIn, mark
 from tests.listen.test_backlog import inline
 from tests.patience import PATIENCE
 from tests.ports import kept_port
-from tests.server.raw import BINARY, CLOSE, PONG, TEXT
+from tests.server.raw import BINARY, CLOSE, PONG, TEXT, frame
 from tests.stt.test_websocket import Serve, says, upgrade
 
 UNLIMITED = 1 << 62
@@ -64,7 +65,9 @@ class Reached:
 
 
 @asynccontextmanager
-async def against(serve: Serve, links: int = 4) -> AsyncIterator[Reached]:
+async def against(
+    serve: Serve, links: int = 4, clients: int = 0, pause: float = 0.0
+) -> AsyncIterator[Reached]:
     """A server whose every connection is served by `serve`."""
 
     async def connection(stream: trio.SocketStream) -> None:
@@ -73,7 +76,7 @@ async def against(serve: Serve, links: int = 4) -> AsyncIterator[Reached]:
             request += await stream.receive_some()
         await serve(stream, request)
 
-    lane = Lane(0, 1 << 20, links=links)
+    lane = Lane(clients, 1 << 20, links=links, pause=pause)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lane.run)
@@ -117,6 +120,30 @@ async def test_what_is_no_websocket_is_no_connection(serve: Serve) -> None:
 async def test_a_port_nobody_listens_on_is_no_connection() -> None:
     with kept_port() as port:
         assert "cannot be reached" in await Reached(Lane(0, 1 << 20, links=1), port).fails()
+
+
+async def test_what_a_vendor_says_ends_the_pause_in_which_packets_gather() -> None:
+    speak = trio.Event()
+
+    async def serve(stream: trio.abc.Stream, request: bytes) -> None:
+        await stream.send_all(upgrade(request))
+        await speak.wait()
+        await stream.send_all(unmasked(TEXT, b"said"))
+        async for _ in stream:
+            pass
+
+    client, server = trio.socket.socketpair()
+    async with against(serve, clients=1, pause=3600.0) as reached:
+        with client, server:
+            socket = reached.lane.add(server.fileno())
+            assert socket is not None
+            async with reached.transport.connect(reached.request) as vendor:
+                ffi.cast("lane_counts *", reached.lane._counts).load = lib.LANE_BUSY
+                await client.send(frame(TEXT, b"the pause begins"))
+                assert await socket.receive() == "the pause begins"
+                speak.set()
+                assert await vendor.receive() == "said"
+            socket.remove()
 
 
 @pytest.mark.parametrize("together", [True, False])
