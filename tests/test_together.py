@@ -133,3 +133,26 @@ async def test_who_is_cancelled_while_it_waits_is_forgotten_and_the_others_are_n
         writes.go.release()
     assert writes.batches == [[2]]
     assert answers == [4]
+
+
+async def test_all_that_are_written_together_are_told_before_the_next_are_written() -> None:
+    writes, ask = together()
+    told: list[int] = []
+
+    async def one(number: int) -> None:
+        await ask(number)
+        told.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(one, number)
+        await trio.testing.wait_all_tasks_blocked()  # one moment: they are one batch
+        for number in range(4, 8):
+            nursery.start_soon(one, number)
+        await trio.testing.wait_all_tasks_blocked()
+        writes.go.release()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (sorted(told), len(writes.batches)) == ([0, 1, 2, 3], 1)
+        writes.go.release()
+    assert sorted(told) == list(range(8))
+    assert len(writes.batches) == 2

@@ -223,7 +223,7 @@ async def test_what_was_cut_before_its_mark_had_moved_on_is_not_counted_as_lost(
             assert [row.size for row in await told.deliveries(states=("lost",))] == lost
 
 
-@pytest.mark.parametrize("seconds", [1, 4, 5, 7])
+@pytest.mark.parametrize("seconds", [1, 4, 5, 13])
 async def test_two_who_hear_the_same_have_it_on_the_disk_once(
     tmp_path: Path, autojump_clock: MockClock, seconds: int
 ) -> None:
