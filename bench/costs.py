@@ -4,9 +4,9 @@
                               with what was counted since the start, as one line of JSON
 
 A Trio instrument reads the thread's CPU clock (CLOCK_THREAD_CPUTIME_ID) before and after each step of a task; what a
-step costs includes the system calls made in it. The lane's native call has a row of its own. What the clock itself
-takes is measured first and taken off. The loop's own part is the thread's CPU without the steps; other threads are
-the process without it.
+step costs includes the system calls made in it. The lane's native call has a row of its own, and so have vendors'
+messages, which are handled in the lane's turn. What the clock itself takes is measured first and taken off. The loop's
+own part is the thread's CPU without the steps; other threads are the process without it.
 """
 
 import gc
@@ -28,6 +28,7 @@ from bench.sockets import opus_packets
 from engine.cli.load_figures import LoadFigures
 from engine.config import load_config
 from engine.server import Bound, lane, serve
+from engine.stt._stream import Stream
 
 __all__ = ["Costs", "Counted", "table"]
 
@@ -35,6 +36,11 @@ SMALL = 0.005
 """Share of the whole below which tasks are put together."""
 
 NATIVE = "the lane's native call: receive, unmask, decode, send on"
+
+RESULT = "a vendor's message: words, merge, journal, on to the client"
+
+TAKES = "_on_message"
+"""What a stream does with a message."""
 
 NOW = frozenset({"connections", "links", "slots", "load"})
 """What a lane's statistics say of the moment; the others grow."""
@@ -77,16 +83,19 @@ class Costs(trio.abc.Instrument):
         self._own = _cost_of_the_clock()
         self._loop = time.pthread_getcpuclockid(threading.get_ident())
 
-    def clock(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function; what it takes is counted under `NATIVE` and not under the task that calls it."""
+    def clock(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function; what it takes is counted under `name` and not under the task that calls it.
+
+        Functions that are clocked do not call each other.
+        """
 
         def clocked(*arguments: Any) -> Any:
             began = time.thread_time_ns()
             result = call(*arguments)
             taken = time.thread_time_ns() - began
             self._elsewhere += taken + self._own
-            self._steps[NATIVE] += 1
-            self._taken[NATIVE] += taken - self._own
+            self._steps[name] += 1
+            self._taken[name] += taken - self._own
             return result
 
         return clocked
@@ -205,7 +214,8 @@ async def _main() -> None:
     costs = Costs()
     trio.lowlevel.add_instrument(costs)
     names = vars(lane)
-    names["lib"] = _Library(names["lib"], costs.clock(names["lib"].lane_run))
+    names["lib"] = _Library(names["lib"], costs.clock(NATIVE, names["lib"].lane_run))
+    setattr(Stream, TAKES, costs.clock(RESULT, getattr(Stream, TAKES)))
     threading.Thread(target=_answer, args=(costs,), daemon=True).start()
     await serve(load_config(), task_status=_Announcement())
 

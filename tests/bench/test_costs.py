@@ -41,7 +41,7 @@ async def test_each_tasks_cpu_is_counted_under_its_name() -> None:
 
 async def test_a_call_with_a_clock_is_not_its_tasks() -> None:
     costs = Costs()
-    clocked = costs.clock(busy)
+    clocked = costs.clock(NATIVE, busy)
     trio.lowlevel.add_instrument(costs)
 
     async def call() -> None:
