@@ -6,10 +6,11 @@ Invariants: transactions happen as if one after the other. SQLite gives that by 
 beginning; PostgreSQL by isolation SERIALIZABLE, after whose conflicts a function is called again from the start, so
 all that it does it does through its connection. A read sees one snapshot and waits for nobody. A commit is on disk
 when the call returns, because a journal file is removed on its word.
-Bounded: `POOL_SIZE` connections; waiting for a lock or a connection, and calling again, by `busy_timeout`.
-Cancellation: a call waits for its thread and what it wrote is committed; a second call must do no harm.
+Bounded: `POOL_SIZE` connections; waiting for a turn, a lock or a connection, and calling again, by `busy_timeout` each.
+One process's writers of SQLite take turns in the order they came, and have neither thread nor connection until then:
+waiting for its lock they would hold both, in a back-off that is not fair, and readers would have none.
+Cancellation: a call that has begun waits for its thread and what it wrote is committed; a second call must do no harm.
 Cost: a commit is one flush of the write-ahead log.
-Known doubts: writers of one process wait in SQLite's own back-off, which is not fair.
 """
 
 import fcntl
@@ -17,11 +18,12 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar, TypeVarTuple
 
+import trio
 from sqlalchemy import Connection, Engine, Table, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -60,6 +62,9 @@ class Database:
         self._engine = engine
         self.off_loop = off_loop
         self._busy_timeout = busy_timeout
+        self._writing: AbstractAsyncContextManager[object] = (
+            nullcontext() if engine.dialect.name == "postgresql" else _Turn(busy_timeout)
+        )
 
     async def read(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run `fn(connection, *args)` in a transaction that only reads."""
@@ -67,7 +72,8 @@ class Database:
 
     async def write(self, fn: Callable[[Connection, *Ts], T], *args: *Ts) -> T:
         """Run `fn(connection, *args)` in a transaction that may write; from the start again after a conflict."""
-        return await self.off_loop(self._transaction, False, fn, args)
+        async with self._writing:
+            return await self.off_loop(self._transaction, False, fn, args)
 
     async def scrub(self) -> None:
         """Leave nothing of what was deleted, so far as the database can be told to.
@@ -75,7 +81,8 @@ class Database:
         SQLite's file is written anew and its log emptied; PostgreSQL's tables are vacuumed. Raises
         `DatabaseUnavailable` when others leave it no moment within `busy_timeout`.
         """
-        await self.off_loop(self._scrub)
+        async with self._writing:
+            await self.off_loop(self._scrub)
 
     def _scrub(self) -> None:
         if self._engine.dialect.name != "postgresql":
@@ -108,6 +115,23 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             return self._engine.connect().execution_options(**_postgresql.options(readonly))
         return self._engine.connect().execution_options(readonly=readonly)
+
+
+class _Turn:
+    """Whose turn it is, for at most `longest` seconds of waiting. Entering raises `DatabaseUnavailable`."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._lock = trio.Lock()
+
+    async def __aenter__(self) -> None:
+        with trio.move_on_after(self._longest) as waiting:
+            await self._lock.acquire()
+        if waiting.cancelled_caught:
+            raise DatabaseUnavailable(f"others wrote for {self._longest:g} s")
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._lock.release()
 
 
 def upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

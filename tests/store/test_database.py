@@ -2,18 +2,21 @@ import fcntl
 import multiprocessing
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 import trio
+import trio.testing
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 import engine.store.database as database
 import engine.store.migration as migration
+from engine.off_loop import worker_threads
 from engine.store import DatabaseUnavailable, NewerDatabaseError, Store, StoreError
 from engine.store.migration import HEAD
 from engine.store.tables import is_compared, metadata
@@ -158,3 +161,50 @@ async def test_what_was_said_is_not_in_an_error_text(tmp_path: Path) -> None:
         await db.write(fail)
     assert "secret" not in str(caught.value)
     await db.close()
+
+
+async def test_who_waits_to_write_keeps_nobody_from_reading_and_has_its_turn_in_order(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 60.0)
+    two_threads = worker_threads(2)
+    tested = database.Database(engine, two_threads, busy_timeout=60.0)
+    writes, go_on = trio.Event(), threading.Event()
+    order: list[int] = []
+
+    def hold(_connection: Connection) -> None:
+        trio.from_thread.run_sync(writes.set)
+        assert go_on.wait(60)
+
+    def note(_connection: Connection, number: int) -> None:
+        order.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tested.write, hold)
+        await writes.wait()
+        for number in range(20):
+            nursery.start_soon(tested.write, note, number)
+            await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(30):
+            assert await tested.read(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+        assert order == []
+        go_on.set()
+    assert order == list(range(20))
+    await tested.close()
+
+
+async def test_a_turn_to_write_that_does_not_come_is_an_error_that_says_so(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 60.0)
+    tested = database.Database(engine, trio.to_thread.run_sync, busy_timeout=0.05)
+    writes, go_on = trio.Event(), threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        trio.from_thread.run_sync(writes.set)
+        assert go_on.wait(60)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tested.write, hold)
+        await writes.wait()
+        with pytest.raises(DatabaseUnavailable, match=r"others wrote for 0\.05 s"):
+            await tested.write(lambda _connection: None)
+        go_on.set()
+    assert await tested.write(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    await tested.close()
