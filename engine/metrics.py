@@ -61,6 +61,7 @@ TOTALS: Mapping[str, str] = MappingProxyType(
         "lane_controls": "System calls of the lane: epoll_ctl.",
         "lane_settings": "System calls of the lane: setsockopt and timerfd_settime.",
         "lane_overdue": "Sockets looked at because what should have gathered had not come in time.",
+        "lane_sat_out": "Times a client was left alone for a moment, because it flooded the server.",
         "lane_bytes_in": "Bytes received by the lane.",
         "lane_bytes_copied": "Bytes the lane copied in user space, but for decoded samples.",
         "lane_messages": "Messages received by the lane.",

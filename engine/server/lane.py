@@ -76,6 +76,7 @@ class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
     controls: int
     settings: int
     overdue: int
+    sat_out: int
     bytes_in: int
     bytes_copied: int
     messages: int

@@ -362,6 +362,7 @@ int lane_run(lane *l)
     if (!goes_on)
         l->began_ns = began;
     vendor_weigh(l, began);
+    gather_begin(l, began);
     if (l->links > 0) {
         look_at_ready(l, events, wait_for(l, l->vendors, events), until);
         if (l->reported > 0 && !goes_on) {

@@ -18,6 +18,10 @@
  * last of them should have come the socket is looked at in any case. While it gathers, a ping is answered and a short
  * text heard up to LANE_GATHERED samples' time later than they could be.
  *
+ * Who floods us sits out: a client that took all of its part of a call, or filled the buffer, is not looked at for
+ * LANE_SITS_OUT times as long as that took. So it has a small share of a core at most, also of one that is idle: the
+ * others' chunks would come later for it. TCP slows the client down meanwhile.
+ *
  * Vendors come first: a call in which one of them had something to say ends there, so that a result does not wait until
  * all that came from clients is decoded. The call after it looks at everybody.
  *
@@ -49,6 +53,7 @@
 #define LANE_NANOSECONDS 2000000
 #define LANE_SOCKET_NANOSECONDS 400000
 #define LANE_CHUNK 65536
+#define LANE_SITS_OUT 8
 #define LANE_TIMED 16
 #define LANE_GATHERED 1600
 #define LANE_PATIENCE_NANOSECONDS 1000000
@@ -114,6 +119,7 @@ typedef struct {
     uint64_t controls; /* epoll_ctl */
     uint64_t settings; /* setsockopt and timerfd_settime */
     uint64_t overdue;  /* times that a packet was waited for in vain, see LANE_PATIENCE_NANOSECONDS */
+    uint64_t sat_out;  /* times that a client was not looked at for a while, see LANE_SITS_OUT */
     uint64_t bytes_in;
     uint64_t bytes_copied; /* in user space, but for the samples that decoders write */
     uint64_t messages;

@@ -48,6 +48,7 @@ static void unlink_slot(lane *l, lane_slot *s)
     if (s->after != LANE_NONE)
         l->slot[s->after].before = s->before;
     s->gathers = 0;
+    s->sits_out = 0;
     l->gatherers--;
 }
 
@@ -86,9 +87,22 @@ void gather_forget(lane *l, lane_slot *s)
     unlink_slot(l, s);
 }
 
-/* What comes next is received at once. */
+/* It has had more than its part: it is not looked at for a while. */
+void gather_sit_out(lane *l, lane_slot *s)
+{
+    const uint64_t used = lane_nanoseconds() - l->now;
+    const uint64_t part = used < LANE_SOCKET_NANOSECONDS ? used : LANE_SOCKET_NANOSECONDS;
+    gather_stop(l, s);
+    l->counts.sat_out++;
+    link_slot(l, s, l->now + used + LANE_SITS_OUT * part);
+    s->sits_out = 1;
+}
+
+/* What comes next is received at once, or when the client has sat out. */
 void gather_stop(lane *l, lane_slot *s)
 {
+    if (s->sits_out)
+        return;
     unlink_slot(l, s);
     if (s->fd >= 0)
         set_lowat(l, s, 1);
@@ -124,12 +138,32 @@ void gather_on(lane *l, lane_slot *s)
     link_slot(l, s, l->now + packets * s->packet_samples * SAMPLE_NANOSECONDS + LANE_PATIENCE_NANOSECONDS);
 }
 
-/* Receive what has not gathered in its time. 0: there was no time for all. */
+/* A call begins: ticks in which nobody gathered are over, else who gathers from now on would be taken for theirs. */
+void gather_begin(lane *l, uint64_t now)
+{
+    if (l->gatherers == 0)
+        l->ticked = now >> LANE_TICK_BITS;
+}
+
+/* The time of its tick is over. */
+static void look_at_gatherer(lane *l, lane_slot *s)
+{
+    const int sat_out = s->sits_out;
+    unlink_slot(l, s);
+    l->counts.overdue += !sat_out;
+    if (sat_out && input_left(s))
+        input_go_on(l, s);
+    else if (input_wanted(s))
+        input_receive(l, s);
+    lane_watch(l, s);
+}
+
+/* Look at those whose time has come. 0: there was no time for all. */
 int gather_look(lane *l, uint64_t until)
 {
     const uint64_t tick = lane_nanoseconds() >> LANE_TICK_BITS;
-    if (l->gatherers == 0 || tick - l->ticked > LANE_TICKS)
-        l->ticked = l->gatherers == 0 ? tick : tick - LANE_TICKS;
+    if (tick - l->ticked > LANE_TICKS)
+        l->ticked = tick - LANE_TICKS;
     for (; l->ticked < tick; l->ticked++) {
         const uint32_t *first = &l->gathering[l->ticked % LANE_TICKS];
         while (*first != LANE_NONE) {
@@ -137,10 +171,7 @@ int gather_look(lane *l, uint64_t until)
             l->now = lane_nanoseconds();
             if (lane_enough(l) || l->now > until)
                 return 0;
-            l->counts.overdue++;
-            unlink_slot(l, s);
-            input_receive(l, s);
-            lane_watch(l, s);
+            look_at_gatherer(l, s);
         }
     }
     return 1;

@@ -11,7 +11,7 @@
 /* Whether more of the client may be read. */
 int input_wanted(const lane_slot *s)
 {
-    return !s->ended && s->how != LANE_HOLD && !s->no_room;
+    return !s->ended && s->how != LANE_HOLD && !s->no_room && !s->sits_out;
 }
 
 /* A whole message of which a part is not decoded yet. */
@@ -220,11 +220,16 @@ static size_t consume(lane *l, lane_slot *s, uint8_t *data, size_t bytes)
     return s->deaf ? bytes : used;
 }
 
-/* What time did not suffice for is looked at in the next call, after the other sockets. */
-static void go_on_later(lane *l, lane_slot *s)
+/* What is left is looked at in the next call, after the other sockets; what was too much for its part later. */
+static void end_part(lane *l, lane_slot *s, int filled)
 {
-    if (input_wanted(s) && input_left(s))
+    if (!s->dialled && (filled || spent(l)) && input_wanted(s))
+        gather_sit_out(l, s);
+    else if (input_wanted(s) && input_left(s))
         lane_list(l, s);
+    tell_of_audio(l, s);
+    if (!s->sits_out)
+        gather_on(l, s);
 }
 
 void input_receive(lane *l, lane_slot *s)
@@ -246,9 +251,7 @@ void input_receive(lane *l, lane_slot *s)
             expel(l, s, 1011);
         l->counts.bytes_copied += (size_t)got - used;
     }
-    go_on_later(l, s);
-    tell_of_audio(l, s);
-    gather_on(l, s);
+    end_part(l, s, got == LANE_CHUNK);
 }
 
 /* What was left: the rest of a message that had no room, then bytes that were not read. */
@@ -268,7 +271,5 @@ void input_go_on(lane *l, lane_slot *s)
         if (s->held.at == s->held.end)
             buffer_clear(&s->held);
     }
-    go_on_later(l, s);
-    tell_of_audio(l, s);
-    gather_on(l, s);
+    end_part(l, s, 0);
 }

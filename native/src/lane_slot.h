@@ -42,6 +42,7 @@ typedef struct {
     uint8_t pong[FRAME_CONTROL];
     uint8_t may_gather;  /* a TCP socket: epoll heeds SO_RCVLOWAT */
     uint8_t gathers;     /* it is in `gathering`, under `tick` */
+    uint8_t sits_out;    /* ... until when it is left alone */
     uint32_t before;     /* its neighbours there */
     uint32_t after;
     uint64_t tick;
@@ -131,7 +132,9 @@ int gather_can(int fd);
 void gather_heard(lane_slot *s, size_t bytes, uint64_t samples);
 void gather_on(lane *l, lane_slot *s);
 void gather_stop(lane *l, lane_slot *s);
+void gather_sit_out(lane *l, lane_slot *s);
 void gather_forget(lane *l, lane_slot *s);
+void gather_begin(lane *l, uint64_t now);
 int gather_look(lane *l, uint64_t until);
 void gather_set_timer(lane *l);
 

@@ -27,6 +27,8 @@ class Laned:
         assert error[0] == 0
         self.kept: list[object] = []
         self.servers: dict[int, socket.socket] = {}
+        self._sat_out = 0
+        self.heard: list[tuple[int, int, int, bytes]] = []
 
     def connect(self, how: int | None = None) -> tuple[int, socket.socket]:
         client, server = socket.socketpair()
@@ -61,11 +63,16 @@ class Laned:
         return bool(select.select([lib.lane_fd(self.lane)], [], [], 0)[0])
 
     def all(self) -> list[tuple[int, int, int, bytes]]:
-        """Reports until there is nothing to do."""
+        """Reports until there is nothing to do, and nobody sits out any more."""
         found = []
-        while self.readable():
+        while self.readable() or self._waited():
             found += self.run()
         return found
+
+    def _waited(self) -> bool:
+        """Whether somebody sat out since this was asked last; their time is over then."""
+        before, self._sat_out = self._sat_out, lib.lane_counted(self.lane).sat_out
+        return before < self._sat_out and bool(select.select([lib.lane_fd(self.lane)], [], [], 0.1)[0])
 
 
 @pytest.fixture(name="laned")
@@ -284,6 +291,52 @@ def test_a_flood_of_one_does_not_hold_the_call(laned: Laned) -> None:
     assert len(seen + laned.all()) == 4001
     assert not laned.readable()
     assert slot != other
+
+
+def flooded(laned: Laned) -> tuple[int, socket.socket, int]:
+    """A client's slot, with so many texts in its socket that a part of them fills the lane's buffer; and their number.
+
+    The client has had one part of a call.
+    """
+    slot, client = laned.connect()
+    client.setblocking(False)
+    text, sent = frame(TEXT, b"x" * 1000), 0
+    laned.servers[slot].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    while sent < 3 * lib.LANE_CHUNK // len(text):
+        assert client.send(text) == len(text)
+        sent += 1
+    laned.heard = laned.run()
+    return slot, client, sent
+
+
+def test_who_fills_the_buffer_sits_out_and_is_heard_whole(laned: Laned) -> None:
+    slot, client, sent = flooded(laned)
+    counts = lib.lane_counted(laned.lane)
+    assert (counts.sat_out, counts.receives) == (1, 1)
+    heard = laned.heard + laned.all()
+    assert [one[:2] for one in heard] == [(slot, lib.LANE_TEXT)] * sent
+    assert counts.sat_out > 1
+    client.send(frame(TEXT, b"more"))
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"more")]
+
+
+def test_who_sits_out_may_be_held_meanwhile(laned: Laned) -> None:
+    slot, _, sent = flooded(laned)
+    lib.lane_read(laned.lane, slot, lib.LANE_HOLD)
+    assert laned.all() == []
+    lib.lane_read(laned.lane, slot, lib.LANE_ALL)
+    assert len(laned.heard + laned.all()) == sent
+
+
+def test_a_slot_of_one_who_sat_out_is_another_clients_at_once(laned: Laned) -> None:
+    slot, _, _ = flooded(laned)
+    lib.lane_remove(laned.lane, slot)
+    laned.servers.pop(slot).close()
+    again, client = laned.connect()
+    assert again == slot
+    client.send(frame(TEXT, b"hello"))
+    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"hello")]
 
 
 def test_an_idle_call_reports_nothing_and_counts_itself(laned: Laned) -> None:
