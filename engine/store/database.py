@@ -125,10 +125,13 @@ class _Turn:
         self._lock = trio.Lock()
 
     async def __aenter__(self) -> None:
-        with trio.move_on_after(self._longest) as waiting:
-            await self._lock.acquire()
-        if waiting.cancelled_caught:
-            raise DatabaseUnavailable(f"others wrote for {self._longest:g} s")
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_after(self._longest) as waiting:
+                await self._lock.acquire()
+            if waiting.cancelled_caught:
+                raise DatabaseUnavailable(f"others wrote for {self._longest:g} s") from None
 
     async def __aexit__(self, *_error: object) -> None:
         self._lock.release()

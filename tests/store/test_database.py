@@ -191,6 +191,14 @@ async def test_who_waits_to_write_keeps_nobody_from_reading_and_has_its_turn_in_
     await tested.close()
 
 
+async def test_who_may_not_wait_at_all_still_writes_when_nobody_else_does(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 60.0)
+    tested = database.Database(engine, trio.to_thread.run_sync, busy_timeout=0.0)
+    for _ in range(2):
+        assert await tested.write(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    await tested.close()
+
+
 async def test_a_turn_to_write_that_does_not_come_is_an_error_that_says_so(tmp_path: Path) -> None:
     engine = await trio.to_thread.run_sync(database.open_engine, tmp_path, 60.0)
     tested = database.Database(engine, trio.to_thread.run_sync, busy_timeout=0.05)
