@@ -87,6 +87,7 @@ class _Lib:
 
     LANE_EVENTS: int
     LANE_NANOSECONDS: int
+    LANE_SITS_OUT: int
     LANE_SOCKET_NANOSECONDS: int
     LANE_CHUNK: int
     LANE_TIMED: int

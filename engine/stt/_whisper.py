@@ -24,6 +24,7 @@ from engine.stt._words import (
     TokenGroup,
     aligned_times,
     apportioned_times,
+    first_rounds,
     group_tokens,
     repeats,
 )
@@ -279,7 +280,5 @@ class Whisper:
 
 
 def _believed(guess: _Guess) -> list[int]:
-    """The tokens kept of `guess`: none when it is silence, and no more than the first round of a loop."""
-    if guess.silence:
-        return []
-    return guess.tokens if guess.loop is None else guess.tokens[: guess.loop]
+    """The tokens kept of `guess`: none when it is silence, and one round of a loop."""
+    return [] if guess.silence else first_rounds(guess.tokens)

@@ -118,12 +118,32 @@ def repeats(tokens: Sequence[int]) -> int | None:
     """Where a loop begins: the index after the first of four or more copies, in a row, of up to 8 tokens.
 
     None when there is no loop. Longer runs need only three copies. Whisper falls into such loops on noise and
-    on short audio; nobody speaks so.
+    on short audio; people hardly ever speak so.
     """
+    found = _loop(tokens)
+    return None if found is None else sum(found)
+
+
+def first_rounds(tokens: Sequence[int]) -> list[int]:
+    """`tokens` with one round of every loop. What follows it stays: who calls "hello" four times goes on after that."""
+    left = list(tokens)
+    while (found := _loop(left)) is not None:
+        start, length = found
+        run, end = left[start : start + length], start + length
+        while left[end : end + length] == run:
+            end += length
+        if left[end:] == run[: len(left) - end]:  # a round that was cut short
+            end = len(left)
+        del left[start + length : end]
+    return left
+
+
+def _loop(tokens: Sequence[int]) -> tuple[int, int] | None:
+    """The first and shortest loop: its first token, and how many are a round."""
     for length in range(1, 17):
         copies = 4 if length < 4 else 3
         for start in range(len(tokens) - copies * length + 1):
             run = tokens[start : start + length]
             if all(tokens[start + n * length : start + (n + 1) * length] == run for n in range(1, copies)):
-                return start + length
+                return start, length
     return None

@@ -18,9 +18,9 @@
  * last of them should have come the socket is looked at in any case. While it gathers, a ping is answered and a short
  * text heard up to LANE_GATHERED samples' time later than they could be.
  *
- * Who floods us sits out: a client that took all of its part of a call, or filled the buffer, is not looked at for
- * LANE_SITS_OUT times as long as that took. So it has a small share of a core at most, also of one that is idle: the
- * others' chunks would come later for it. TCP slows the client down meanwhile.
+ * Who floods us sits out: a client that filled the buffer, or for whose bytes its part of a call was too short, is not
+ * looked at for LANE_SITS_OUT times as long as that took. So it has a small share of a core at most, also of one that is
+ * idle: the others' chunks would come later for it. TCP slows the client down meanwhile.
  *
  * Vendors come first: a call in which one of them had something to say ends there, so that a result does not wait until
  * all that came from clients is decoded. The call after it looks at everybody.

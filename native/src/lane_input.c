@@ -223,9 +223,10 @@ static size_t consume(lane *l, lane_slot *s, uint8_t *data, size_t bytes)
 /* What is left is looked at in the next call, after the other sockets; what was too much for its part later. */
 static void end_part(lane *l, lane_slot *s, int filled)
 {
-    if (!s->dialled && (filled || spent(l)) && input_wanted(s))
+    const int more = input_wanted(s) && input_left(s);
+    if (!s->dialled && ((filled && input_wanted(s)) || (more && spent(l))))
         gather_sit_out(l, s);
-    else if (input_wanted(s) && input_left(s))
+    else if (more)
         lane_list(l, s);
     tell_of_audio(l, s);
     if (!s->sits_out)

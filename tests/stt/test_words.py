@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.stt._words import TokenGroup, aligned_times, apportioned_times, group_tokens, repeats
+from engine.stt._words import (
+    TokenGroup,
+    aligned_times,
+    apportioned_times,
+    first_rounds,
+    group_tokens,
+    repeats,
+)
 
 
 class Vocabulary:
@@ -82,6 +89,16 @@ def test_a_loop_is_found_after_its_first_round() -> None:
     assert repeats([9, 1, 2, 1, 2, 1, 2, 1, 2]) == 3
     assert repeats([5, 5, 5, 5]) == 1
     assert repeats([1, 2, 3, 4] * 3) == 4
+
+
+def test_of_a_loop_one_round_stays_and_all_that_follows_it() -> None:
+    assert first_rounds([9, 1, 2, 1, 2, 1, 2, 1, 2]) == [9, 1, 2]
+    assert first_rounds([5, 5, 5, 5, 5]) == [5]
+    assert first_rounds([1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2]) == [1, 2, 3, 4]
+    assert first_rounds([7, 8, 7, 8, 7, 8, 7, 8, 7, 3, 4]) == [7, 8, 7, 3, 4]
+    assert first_rounds([5, 5, 5, 5, 3, 6, 6, 6, 6, 4]) == [5, 3, 6, 4]
+    assert first_rounds([1, 2, 1, 2, 1, 2]) == [1, 2, 1, 2, 1, 2]
+    assert first_rounds([]) == []
 
 
 def test_saying_something_twice_or_thrice_is_no_loop() -> None:
