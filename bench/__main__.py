@@ -19,6 +19,7 @@ USUAL = (
     "session",
     "extraction",
     "speaker",
+    "dialogues",
 )
 LONG = ("endtoend", "lane", "results", "guard", "webhooks", "speaker_sessions")
 """Whole servers under load, and what is run by itself: only by name."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.voices.people import RATE, Samples
 
-__all__ = ["CHANNELS", "coded", "noisy"]
+__all__ = ["AS_RECORDED", "CHANNELS", "TELEPHONE", "coded", "noisy"]
 
 
 def coded(pcm: Samples, *, container: str, codec: str, rate: int, bit_rate: int) -> Samples:
@@ -48,11 +48,12 @@ def _frame(pcm: Samples) -> av.AudioFrame:
 
 
 AS_RECORDED = "as recorded"
+TELEPHONE = "telephone, 8 kHz µ-law"
 
 CHANNELS: Mapping[str, Callable[[Samples], Samples]] = {
     AS_RECORDED: lambda pcm: pcm,
     "Opus 16 kbit/s": partial(coded, container="ogg", codec="libopus", rate=16_000, bit_rate=16_000),
     "Opus 24 kbit/s": partial(coded, container="ogg", codec="libopus", rate=16_000, bit_rate=24_000),
-    "telephone, 8 kHz µ-law": partial(coded, container="wav", codec="pcm_mulaw", rate=8_000, bit_rate=64_000),
+    TELEPHONE: partial(coded, container="wav", codec="pcm_mulaw", rate=8_000, bit_rate=64_000),
     "noise at 15 dB": partial(noisy, decibels=15.0),
 }

@@ -58,18 +58,22 @@ class _Layer(msgspec.Struct, frozen=True):
 
 def load(*, native: bool | None = None) -> "Network":
     """The network with the weights of the package; `native`: see `Network`. Reads a disk. Raises `WrongWeights`."""
-    file = resources.files("engine.speaker").joinpath(WEIGHTS)
+    data = read_checked(WEIGHTS, WEIGHTS_SHA256)
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return Network({name: arrays[name] for name in arrays.files}, native=native)
+
+
+def read_checked(name: str, sha256: str) -> bytes:
+    """A file beside this one, if it is what the digest says. Reads a disk. Raises `WrongWeights`."""
+    file = resources.files("engine.speaker").joinpath(name)
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise WrongWeights(f"{WEIGHTS} is not beside engine.speaker: install the package again") from error
+        raise WrongWeights(f"{name} is not beside engine.speaker: install the package again") from error
     found = hashlib.sha256(data).hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise WrongWeights(
-            f"{WEIGHTS}: its sha256 is {found}, expected {WEIGHTS_SHA256}: install the package again"
-        )
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return Network({name: arrays[name] for name in arrays.files}, native=native)
+    if found != sha256:
+        raise WrongWeights(f"{name}: its sha256 is {found}, expected {sha256}: install the package again")
+    return data
 
 
 class Network:

@@ -7,11 +7,11 @@ Bounded by the roster. Cost: with each utterance all pieces that are kept are pu
 milliseconds.
 
 Speakers change in a pause, not inside a phrase: words are taken together up to there, and each run is heard by itself,
-which a window laid blindly over a change is not. Pieces of at least `least_seconds` (of who speaks in bursts, several
-together) are joined, the two most alike first, by the mean similarity of all pairs, until no two are as alike as one
-voice is to itself: `same_above`. That measure takes short and noisy pieces for what they are, which the similarity of
-means does not. Clusters with enough speech are speakers. Then the likeliest path through the speakers is looked for, in
-which a change has its price: without it the few tenths of a second of a "yes" would be anybody's.
+which a window laid blindly over a change is not. Pieces of at least `least_seconds` are joined by voice (see
+`engine.speaker.clustering`); of who speaks in bursts, several together are one, while each sounds like those before it.
+Bursts of two who talk at once do not, and are no piece: a cluster would be both. Clusters with enough speech are
+speakers. Then the likeliest path through the speakers is looked for, in which a change has its price: without it the
+few tenths of a second of a "yes" would be anybody's.
 
 Known doubt: who says only short things, one at a time, is never told apart from who speaks before.
 """
@@ -23,8 +23,10 @@ from itertools import groupby
 import msgspec
 import numpy as np
 
+from engine.speaker.clustering import Cluster, clustered
 from engine.speaker.embedding import WINDOW, Floats
 from engine.speaker.roster import Heard, Piece, Roster, nothing
+from engine.speaker.usual import apart
 from engine.transcript.timeline import SAMPLE_RATE
 from engine.transcript.words import Word
 
@@ -55,15 +57,17 @@ class Atom(msgspec.Struct, frozen=True):
 
 
 class DiarizerRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Similarities (0 … 1) and seconds; `python -m bench speaker` prints what they were set by.
+    """Likenesses (0 … 1) and seconds; `python -m bench dialogues` prints what comes of them.
 
-    `change`: the price of a change of speakers, in seconds of speech times similarity.
+    `same_above`: see `engine.speaker.clustering`; `together`: between bursts that are one piece; `change`: the price of
+    a change of speakers, in seconds of speech times likeness.
     """
 
-    same_above: float = 0.765
-    least_seconds: float = 1.0
-    speaker_seconds: float = 2.5
-    change: float = 0.06
+    same_above: float = 0.8
+    together: float = 0.7
+    least_seconds: float = 1.5
+    speaker_seconds: float = 3.0
+    change: float = 0.25
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -71,14 +75,6 @@ class Labels(msgspec.Struct, frozen=True):
 
     numbers: list[int]
     merged: dict[int, int] = {}
-
-
-class _Cluster(msgspec.Struct):
-    """Pieces of one voice. `number` is set where it is surely a speaker's."""
-
-    heard: Heard
-    pieces: list[Piece]
-    number: int | None = None
 
 
 def atoms(words: Sequence[Word]) -> list[Atom]:
@@ -130,60 +126,48 @@ class Diarizer:
     def _pieces(
         self, run: Sequence[Atom], vectors: Sequence[Floats]
     ) -> Iterator[tuple[Sequence[int], Piece]]:
-        """Atoms that are long enough, and those in between together: who speaks in bursts is heard by them all."""
+        """Atoms that are long enough, and bursts in between together: who speaks in bursts is heard by them all."""
         for short, group in groupby(range(len(run)), lambda i: run[i].seconds < self._rules.least_seconds):
             indices = list(group)
-            for some in [indices] if short else [[index] for index in indices]:
-                heard = nothing()
-                for index in some:
-                    heard.add(vectors[index], run[index].seconds)
+            for some in self._bursts(indices, run, vectors) if short else [[index] for index in indices]:
+                heard = _taken_together(some, run, vectors)
                 if heard.seconds >= self._rules.least_seconds:
                     yield some, Piece(heard.voice.vector, heard.seconds, UNDECIDED)
 
-    def _clusters(self) -> list[_Cluster]:
-        """Speakers who are sure, and pieces, joined while two are as alike as one voice is."""
-        found = [
-            _Cluster(Heard(sure.total, sure.seconds), [], number)
-            for number, sure in self._roster.sure.items()
-            if sure.seconds > 0
+    def _bursts(
+        self, indices: Sequence[int], run: Sequence[Atom], vectors: Sequence[Floats]
+    ) -> list[list[int]]:
+        """Atoms that follow each other, taken together while each sounds like those before it."""
+        bursts: list[list[int]] = []
+        for index in indices:
+            before = _taken_together(bursts[-1], run, vectors).voice.vector if bursts else None
+            if before is not None and apart(before) @ apart(vectors[index]) >= self._rules.together:
+                bursts[-1].append(index)
+            else:
+                bursts.append([index])
+        return bursts
+
+    def _clusters(self) -> list[Cluster]:
+        """Speakers who are sure, and pieces, joined by voice."""
+        sure = [
+            Cluster.of_speaker(number, heard)
+            for number, heard in self._roster.sure.items()
+            if heard.seconds > 0
         ]
-        for piece in self._roster.pieces:
-            heard = nothing()
-            heard.add(piece.vector, piece.seconds)
-            found.append(_Cluster(heard, [piece]))
-        while len(found) > 1:
-            first, second = self._most_alike(found)
-            if first == second:
-                break
-            other = found.pop(max(first, second))
-            one = found[min(first, second)]
-            one.heard.join(other.heard)
-            one.pieces += other.pieces
-            one.number = other.number if one.number is None else one.number
-        return found
+        pieces = [Cluster.of_piece(piece) for piece in self._roster.pieces]
+        return clustered([*sure, *pieces], self._rules.same_above)
 
-    def _most_alike(self, clusters: Sequence[_Cluster]) -> tuple[int, int]:
-        """The two that are most alike; the same twice when no two are one voice."""
-        means = np.stack([cluster.heard.mean for cluster in clusters])
-        alike = means @ means.T
-        np.fill_diagonal(alike, -1.0)
-        sure = np.array([cluster.number is not None for cluster in clusters])
-        alike[np.ix_(sure, sure)] = -1.0  # who was told apart by somebody who knew stays apart
-        at = int(alike.argmax())
-        first, second = divmod(at, len(clusters))
-        return (first, second) if alike[first, second] >= self._rules.same_above else (0, 0)
-
-    def _number(self, clusters: Sequence[_Cluster]) -> dict[int, int]:
+    def _number(self, clusters: Sequence[Cluster]) -> dict[int, int]:
         """Give each cluster that is a speaker its number, and its pieces with it; says which numbers were one."""
         merged: dict[int, int] = {}
         taken = {cluster.number for cluster in clusters if cluster.number is not None}
-        for cluster in sorted(clusters, key=lambda one: -one.heard.seconds):
+        for cluster in sorted(clusters, key=lambda one: -one.seconds):
             votes = _votes(cluster)
             number = cluster.number
             if number is None:
                 number = next((one for one in votes if one not in taken), None)
             if number is None:
-                number = self._fresh(cluster.heard.seconds)
+                number = self._fresh(cluster.seconds)
             if number is None:
                 continue
             taken.add(number)
@@ -205,14 +189,16 @@ class Diarizer:
         return self._roster.new() if enough else None
 
     def _path(self, run: Sequence[Atom], vectors: Sequence[Floats]) -> list[int]:
-        """The cheapest: an atom costs its length times what it lacks in similarity, a change `change`."""
+        """The cheapest: an atom costs its length times what it lacks in likeness, a change `change`."""
         voices = self._roster.voices()
         numbers = sorted(voices)
         if not numbers:
             return [self._roster.numbers[0] if self._last is None else self._last] * len(run)
-        known = np.stack([voices[number].vector for number in numbers])
+        known = np.stack([apart(voices[number].vector) for number in numbers])
         change = self._rules.change
-        costs = [atom.seconds * (1 - known @ vector) for atom, vector in zip(run, vectors, strict=True)]
+        costs = [
+            atom.seconds * (1 - known @ apart(vector)) for atom, vector in zip(run, vectors, strict=True)
+        ]
         best = costs[0].copy()
         if self._last in numbers:
             best += change * (np.array(numbers) != self._last)
@@ -229,7 +215,15 @@ class Diarizer:
         return [numbers[index] for index in reversed(path)]
 
 
-def _votes(cluster: _Cluster) -> dict[int, float]:
+def _taken_together(indices: Sequence[int], run: Sequence[Atom], vectors: Sequence[Floats]) -> Heard:
+    """Some atoms, as one."""
+    heard = nothing()
+    for index in indices:
+        heard.add(vectors[index], run[index].seconds)
+    return heard
+
+
+def _votes(cluster: Cluster) -> dict[int, float]:
     """Seconds of its pieces by the number they had, the most first."""
     votes: dict[int, float] = {}
     for piece in cluster.pieces:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from engine.audio.mel import FFT, HOP, filterbank
-from engine.speaker import _ge2e
+from engine.speaker import _ge2e, usual
 from engine.speaker._ge2e import BANDS, FRAMES, SIZE, WrongWeights
 from engine.transcript.timeline import SAMPLE_RATE
 
@@ -81,7 +81,7 @@ class VoiceEncoder:
 
     @classmethod
     def load(cls) -> "VoiceEncoder":
-        """Read the weights, and run one window. Blocks. Raises `WrongWeights`.
+        """Read the weights and the usual voice, and run one window. Blocks. Raises `WrongWeights`.
 
         From then on NumPy multiplies matrices in the thread that asks for it, in this process: a pool of threads of
         its own takes ten times as long over products as small as these, spinning.
@@ -89,6 +89,7 @@ class VoiceEncoder:
         threadpool_limits(limits=1, user_api="blas")
         encoder = cls(_ge2e.load())
         encoder.embed(np.zeros((1, FRAMES, BANDS), np.float32))
+        usual.load()
         return encoder
 
     def windows(self, pcm: NDArray[np.int16], rate: float = RATE) -> Floats:

@@ -36,12 +36,6 @@ class Heard(msgspec.Struct):
         self.seconds += other.seconds
 
     @property
-    def mean(self) -> Floats:
-        """Shorter than 1, the more so the less its parts are alike."""
-        mean: Floats = self.total / np.float32(self.seconds or 1.0)
-        return mean
-
-    @property
     def voice(self) -> Voice:
         """What it sounds like."""
         length = float(np.linalg.norm(self.total))

@@ -7,9 +7,11 @@ from typing import Any
 import httpx2
 import msgspec
 import numpy as np
+import pytest
 import trio
 from numpy.typing import NDArray
 
+from engine.audio.encoders import create_encoder
 from engine.audio.wav import read_wav
 from engine.config import Local, Recordings
 from engine.stt import LocalWhisper
@@ -27,15 +29,15 @@ MOST_ERROR = 0.25
 FRAME = 2 * 320
 
 
-async def test_two_people_on_one_telephone_line_are_told_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["pcm16", "opus", "aac", "lc3"])
+async def test_two_people_on_one_telephone_line_are_told_apart(tmp_path: Path, codec: str) -> None:
     truth = read_rttm((AUDIO / "phone-two-speakers.rttm").read_text())
-    pcm = load("phone-two-speakers").tobytes()
     vendor = LocalWhisper(Local(), data_dir=tmp_path)
     async with (
         running(config(tmp_path), vendor) as server,
-        talking(server.url, "ada", codec="pcm16", sample_rate=16_000) as (client, shown),
+        talking(server.url, "ada", codec=codec, sample_rate=16_000) as (client, shown),
     ):
-        await hear_all(client, shown, [pcm[at : at + FRAME] for at in range(0, len(pcm), FRAME)])
+        await hear_all(client, shown, encoded(load("phone-two-speakers"), codec))
         await client.close()
         await shown.until_over()
     turns = [SpeakerTurn(one.start, one.end, one.speaker) for one in shown.ordered]
@@ -146,6 +148,12 @@ async def test_who_enrols_today_is_named_in_yesterdays_conversation_if_it_was_re
         assert len(shown_person["speech_samples"]) == 1
         why = await server.get(f"{path}/segments/{segments_of(again)[0].id}/speaker", uid="ada")
         assert (why["person"], why["verdict"]) == (person["id"], "assigned")
+
+
+def encoded(pcm: NDArray[np.int16], codec: str) -> list[bytes]:
+    """All packets of a recording at 16 kHz."""
+    encoder = create_encoder(codec, 16_000)
+    return [*encoder.encode(pcm), *encoder.flush()]
 
 
 def packets(pcm: NDArray[np.int16]) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Tests of who says which words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hypothesis import given
@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from engine.speaker.diarization import Atom, Diarizer, DiarizerRules, atoms, heard_span
 from engine.speaker.embedding import SIZE, WINDOW, Floats
 from engine.speaker.roster import Roster
+from engine.speaker.usual import load
 from engine.transcript.words import Word
 
 SECOND = 16_000
-RULES = DiarizerRules(same_above=0.8)
+RULES = DiarizerRules()
 
 
 def word(start: float, end: float, text: str = "word") -> Word:
@@ -20,10 +21,17 @@ def word(start: float, end: float, text: str = "word") -> Word:
 
 
 def voice(who: int, noise: int = 0) -> Floats:
-    """Somebody's voice; two utterances of one are alike by 0.9, those of two by nothing."""
-    vector = np.zeros(SIZE, np.float32)
-    vector[who], vector[100 + noise] = np.sqrt(0.9), np.sqrt(0.1)
-    return vector
+    """Somebody's voice; two utterances of one are alike by 0.9, those of two not at all, seen from the usual."""
+    return between({who: np.sqrt(0.9), 100 + noise: np.sqrt(0.1)})
+
+
+def between(shares: Mapping[int, float]) -> Floats:
+    """The voice that differs from the usual one in these directions by these shares."""
+    away = np.zeros(SIZE, np.float32)
+    for at, share in shares.items():
+        away[at] = share
+    found: Floats = load() + np.float32(0.6) * away / np.linalg.norm(away)
+    return found
 
 
 def said(*lengths: float) -> list[Atom]:
@@ -81,17 +89,13 @@ def test_one_voice_is_one_speaker_however_long_it_speaks() -> None:
 def test_what_is_too_short_to_be_judged_stays_with_who_speaks() -> None:
     diarizer = Diarizer(Roster(), RULES)
     labelled(diarizer, [3, 3], [voice(0), voice(1)])
-    between = voice(0, 5) + voice(1, 5)
-    assert labelled(diarizer, [3, 0.3, 3], [voice(1), between / np.linalg.norm(between), voice(1)]) == [
-        1,
-        1,
-        1,
-    ]
+    anybody = between({0: 1, 1: 1})
+    assert labelled(diarizer, [3, 0.3, 3], [voice(1), anybody, voice(1)]) == [1, 1, 1]
 
 
 def test_who_said_little_is_nobody_new_until_they_say_more() -> None:
     diarizer = Diarizer(Roster(), RULES)
-    assert labelled(diarizer, [4, 1.2], [voice(0), voice(1)]) == [0, 0]
+    assert labelled(diarizer, [4, 1.6], [voice(0), voice(1)]) == [0, 0]
     assert labelled(diarizer, [2.0], [voice(1, 1)]) == [1]
 
 
@@ -101,6 +105,13 @@ def test_who_speaks_in_bursts_is_heard_by_all_of_them() -> None:
     bursts = [voice(1, noise) for noise in range(5)]
     assert labelled(diarizer, [0.8] * 5, bursts) == [1] * 5
     assert labelled(diarizer, [0.8, 4], [voice(1, 6), voice(0, 7)]) == [1, 0]
+
+
+def test_two_who_talk_in_turns_of_a_word_make_no_voice_that_is_both() -> None:
+    diarizer = Diarizer(Roster(), RULES)
+    words = [voice(noise % 2, noise) for noise in range(8)]
+    assert labelled(diarizer, [0.6] * 8, words) == [0] * 8
+    assert labelled(diarizer, [4, 4, 4], [voice(0), voice(1), voice(0, 9)]) == [0, 1, 0]
 
 
 def test_a_session_that_begins_with_short_words_begins_with_speaker_0() -> None:
@@ -121,9 +132,6 @@ def test_speakers_told_apart_by_a_service_are_known_afterwards_and_stay_apart() 
 def test_two_numbers_that_turn_out_to_be_one_voice_become_one() -> None:
     roster = Roster()
     diarizer = Diarizer(roster, RULES)
-    tilted = voice(0) * np.float32(0.7) + voice(1) * np.float32(np.sqrt(0.51))
-    tilted /= np.linalg.norm(tilted)
-    assert labelled(diarizer, [3, 3], [voice(0), tilted]) == [0, 1]
-    between = voice(0) + tilted
-    assert diarizer.label(said(6), [between / np.linalg.norm(between)]).merged == {1: 0}
+    assert labelled(diarizer, [3, 3], [between({0: 1}), between({0: 0.7, 1: 1})]) == [0, 1]
+    assert diarizer.label(said(6), [between({0: 1, 1: 0.6})]).merged == {1: 0}
     assert roster.numbers == [0]
