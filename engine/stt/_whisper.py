@@ -27,6 +27,7 @@ from engine.stt._words import (
     first_rounds,
     group_tokens,
     repeats,
+    without_echo,
 )
 from engine.stt.models import ModelFiles, missing_extra
 from engine.stt.vendor import SAMPLE_RATE, Fault, VendorError
@@ -80,13 +81,13 @@ class _Guess(msgspec.Struct, frozen=True):
     tokens: list[int]
     score: float
     no_speech: float
-    loop: int | None
+    loops: bool
     encoded: Any
 
     def doubtful(self, seconds: float) -> bool:
         """Whether this, for `seconds` of speech, should be looked at again."""
         sparse = len(self.tokens) < _SPARSE * seconds
-        return not self.silence and (self.loop is not None or self.score < _UNSURE or sparse)
+        return not self.silence and (self.loops or self.score < _UNSURE or sparse)
 
     @property
     def silence(self) -> bool:
@@ -175,7 +176,7 @@ class Whisper:
     ) -> _Guess:
         encoded = self._encode(pcm, max(_SECOND_WINDOW, self._window))
         second = self._guess(encoded, len(pcm), language, context, beam=_BEAM)
-        if first.loop is None and second.loop is not None:
+        if second.loops and not first.loops:
             return first
         return second
 
@@ -209,10 +210,11 @@ class Whisper:
         else:
             starts, probabilities = self._align(guess.encoded, tokens, samples, language)
             times = aligned_times(groups, starts, span)
-        return tuple(
+        words = tuple(
             HeardWord(group.text, start, end, float(np.mean(probabilities[group.first : group.last])))
             for group, (start, end) in zip(groups, times, strict=True)
         )
+        return words if quick else without_echo(words)
 
     def _align(
         self, encoded: Any, tokens: list[int], samples: int, language: str

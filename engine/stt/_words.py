@@ -10,8 +10,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from engine.transcript.timeline import SAMPLE_RATE
+
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages in which Whisper writes no spaces between words."""
+
+
+ECHO_WORDS = 3
+"""Fewer words than these are no echo: they may be said twice in a hurry."""
+
+ECHO_WORD = SAMPLE_RATE // 50
+"""Samples. Words that take less than this each, two of Whisper's frames for two words, were not spoken."""
 
 
 class HeardWord(msgspec.Struct, frozen=True):
@@ -114,14 +123,34 @@ def _ordered(times: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[tu
     return ordered
 
 
-def repeats(tokens: Sequence[int]) -> int | None:
-    """Where a loop begins: the index after the first of four or more copies, in a row, of up to 8 tokens.
+def without_echo(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
+    """`words` without an end that says again what was said before, in no time.
 
-    None when there is no loop. Longer runs need only three copies. Whisper falls into such loops on noise and
-    on short audio; people hardly ever speak so.
+    Whisper, when it has written all it heard, may begin again; alignment then finds no sound for these words.
     """
-    found = _loop(tokens)
-    return None if found is None else sum(found)
+    texts = [_spoken(word.text) for word in words]
+    for first in range(ECHO_WORDS, len(words) - ECHO_WORDS + 1):
+        echo = texts[first:]
+        lasts = words[-1].end - words[first].start
+        if lasts < ECHO_WORD * len(echo) and _occurs(echo, texts[:first]):
+            return tuple(words[:first])
+    return tuple(words)
+
+
+def _spoken(text: str) -> str:
+    return "".join(character for character in text.casefold() if not _is_punctuation(character))
+
+
+def _occurs(run: Sequence[str], texts: Sequence[str]) -> bool:
+    return any(texts[at : at + len(run)] == run for at in range(len(texts) - len(run) + 1))
+
+
+def repeats(tokens: Sequence[int]) -> bool:
+    """Whether there is a loop: four or more copies, in a row, of a token or a few; of more than three, three copies.
+
+    Whisper falls into such loops on noise and on short audio; people hardly ever speak so.
+    """
+    return _loop(tokens) is not None
 
 
 def first_rounds(tokens: Sequence[int]) -> list[int]:

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.stt._words import (
+    HeardWord,
     TokenGroup,
     aligned_times,
     apportioned_times,
     first_rounds,
     group_tokens,
     repeats,
+    without_echo,
 )
 
 
@@ -85,10 +87,10 @@ def test_times_are_apportioned_by_length_of_text() -> None:
     assert apportioned_times(groups, (0, 120)) == [(0, 40), (40, 120)]
 
 
-def test_a_loop_is_found_after_its_first_round() -> None:
-    assert repeats([9, 1, 2, 1, 2, 1, 2, 1, 2]) == 3
-    assert repeats([5, 5, 5, 5]) == 1
-    assert repeats([1, 2, 3, 4] * 3) == 4
+def test_a_loop_is_found_wherever_it_begins() -> None:
+    assert repeats([9, 1, 2, 1, 2, 1, 2, 1, 2])
+    assert repeats([5, 5, 5, 5])
+    assert repeats([1, 2, 3, 4] * 3)
 
 
 def test_of_a_loop_one_round_stays_and_all_that_follows_it() -> None:
@@ -102,6 +104,41 @@ def test_of_a_loop_one_round_stays_and_all_that_follows_it() -> None:
 
 
 def test_saying_something_twice_or_thrice_is_no_loop() -> None:
-    assert repeats([1, 2, 1, 2, 1, 2]) is None
-    assert repeats([5, 5, 5]) is None
-    assert repeats([1, 2, 3, 4] * 2) is None
+    assert not repeats([1, 2, 1, 2, 1, 2])
+    assert not repeats([5, 5, 5])
+    assert not repeats([1, 2, 3, 4] * 2)
+
+
+def heard(text: str, *, seconds: float, after: Sequence[HeardWord] = ()) -> tuple[HeardWord, ...]:
+    """Words that follow those `after` which they come, and last so long together."""
+    start, parts = (after[-1].end if after else 0), text.split()
+    edges = [start + round(seconds * 16_000 * n / len(parts)) for n in range(len(parts) + 1)]
+    spoken = (HeardWord(part, edges[n], edges[n + 1], 0.9) for n, part in enumerate(parts))
+    return (*after, *spoken)
+
+
+def test_what_is_said_again_in_no_time_at_the_end_was_not_said() -> None:
+    said = heard("So I don't hear that, in New Jersey now.", seconds=2.5)
+    assert without_echo(heard("i don't hear that in new jersey now", seconds=0.001, after=said)) == said
+    assert without_echo(heard("So I don't", seconds=0.05, after=said)) == said
+
+
+def test_what_is_said_again_in_its_time_was_said_and_so_was_something_new_in_no_time() -> None:
+    said = heard("fail again fail better", seconds=2)
+    for more, seconds in (("fail again fail", 0.3), ("fail again now", 0.001), ("fail better", 0.001)):
+        both = heard(more, seconds=seconds, after=said)
+        assert without_echo(both) == both
+    assert without_echo(()) == ()
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 2_000)), max_size=12))
+def test_without_an_echo_all_words_of_which_there_is_no_other_are_there(
+    spoken: list[tuple[str, int]],
+) -> None:
+    words: list[HeardWord] = []
+    for text, length in spoken:
+        start = words[-1].end if words else 0
+        words.append(HeardWord(text, start, start + length, 0.9))
+    kept = without_echo(words)
+    assert kept == tuple(words[: len(kept)])
+    assert {word.text for word in kept} == {word.text for word in words}
