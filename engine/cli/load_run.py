@@ -42,7 +42,7 @@ LOOK = 0.05
 CLOSING = 5.0
 """Seconds the server has to end all connections after the last."""
 
-CONNECTS = 25
+CONNECTS = 10
 """Streams a second that connect where it is not connecting that is measured."""
 
 UNENDING: dict[str, str | int | bool] = {"conversation_timeout": 14400}

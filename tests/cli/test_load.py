@@ -58,7 +58,7 @@ def test_a_frame_is_what_another_implementation_reads_as_the_payload(payload: by
 
 def test_many_streams_connect_no_faster_than_a_server_opens_them_beside_its_work() -> None:
     assert ramp_of(1) == 1.0
-    assert ramp_of(500) == 20.0
+    assert ramp_of(500) == 50.0
 
 
 def test_percentiles_are_values_that_occurred() -> None:
