@@ -11,6 +11,7 @@ import msgspec
 import trio
 import trio_websocket
 
+from engine.watched_stream import WatchedStream
 from engine.wire.messages import ErrorEvent
 
 MESSAGE_LIMIT = 16 * 1024 * 1024
@@ -20,7 +21,7 @@ Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 class ConnectFailed(Exception):
-    """No connection came about: refused, not found, not a WebSocket, or too slow. Nothing was sent."""
+    """No connection came about: refused, not found, not a WebSocket, closed, or too slow. Nothing was sent."""
 
 
 class AddressError(ValueError):
@@ -89,17 +90,22 @@ async def connect(target: Target, timeout: float) -> Stream:
 
 async def handshake(
     nursery: trio.Nursery,
-    stream: Stream,
+    stream: trio.abc.Stream,
     target: Target,
     headers: list[tuple[bytes, bytes]],
     timeout: float,
 ) -> trio_websocket.WebSocketConnection:
-    """Open the WebSocket; its reader runs in `nursery`, which `unwrapped` explains when it fails."""
+    """Open the WebSocket; its reader runs in `nursery`, which `unwrapped` explains when it fails.
+
+    Raises ConnectFailed when it takes too long, or the server leaves.
+    """
+    watched = WatchedStream(stream)
     try:
-        with trio.fail_after(timeout):
+        with trio.fail_after(timeout), trio.CancelScope() as waiting:
+            watched.on_end = waiting.cancel
             return await trio_websocket.wrap_client_stream(
                 nursery,
-                stream,
+                watched,  # type: ignore[arg-type]  # any Trio stream will do
                 f"{target.host}:{target.port}",
                 target.resource,
                 extra_headers=headers,
@@ -109,6 +115,9 @@ async def handshake(
     except trio.TooSlowError:
         message = f"{target} did not finish the WebSocket handshake within {timeout:g} s"
         raise ConnectFailed(message) from None
+    finally:
+        watched.on_end = None
+    raise ConnectFailed(f"{target} closed the connection during the WebSocket handshake")
 
 
 async def _secure(stream: trio.SSLStream[trio.SocketStream], target: Target) -> Stream:

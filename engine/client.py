@@ -10,9 +10,6 @@ longer read; TCP then holds the server back, which drops a client that does not 
 One message is at most 16 MiB. Connecting and closing have time limits.
 
 Cost: 53 KiB with TLS and 16 KiB without per connection, and two tasks.
-
-Known doubts: when the other side takes the TCP connection and drops it in mid-handshake, trio-websocket 0.12
-does not notice, and the whole `connect_timeout` passes.
 """
 
 from __future__ import annotations

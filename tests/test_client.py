@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trio
+import trio.testing
 import trio_websocket
 import wsproto
 
+from engine._client_connect import Target, handshake
 from engine.client import AddressError, ConnectFailed, ListenClosed, Message, OtherEvent, open_listen
 from engine.wire.messages import (
     ErrorEvent,
@@ -250,6 +254,37 @@ async def test_a_server_that_never_finishes_the_handshake_is_given_up() -> None:
             async with open_listen(f"ws://127.0.0.1:{port}", connect_timeout=0.3):
                 pass
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["that took the request", "that resets at once"])
+async def test_a_server_that_leaves_during_the_handshake_is_given_up_at_once(reads: bool) -> None:
+    async def leaves(stream: trio.SocketStream) -> None:
+        if reads:
+            await stream.receive_some()
+        else:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, leaves, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        with trio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="closed the connection during"):
+            async with open_listen(f"ws://127.0.0.1:{port}", connect_timeout=2 * PATIENCE):
+                pass
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_has_left_before_the_request_is_given_up_at_once() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    await theirs.aclose()
+    target = Target.of("ws://host", {})
+    async with trio.open_nursery() as nursery:
+        with (
+            trio.fail_after(PATIENCE),
+            pytest.raises(ConnectFailed, match="ws://host:80 closed the connection"),
+        ):
+            await handshake(nursery, ours, target, [], 2 * PATIENCE)
 
 
 async def test_a_server_that_speaks_no_tls_is_named_at_once() -> None:

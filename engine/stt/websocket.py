@@ -16,6 +16,7 @@ import trio_websocket as ws
 import wsproto.utilities
 
 from engine.stt.transport import ConnectFailed, ConnectionLost, Refused, Request
+from engine.watched_stream import WatchedStream
 
 QUEUE = 64
 """Messages kept while nobody receives; beyond that the socket is not read."""
@@ -107,7 +108,7 @@ class WebSocketTransport:
     @asynccontextmanager
     async def connect(self, request: Request) -> AsyncIterator[WebSocketConnection]:
         """See `Transport.connect`. Left by an exception, nobody waits for the server's close frame."""
-        watched = _Watched(await self._stream(request))
+        watched = WatchedStream(await self._stream(request))
         error: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
@@ -145,7 +146,7 @@ class WebSocketTransport:
             raise ConnectFailed(f"{host}:{port} cannot be reached: {error}") from error
 
     async def _upgrade(
-        self, nursery: trio.Nursery, stream: "_Watched", request: Request
+        self, nursery: trio.Nursery, stream: WatchedStream, request: Request
     ) -> ws.WebSocketConnection:
         """The handshake; also ends when the server leaves, which trio-websocket does not notice here."""
         socket: ws.WebSocketConnection | None = None
@@ -177,38 +178,3 @@ class WebSocketTransport:
             raise _refused(error) from error
         except (ws.HandshakeError, ws.ConnectionClosed, trio.BrokenResourceError) as error:
             raise ConnectFailed(f"the WebSocket handshake with {parts.netloc} failed: {error!r}") from error
-
-
-class _Watched(trio.abc.Stream):
-    """A stream that says when the other side has left."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.on_end: Callable[[], None] | None = None
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """As the stream's."""
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            self._ended()
-            raise
-        if not data:
-            self._ended()
-        return data
-
-    def _ended(self) -> None:
-        if self.on_end is not None:
-            self.on_end()
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As the stream's."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """As the stream's."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """As the stream's."""
-        await self._stream.aclose()

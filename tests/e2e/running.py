@@ -169,9 +169,10 @@ class Shown:
         self._news.set()
 
     async def until(self, seen: Callable[["Shown"], object]) -> None:
-        """Wait until `seen(self)` is true."""
+        """Wait until `seen(self)` is true. Fails when the connection is closed before."""
         with trio.fail_after(PATIENCE):
             while not seen(self):
+                assert not self.over.is_set(), f"closed after {self.events[-3:]}"
                 self._news = trio.Event()
                 await self._news.wait()
 

@@ -83,6 +83,18 @@ async def test_what_is_no_websocket_is_no_connection(autojump_clock: MockClock, 
     assert trio.current_time() == 0, "it takes no time-out to notice"
 
 
+async def test_who_has_left_before_anything_was_sent_is_no_connection(autojump_clock: MockClock) -> None:
+    ours, theirs = bounded_stream_pair()
+    await theirs.aclose()
+
+    async def open_stream(host: str, port: int, tls: bool) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return ours
+
+    with trio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="vendor closed the connection"):
+        await WebSocketTransport(open_stream).connect(REQUEST).__aenter__()
+
+
 async def test_a_refusal_has_its_status_headers_and_body(autojump_clock: MockClock) -> None:
     async def use(transport: WebSocketTransport) -> None:
         with pytest.raises(Refused) as refused:
