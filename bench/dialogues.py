@@ -9,9 +9,8 @@ found as in a session (`engine.listen.speakers`), only that nobody finds the wor
 was set by the calibration side. The report is `bench/report/dialogues.md`.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations, permutations
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -23,8 +22,9 @@ from bench.voices.channels import AS_RECORDED, CHANNELS, TELEPHONE
 from bench.voices.people import RATE, Person, Samples, people
 from engine.listen.speakers import RATE as WINDOWS
 from engine.speaker.diarization import Atom, Diarizer, heard_span
-from engine.speaker.embedding import Floats, VoiceEncoder, mean_direction
+from engine.speaker.embedding import Floats, VoiceEncoder
 from engine.speaker.roster import Roster
+from engine.testing.diarization import SpeakerTurn, diarization_error
 
 __all__ = ["main"]
 
@@ -79,7 +79,8 @@ class Conversation:
                 pcm += [said, pause]
                 end += len(said) + len(pause)
         whole = np.concatenate(pcm)
-        vectors = [_voice(encoder, whole, stretch) for stretch in stretches]
+        spans = [heard_span(stretch, 0, len(whole)) for stretch in stretches]
+        vectors = [encoder.voice(whole[first:last], WINDOWS).vector for first, last in spans]
         return Heard(stretches, vectors, speakers)
 
     def _said(self, samples: int) -> Samples:
@@ -91,11 +92,6 @@ class Conversation:
         return speech[first : first + samples]
 
 
-def _voice(encoder: VoiceEncoder, pcm: Samples, stretch: Atom) -> Floats:
-    first, last = heard_span(stretch, 0, len(pcm))
-    return mean_direction(encoder.embed(encoder.windows(pcm[first:last], WINDOWS)))
-
-
 def told(heard: Sequence[Heard]) -> Told:
     """Whose each stretch is taken for, and whose it is."""
     diarizer = Diarizer(Roster())
@@ -104,17 +100,18 @@ def told(heard: Sequence[Heard]) -> Told:
         labels = diarizer.label(one.stretches, one.vectors)
         numbers = [labels.merged.get(number, number) for number in [*numbers, *labels.numbers]]
     speakers = [speaker for one in heard for speaker in one.speakers]
-    seconds = [stretch.seconds for one in heard for stretch in one.stretches]
-    together: Counter[tuple[int, int]] = Counter()
-    for number, speaker, length in zip(numbers, speakers, seconds, strict=True):
-        together[number, speaker] += length  # type: ignore[assignment]  # seconds, which are no counts
-    everybody, found = sorted(set(speakers)), sorted(set(numbers))
-    choices = permutations(found + [-1] * len(everybody), len(everybody))
-    right = max(
-        sum(together[number, speaker] for number, speaker in zip(chosen, everybody, strict=True))
-        for chosen in choices
-    )
-    return Told(1 - right / sum(seconds), len(found))
+    stretches = [stretch for one in heard for stretch in one.stretches]
+    error = diarization_error(_turns(stretches, speakers), _turns(stretches, numbers))
+    return Told(error.rate, error.speakers)
+
+
+def _turns(stretches: Sequence[Atom], speakers: Sequence[int]) -> list[SpeakerTurn]:
+    """The stretches one after another."""
+    ends = np.cumsum([stretch.seconds for stretch in stretches])
+    return [
+        SpeakerTurn(end - stretch.seconds, end, str(speaker))
+        for end, stretch, speaker in zip(ends, stretches, speakers, strict=True)
+    ]
 
 
 def rows(encoder: VoiceEncoder, everybody: Sequence[Person]) -> Iterator[list[object]]:

@@ -31,10 +31,10 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print(__doc__)
         return 2
-    data = _written(
-        Path(arguments[0]), _usual(VoiceEncoder(_ge2e.load()))
-    )  # `VoiceEncoder.load` wants the file made here
-    print(f"USUAL_SHA256 = {hashlib.sha256(data).hexdigest()!r}")
+    file = Path(arguments[0])
+    encoder = VoiceEncoder(_ge2e.load())  # not `VoiceEncoder.load`, which wants the file that is made here
+    np.save(file, _usual(encoder), allow_pickle=False)
+    print(f"USUAL_SHA256 = {hashlib.sha256(file.read_bytes()).hexdigest()!r}")
     return 0
 
 
@@ -48,11 +48,6 @@ def _usual(encoder: VoiceEncoder) -> Floats:
     print(f"{len(heard)} voices")
     usual: Floats = np.mean(heard, axis=0).astype(np.float32)
     return usual
-
-
-def _written(file: Path, usual: Floats) -> bytes:
-    np.save(file, usual, allow_pickle=False)
-    return file.read_bytes()
 
 
 if __name__ == "__main__":
