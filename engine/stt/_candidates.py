@@ -7,7 +7,7 @@ import msgspec
 import trio
 
 from engine.stt.backoff import Backoff
-from engine.stt.breaker import Breaker
+from engine.stt.breaker import Breaker, Turn
 from engine.stt.vendor import Fault, Vendor, VendorError
 
 
@@ -50,6 +50,7 @@ class Candidate:
         self.rank = rank
         self.vendor = vendor
         self.breaker = breaker
+        self.turn = Turn()
         self.backoff = Backoff(policy.backoff_first, policy.backoff_limit)
         self.not_before = -math.inf
         self.works_since = math.inf
@@ -58,7 +59,7 @@ class Candidate:
     def wait(self) -> float:
         """0 when it may be tried now (which then counts as a try), else seconds until it may be asked again."""
         pause = self.not_before - trio.current_time()
-        return pause if pause > 0 else self.breaker.may_try()
+        return pause if pause > 0 else self.breaker.may_try(self.turn)
 
     def worked(self) -> None:
         """It gave the first result of a stream."""

@@ -5,9 +5,11 @@ Invariants: closed until `failures` connects in a row have failed; then open for
 further failure (full jitter); then half open: one session tries, the others wait for what becomes of it. Only a
 result closes it again, not an open socket: a vendor may accept connections and refuse the work.
 Bounded: tries are spread so that there are at most `per_second` of one vendor, whatever the number of sessions.
+Who must wait has a turn of their own, so that a thousand sessions that wait do not all wake for each try.
 Cost: a few comparisons.
 """
 
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -17,6 +19,16 @@ from engine.stt.backoff import Backoff
 
 PROBE_PATIENCE = 15.0
 """Seconds after which a probe that reported nothing is taken for dead (its session ended)."""
+
+TURN_KEPT = 1.0
+"""Seconds that a turn is kept for who does not come: so many tries more there may be at once."""
+
+
+class Turn:
+    """When one session may try one vendor, among all that want to."""
+
+    def __init__(self) -> None:
+        self.at = -math.inf
 
 
 class BreakerStatistics(msgspec.Struct, frozen=True):
@@ -39,7 +51,7 @@ class Breaker:
         self._in_a_row = 0
         self._open_until = 0.0
         self._probe_until = 0.0
-        self._next_slot = 0.0
+        self._next_turn = 0.0
         self._attempts = 0
         self._failures = 0
 
@@ -48,19 +60,24 @@ class Breaker:
         """Whether the vendor is thought to work."""
         return self._in_a_row < self._limit
 
-    def may_try(self) -> float:
-        """0: try now (this counts as a try). Else the seconds after which to ask again."""
+    def may_try(self, turn: Turn) -> float:
+        """0: try now (this counts as a try). Else the seconds after which to ask again, with the same `turn`."""
         now = trio.current_time()
+        wait = self._until(turn, now) if self.closed else max(self._open_until, self._probe_until) - now
+        if wait > 0:
+            return wait
         if not self.closed:
-            wait = max(self._open_until, self._probe_until) - now
-            if wait > 0:
-                return wait
             self._probe_until = now + PROBE_PATIENCE
-        elif self._next_slot > now:
-            return self._next_slot - now
-        self._next_slot = max(self._next_slot, now) + self._spacing
+        turn.at = -math.inf
         self._attempts += 1
         return 0.0
+
+    def _until(self, turn: Turn, now: float) -> float:
+        """Seconds to the turn, which comes after those that others have by now."""
+        if turn.at + TURN_KEPT < now:
+            turn.at = max(self._next_turn, now)
+            self._next_turn = turn.at + self._spacing
+        return turn.at - now
 
     def worked(self) -> None:
         """The vendor gave a result."""

@@ -45,7 +45,7 @@ class PlayedCandidate(Candidate):
         pause = self.not_before - trio.current_time()
         if pause > 0:
             return pause
-        return self.breaker.may_try() if self.breaker.closed else self._pause
+        return self.breaker.may_try(self.turn) if self.breaker.closed else self._pause
 
     def worked(self) -> None:
         """See `Candidate.worked`."""
