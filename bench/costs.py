@@ -197,7 +197,7 @@ def _needed(
     parts: Sequence[tuple[str, int, int]], seconds: float, whole: float, limit_us: float
 ) -> Iterator[str]:
     target = 1.25 * limit_us
-    if whole > target:
+    if 0 < target < whole:
         largest = "; ".join(f"{name}: {taken / 1000 / seconds:.0f}" for name, _, taken in parts[:3])
         yield (
             f"The clock's run used {whole:.0f} µs, 1.25 times the limit is {target:.0f}: {whole - target:.0f} µs would "

@@ -45,6 +45,11 @@ CLOSING = 5.0
 CONNECTS = 10
 """Streams a second that connect where it is not connecting that is measured."""
 
+UNEVEN = (5**0.5 - 1) / 2
+"""The golden section, of which no small multiple is whole: connects that are late by it times their number come at
+every moment of the time in which a server gathers packets. Evenly spaced they would all come at one, and each stream's
+work would be due when everybody's is."""
+
 UNENDING: dict[str, str | int | bool] = {"conversation_timeout": 14400}
 """Of a query: what one run said is not processed while a later run on the same server is measured."""
 
@@ -114,7 +119,7 @@ class _Run:
         self._begin = time.monotonic()
         try:
             for number in range(plan.streams):
-                self._loop(self._begin + number * plan.ramp / plan.streams)
+                self._loop(self._begin + (number + number * UNEVEN % 1) * plan.ramp / plan.streams)
                 self._connect(number)
             self._loop(self._begin + plan.ramp)
             self._all_are_there()
