@@ -101,8 +101,7 @@ async def handshake(
     """
     watched = WatchedStream(stream)
     try:
-        with trio.fail_after(timeout), trio.CancelScope() as waiting:
-            watched.on_end = waiting.cancel
+        with trio.fail_after(timeout), watched.until_end():
             return await trio_websocket.wrap_client_stream(
                 nursery,
                 watched,  # type: ignore[arg-type]  # any Trio stream will do
@@ -115,8 +114,6 @@ async def handshake(
     except trio.TooSlowError:
         message = f"{target} did not finish the WebSocket handshake within {timeout:g} s"
         raise ConnectFailed(message) from None
-    finally:
-        watched.on_end = None
     raise ConnectFailed(f"{target} closed the connection during the WebSocket handshake")
 
 

@@ -1,10 +1,11 @@
 """A stream that says when its other side has left: trio-websocket 0.12 does not notice that during its handshake.
 
-Operations: `WatchedStream` around any stream of Trio; `on_end` is called at the first sign that nobody is there.
+Operations: `WatchedStream` around any stream of Trio; a block under `until_end` is left when nobody is there any more.
 Invariants: everything else is as the stream's. Bounded: it keeps nothing. Cost: one call more for each of its own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import trio
@@ -15,11 +16,20 @@ T = TypeVar("T")
 
 
 class WatchedStream(trio.abc.Stream):
-    """`stream`, and `on_end` for who waits for what can no longer come."""
+    """`stream`, and `until_end` for who waits for what can no longer come."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self.on_end: Callable[[], None] | None = None
         self._stream = stream
+        self._waiting: trio.CancelScope | None = None
+
+    @contextmanager
+    def until_end(self) -> Iterator[None]:
+        """Cancel the block, and go on after it, at the first sign that the other side has left."""
+        with trio.CancelScope() as self._waiting:
+            try:
+                yield
+            finally:
+                self._waiting = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """As the stream's."""
@@ -48,5 +58,5 @@ class WatchedStream(trio.abc.Stream):
             raise
 
     def _ended(self) -> None:
-        if self.on_end is not None:
-            self.on_end()
+        if self._waiting is not None:
+            self._waiting.cancel()

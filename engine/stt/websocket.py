@@ -149,14 +149,9 @@ class WebSocketTransport:
         self, nursery: trio.Nursery, stream: WatchedStream, request: Request
     ) -> ws.WebSocketConnection:
         """The handshake; also ends when the server leaves, which trio-websocket does not notice here."""
-        socket: ws.WebSocketConnection | None = None
-        with trio.CancelScope() as scope:
-            stream.on_end = scope.cancel
-            socket = await self._handshake(nursery, stream, request)
-        stream.on_end = None
-        if socket is None:
-            raise ConnectFailed(f"{urlsplit(request.url).netloc} closed the connection during the handshake")
-        return socket
+        with stream.until_end():
+            return await self._handshake(nursery, stream, request)
+        raise ConnectFailed(f"{urlsplit(request.url).netloc} closed the connection during the handshake")
 
     async def _handshake(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, request: Request
