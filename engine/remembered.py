@@ -1,6 +1,6 @@
 """What was read of users, for a few seconds, so that it is not read for each word they say.
 
-Operations: `get` gives what is remembered, or reads it; `forget` when it is another by now.
+Operations: `get` gives what is remembered, or reads it; `peek` never reads; `forget` when it is another by now.
 Invariants: nothing is given that is older than `age`, nor what was read while somebody changed something.
 Bounded: `most` values, none of which outlives `age` for long while others are read.
 Cost: a look into a dictionary.
@@ -31,16 +31,22 @@ class Remembered(Generic[T]):
 
     async def get(self, uid: str, read: Callable[[str], Awaitable[T]]) -> T:
         """The user's value. Raises what `read` raises."""
-        now = self._clock()
-        found = self._values.get(uid)
-        if found is not None and 0 <= now - found[0] < self._age:
-            self._values.move_to_end(uid)
-            return found[1]
-        changes = self._changes
+        found = self.peek(uid)
+        if found is not None:
+            return found
+        now, changes = self._clock(), self._changes
         value = await read(uid)
         if changes == self._changes and self._age > 0:  # else somebody may have changed what was just read
             self._put(uid, now, value)
         return value
+
+    def peek(self, uid: str) -> T | None:
+        """The user's value, or None when it has to be read."""
+        found = self._values.get(uid)
+        if found is None or not 0 <= self._clock() - found[0] < self._age:
+            return None
+        self._values.move_to_end(uid)
+        return found[1]
 
     def forget(self, uid: str) -> None:
         """The user's value is another by now."""

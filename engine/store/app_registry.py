@@ -140,6 +140,10 @@ class AppRegistry:
         """One of them."""
         return await self._database.read(_enabled_one, uid, id)
 
+    async def any_enabled(self) -> bool:
+        """Whether any user has enabled any app."""
+        return await self._database.read(_any_enabled)
+
     async def prefer(self, uid: str, id: str) -> bool:
         """Ask this app before the others; False when the user has not enabled it, or does not see it."""
         return await self._database.write(_prefer, uid, id, self._now())
@@ -308,6 +312,10 @@ def _enabled(connection: Connection, uid: str) -> list[AppRow]:
 def _enabled_one(connection: Connection, uid: str, id: str) -> AppRow | None:
     found = connection.execute(_of_enabled(uid).where(apps.c.id == id)).mappings().first()
     return None if found is None else _row(found)
+
+
+def _any_enabled(connection: Connection) -> bool:
+    return connection.execute(select(enabled_apps.c.app_id).limit(1)).first() is not None
 
 
 def _prefer(connection: Connection, uid: str, id: str, now: int) -> bool:

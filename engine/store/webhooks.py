@@ -1,7 +1,7 @@
 """Endpoints: what their owners have set, and what their deliveries are signed with.
 
 Operations: `get`, `list`, `set_url`, `enable`, `disable` for one endpoint; `secrets`, `rotate` for a user's secrets;
-`told` gives both.
+`told` gives both; `any_set` whether there is any endpoint.
 What deliveries make of an endpoint's state is `engine.store.deliveries`' business.
 Invariants: an endpoint is known by user, name and trigger. Setting or enabling one forgets its failures. Of a
 user's secrets exactly one has no end.
@@ -51,6 +51,10 @@ class Webhooks:
         """As `list`, and the user's valid secrets, the newest first; there may be none, as without endpoints."""
         return await self._database.read(_told, uid, self._now())
 
+    async def any_set(self) -> bool:
+        """Whether there is an endpoint of anybody, on or off."""
+        return await self._database.read(_any_set)
+
     async def set_url(self, uid: str, name: str, trigger: str, url: str, seconds: int | None) -> WebhookRow:
         """Set where it is, and turn it on; an empty `url` turns it off and is kept."""
         values = {"url": url, "seconds": seconds, "enabled": bool(url)}
@@ -94,6 +98,10 @@ def ensure_endpoint(connection: Connection, uid: str, name: str, trigger: str, n
 def _select(connection: Connection, where: ColumnElement[bool]) -> Rows[WebhookRow]:
     query = select(webhooks).where(where).order_by(webhooks.c.name, webhooks.c.trigger)
     return [WebhookRow(**row) for row in connection.execute(query).mappings()]
+
+
+def _any_set(connection: Connection) -> bool:
+    return connection.execute(select(webhooks.c.uid).limit(1)).first() is not None
 
 
 @lru_cache(maxsize=8)

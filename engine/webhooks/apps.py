@@ -35,6 +35,10 @@ class Registry(Protocol):
         """An app that the user has enabled and sees, or None."""
         ...
 
+    async def any_enabled(self) -> bool:
+        """Whether any user has enabled any app."""
+        ...
+
 
 class AppEndpoints:
     """Reads them from the registry."""
@@ -48,6 +52,10 @@ class AppEndpoints:
         now = self._now()
         found = (_endpoint(uid, row, now) for row in await self._registry.enabled(uid))
         return [one for one in found if one is not None]
+
+    async def any_enabled(self) -> bool:
+        """Whether anybody has enabled any app. Raises `DatabaseUnavailable`."""
+        return await self._registry.any_enabled()
 
 
 def app_of(name: str) -> str | None:

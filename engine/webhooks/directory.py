@@ -1,10 +1,12 @@
 """Who wants to know what of whom: what users have set, and the endpoints of apps they have enabled.
 
-Operations: `endpoints` of a user for a trigger, `endpoint` by name; `forget` what is remembered of a user.
+Operations: `endpoints` of a user for a trigger, `endpoint` by name; `known` without waiting; `forget` what is
+remembered of a user.
 Invariants: an endpoint that was turned off, by whomever, is not given. What this process changes holds at once
 (`forget`), what another one changes after `webhook.settings_age`.
 Bounded: `REMEMBERED` users.
-Cost: two reads for a user who is not remembered, so a few a second for all the sessions of a process.
+Cost: two reads for a user who is not remembered, so a few a second for all the sessions of a process; where nobody has
+set or enabled anything, two reads every `webhook.settings_age` for all of them.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ from engine.webhooks.urls import DEFAULT_SECONDS
 __all__ = ["AppEndpoints", "Directory", "NoApps"]
 
 REMEMBERED = 10_000
+EVERYBODY = ""
+"""Whose value says whether there is anything to read of anybody."""
 
 
 class Webhooks(Protocol):
@@ -29,6 +33,10 @@ class Webhooks(Protocol):
 
     async def told(self, uid: str) -> tuple[Sequence[WebhookRow], Sequence[SecretRow]]:
         """As `list`, and the user's valid secrets, the newest first; there may be none, as without endpoints."""
+        ...
+
+    async def any_set(self) -> bool:
+        """Whether there is an endpoint of anybody, on or off."""
         ...
 
     async def secrets(self, uid: str, fresh: str) -> Sequence[SecretRow]:
@@ -43,6 +51,10 @@ class AppEndpoints(Protocol):
         """Those of all triggers, named `app:` and the app's id. Raises `DatabaseUnavailable`."""
         ...
 
+    async def any_enabled(self) -> bool:
+        """Whether anybody has enabled any app. Raises `DatabaseUnavailable`."""
+        ...
+
 
 class NoApps:
     """There are none."""
@@ -50,6 +62,10 @@ class NoApps:
     async def endpoints(self, uid: str) -> Sequence[Endpoint]:
         """None."""
         return ()
+
+    async def any_enabled(self) -> bool:
+        """No."""
+        return False
 
 
 class Directory:
@@ -59,23 +75,36 @@ class Directory:
         self._webhooks = webhooks
         self._apps = apps
         self._known: Remembered[tuple[Endpoint, ...]] = Remembered(age, REMEMBERED, trio.current_time)
+        self._anybody: Remembered[bool] = Remembered(age, 1, trio.current_time)
 
     async def endpoints(self, uid: str, trigger: Trigger) -> Sequence[Endpoint]:
         """See `ports.Directory`."""
-        return [one for one in await self._known.get(uid, self._read) if one.trigger == trigger]
+        return [one for one in await self._all(uid) if one.trigger == trigger]
 
     async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         """See `ports.Directory`."""
-        found = (
-            one
-            for one in await self._known.get(uid, self._read)
-            if (one.name, one.trigger) == (name, trigger)
-        )
+        found = (one for one in await self._all(uid) if (one.name, one.trigger) == (name, trigger))
         return next(found, None)
+
+    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
+        """See `ports.Directory`."""
+        if self._anybody.peek(EVERYBODY) is False:
+            return ()
+        found = self._known.peek(uid)
+        return None if found is None else [one for one in found if one.trigger == trigger]
 
     def forget(self, uid: str) -> None:
         """What the user has set is another by now."""
         self._known.forget(uid)
+        self._anybody.forget(EVERYBODY)
+
+    async def _all(self, uid: str) -> Sequence[Endpoint]:
+        if not await self._anybody.get(EVERYBODY, self._read_anybody):
+            return ()
+        return await self._known.get(uid, self._read)
+
+    async def _read_anybody(self, everybody: str) -> bool:
+        return await self._webhooks.any_set() or await self._apps.any_enabled()
 
     async def _read(self, uid: str) -> tuple[Endpoint, ...]:
         rows, secrets = await self._webhooks.told(uid)

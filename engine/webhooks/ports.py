@@ -45,6 +45,10 @@ class Directory(Protocol):
         """One of them, or None when it is off or gone. Raises `DatabaseUnavailable`."""
         ...
 
+    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
+        """What `endpoints` would give without a look into the database; None when it would look."""
+        ...
+
 
 class Deliveries(Protocol):
     """Durable deliveries: once a call returns, each reaches its endpoint at least once or its log says why not.

@@ -11,7 +11,7 @@ Invariants: what is said of a session is offered in order, each segment as it wa
 Bounded: what waits of a session by `webhook.transcript_segments`, beyond which the oldest is dropped and counted, and
 by `webhook.transcript_age` while the database is away; the sessions that are offered at once by `OFFERS`. What was
 dropped is in each endpoint's log once the session has something offered again.
-Cost: a transaction for a batch of each session; of a user whom nobody wants to read, a question every `ASK` seconds.
+Cost: a transaction for a batch of each session; nothing of a user of whom it is known that nobody wants to read them.
 Cancellation: what waits is lost here; the conversation has it.
 """
 
@@ -39,8 +39,6 @@ DROPPED = (
     "the database was away or slow, and {segments} segments were not kept (webhook.transcript_segments,"
     " webhook.transcript_age)"
 )
-ASK = 5.0
-"""Seconds for which an answer that nobody wants to read a user holds."""
 
 
 class TranscriptsStatistics(msgspec.Struct, frozen=True):
@@ -116,6 +114,11 @@ class Transcripts:
             self._due.move_to_end(gathered.id, last=False)
         self._something.set()
 
+    def unwanted(self, uid: str) -> bool:
+        """Whether it is known that nobody wants to read the user."""
+        known = self._directory.known(uid, REALTIME_TRANSCRIPT)
+        return known is not None and not known
+
     def drop(self, gathered: "_Gathered", segments: int) -> None:
         """So many segments of a session are not offered."""
         gathered.dropped += segments
@@ -154,20 +157,21 @@ class Transcripts:
         with trio.move_on_after(self._settings.transcript_age):
             while True:
                 try:
-                    gathered.wanted(await self._deliver(gathered, number, body))
+                    await self._deliver(gathered, number, body)
                 except DatabaseUnavailable as error:
                     log.warning("webhook.waiting_for_database", error=str(error))
                     await trio.sleep(backoff.next())
                 else:
+                    gathered.offered()
                     return
         self.drop(gathered, len(body.segments))
         log.warning("webhook.segments_dropped", of_session=gathered.id, segments=len(body.segments))
-        gathered.wanted(True)
+        gathered.offered()
 
-    async def _deliver(self, gathered: "_Gathered", number: int, body: Body) -> bool:
+    async def _deliver(self, gathered: "_Gathered", number: int, body: Body) -> None:
         endpoints = await self._directory.endpoints(gathered.uid, REALTIME_TRANSCRIPT)
         if not endpoints:
-            return False
+            return
         if gathered.dropped > gathered.dropped_told:
             await self._tell_dropped(gathered, endpoints)
         self._offered += await self._deliveries.offer(
@@ -178,7 +182,6 @@ class Transcripts:
             query={"session_id": gathered.id},
             seconds=self._settings.transcript_age,
         )
-        return True
 
     async def _tell_dropped(self, gathered: "_Gathered", endpoints: Sequence[Endpoint]) -> None:
         """Show in each endpoint's log what was dropped since it was told last. Raises `DatabaseUnavailable`."""
@@ -212,7 +215,6 @@ class _Gathered:
         self.dropped_told = 0
         """So many of these are in the endpoints' logs."""
         self._over = False
-        self._unwanted_until = 0.0
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -228,11 +230,10 @@ class _Gathered:
         offset: float,
     ) -> None:
         """See `Following`."""
-        now = trio.current_time()
-        if now < self._unwanted_until:
+        if self._room.unwanted(self.uid):
             return
         if not self._has_something:
-            self.due = now + self._settings.transcript_batch
+            self.due = trio.current_time() + self._settings.transcript_batch
         for gone in deleted:
             self._segments.pop(gone, None)
         for segment in segments:
@@ -247,17 +248,16 @@ class _Gathered:
         self._add()
 
     def take(self) -> tuple[int, Body]:
-        """What there is, and its number. `wanted` must follow."""
+        """What there is, and its number. `offered` must follow."""
         body = Body(tuple(self._segments.values()), self.id, tuple(self._deleted))
         self._segments, self._deleted = {}, []
         self._number += 1
         self._being_offered = True
         return self._number, body
 
-    def wanted(self, is_wanted: bool) -> None:
-        """What was taken is offered; or nobody wants to read it, so that there is no need to ask at once again."""
+    def offered(self) -> None:
+        """What was taken is offered, or nobody wants to read it."""
         self._being_offered = False
-        self._unwanted_until = 0.0 if is_wanted else trio.current_time() + ASK
         self._add()
 
     @property

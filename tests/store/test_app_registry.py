@@ -75,6 +75,13 @@ async def test_an_app_tells_how_many_have_it_and_what_is_thought_of_it(store: St
     assert (found.enabled, found.installs, found.rating, found.ratings) == (True, 2, 3.5, 2)
 
 
+async def test_it_is_known_whether_anybody_has_enabled_an_app(store: Store) -> None:
+    await store.app_registry.add(app(), 10)
+    assert not await store.app_registry.any_enabled()
+    await store.apps.enable("u1", app().id)
+    assert await store.app_registry.any_enabled()
+
+
 async def test_the_app_that_was_preferred_last_comes_first(store: Store, clock: Clock) -> None:
     for id in ("a", "b", "c"):
         await store.app_registry.add(app(id), 10)

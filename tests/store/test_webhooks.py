@@ -44,6 +44,12 @@ async def test_endpoints_of_one_user_are_listed_and_no_others(store: Store) -> N
     ]
 
 
+async def test_it_is_known_whether_anybody_has_an_endpoint(store: Store) -> None:
+    assert not await store.webhooks.any_set()
+    await store.webhooks.enable("ada", "app:diary", "memory_created")
+    assert await store.webhooks.any_set()
+
+
 async def test_the_first_secret_is_made_once(store: Store) -> None:
     (first,) = await store.webhooks.secrets("ada", "whsec_1")
     (again,) = await store.webhooks.secrets("ada", "whsec_2")

@@ -51,6 +51,10 @@ class Told:
         """Those of apps."""
         return [Endpoint(uid=uid, name=f"app:{name}", trigger=AUDIO_BYTES, url=URL) for name in self.apps]
 
+    async def any_enabled(self) -> bool:
+        """Whether there are any."""
+        return bool(self.apps)
+
     async def wants(
         self, trigger: str = AUDIO_BYTES, *, uid: str = "ada", name: str = DEVELOPER, seconds: int = 5
     ) -> None:

@@ -124,6 +124,9 @@ class Hearing:
     async def endpoints(self, uid: str) -> list[Endpoint]:
         return [Endpoint(uid=uid, name=f"app:{id}", trigger="audio_bytes", url=self.url) for id in self.ids]
 
+    async def any_enabled(self) -> bool:
+        return bool(self.ids)
+
 
 async def test_audio_that_is_due_for_many_at_once_is_sent_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,9 @@ class Two:
     async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         return next(one for one in await self.endpoints(uid, "memory_created") if one.name == name)
 
+    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
+        return None
+
 
 def endpoint(name: str = "developer", *, uid: str = "ada", trigger: Trigger = "memory_created") -> Endpoint:
     return Endpoint(uid=uid, name=name, trigger=trigger, url="https://a.example/")
