@@ -36,7 +36,6 @@ from engine.listen.ports import (
 from engine.listen.session import Session, SessionStatistics
 from engine.listen.session_meter import SessionMeter
 from engine.listen.speakers import SessionSpeakers, Speakers
-from engine.listen.timers import Timers
 from engine.listen.unpacking import Unpacking
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -45,6 +44,7 @@ from engine.stt.languages import DETECT
 from engine.stt.prerolls import FetchPreroll
 from engine.stt.selection import UnsupportedLanguage, choose
 from engine.stt.vendor import StreamOptions, Vendor
+from engine.timers import Timers
 from engine.wire.codes import CloseCode
 from engine.wire.messages import ServiceStatus
 from engine.wire.parameters import LONGEST_TIMEOUT, ListenParameters

@@ -43,10 +43,10 @@ from engine.listen.ports import (
 from engine.listen.record import Record
 from engine.listen.reports import Reports
 from engine.listen.tap import Tap
-from engine.listen.timers import Timers
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.stt.failover import SttExhausted
+from engine.timers import Timers
 from engine.wire.client_messages import KEEPALIVE_BYTES
 from engine.wire.codes import CloseCode
 from engine.wire.messages import (

@@ -43,6 +43,7 @@ class Outgoing:
         self._late = late
         self._lock = trio.Lock()
         self._sent_at = trio.current_time()
+        self._quiet = trio.Event()
 
     async def send_first(self, message: Message) -> None:
         """Send one message of the opening, which has a time limit of its own; returns also when all is lost."""
@@ -70,14 +71,21 @@ class Outgoing:
             self._late("room to send", self._limits.send)
             await trio.sleep_forever()
 
-    async def keep_alive(self, interval: float, make: Callable[[], Sequence[Message]]) -> None:
-        """Send what `make` gives whenever nothing was sent for `interval` seconds."""
+    async def keep_alive(self, make: Callable[[], Sequence[Message]]) -> None:
+        """Send what `make` gives whenever `watch_quiet` finds that it is time."""
         while True:
-            idle = trio.current_time() - max(self._sent_at, self._pumping.sent_at)
-            if idle >= interval:
-                await self.send(make)
-                idle = 0.0
-            await trio.sleep(max(interval - idle, 0.1))
+            await self._quiet.wait()
+            self._quiet = trio.Event()
+            await self.send(make)
+
+    def watch_quiet(self, interval: float) -> float:
+        """Whether nothing was sent for `interval` seconds; when to look again, on Trio's clock."""
+        now = trio.current_time()
+        sent_at = max(self._sent_at, self._pumping.sent_at)
+        if now < sent_at + interval:
+            return sent_at + interval
+        self._quiet.set()
+        return now + interval
 
     async def ping(self, interval: float) -> None:
         """Send pings and see that they are answered."""

@@ -1,7 +1,7 @@
 """One stream to a vendor, from its handshake to its end.
 
-Tasks: one sends audio, one receives, one has results asked for where a flush wants them, the rest watch. The
-first that ends the stream decides how it ended; the others are cancelled.
+Tasks: one sends audio, one receives, one has results asked for where a flush wants them, the rest watch, by timers
+that all streams of a vendor share. The first that ends the stream decides how it ended; the others are cancelled.
 Invariants: audio is read from the source only as fast as it can be sent, and what was read is sent; messages go out
 in the order in which the protocol made them; what is covered is told by `Coverage`.
 
@@ -27,6 +27,7 @@ anything of noise would be taken for dead; hence it is asked first, and all know
 import math
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 
 import trio
 
@@ -50,6 +51,7 @@ from engine.stt.protocol import (
 )
 from engine.stt.transport import Connection, ConnectionLost, PromptConnection, PumpingConnection
 from engine.stt.vendor import AudioSource, Chunk, Fault, PumpedSource, Ready, VendorError
+from engine.timers import Timers
 
 log = get_logger(__name__)
 
@@ -82,6 +84,7 @@ class Stream:
         audio: AudioSource,
         emit: Emit,
         limits: StreamLimits,
+        timers: Timers,
         first: Chunk | None = None,
         preroll: bytes = b"",
     ) -> None:
@@ -93,6 +96,7 @@ class Stream:
         self._pumped_source = audio if isinstance(audio, PumpedSource) else None
         self._emit = emit
         self._limits = limits
+        self._timers = timers
         self._first = first
         self._preroll = PlayedVoice(preroll) if preroll else None
         self._books = Coverage(emit if self._preroll is None else self._preroll.on_event)
@@ -134,9 +138,12 @@ class Stream:
             nursery.start_soon(self._send_audio)
             nursery.start_soon(self._receive)
             nursery.start_soon(self._finalize_as_wanted)
-            nursery.start_soon(self._watch_hang)
-            if traits.keepalive is not None:
-                nursery.start_soon(self._out.keep_alive, traits.keepalive, self._keepalive)
+            if traits.keepalive is None:
+                nursery.start_soon(self._timers.keep, self._watch_hang)
+            else:
+                quiet = partial(self._out.watch_quiet, traits.keepalive)
+                nursery.start_soon(self._timers.keep, self._watch_hang, quiet)
+                nursery.start_soon(self._out.keep_alive, self._keepalive)
             if traits.ping is not None:
                 nursery.start_soon(self._out.ping, traits.ping)
         if self._error is not None:
@@ -315,22 +322,20 @@ class Stream:
             self._finishing = End.UNANSWERED
             self._reading.cancel()
 
-    async def _watch_hang(self) -> None:
-        """Speech goes in and nothing comes out: the vendor is gone, whatever its socket says."""
+    def _watch_hang(self) -> float | None:
+        """Speech goes in and nothing comes out: the vendor is gone, whatever its socket says. When to look again."""
         hang = self._limits.hang
-        while True:
-            self._pumping.take()
-            now, since = trio.current_time(), self._books.due_since
-            if since is None or self._finishing is not None:
-                await trio.sleep(hang * ASK)
-            elif now < since + hang * ASK:
-                await trio.sleep_until(since + hang * ASK)
-            elif now < since + hang:
-                self._want_results()
-                await trio.sleep_until(since + hang)
-            else:
-                self._late("any result for the speech it was sent", hang)
-                return
+        self._pumping.take()
+        now, since = trio.current_time(), self._books.due_since
+        if since is None or self._finishing is not None:
+            return now + hang * ASK
+        if now < since + hang * ASK:
+            return since + hang * ASK
+        if now < since + hang:
+            self._want_results()
+            return since + hang
+        self._late("any result for the speech it was sent", hang)
+        return None
 
     # In
 

@@ -19,6 +19,7 @@ from engine.stt._stream import End, Stream
 from engine.stt.protocol import VendorProtocol
 from engine.stt.transport import ConnectFailed, Refused, Transport
 from engine.stt.vendor import AudioSource, Chunk, Fault, StreamOptions, VendorError
+from engine.timers import Timers
 
 __all__ = ["StreamLimits", "StreamingVendor"]
 
@@ -46,6 +47,7 @@ class StreamingVendor:
         self._protocol = protocol
         self._transport = transport
         self._limits = limits
+        self._timers = Timers()
 
     def speaks(self, language: str) -> bool:
         """See `Vendor.speaks`."""
@@ -59,7 +61,8 @@ class StreamingVendor:
         first: Chunk | None = None
         preroll = options.preroll
         while True:
-            stream = Stream(self.name, self._protocol(options), audio, emit, self._limits, first, preroll)
+            protocol = self._protocol(options)
+            stream = Stream(self.name, protocol, audio, emit, self._limits, self._timers, first, preroll)
             await self._connected(stream)
             if preroll and not stream.took_audio:
                 text = f"{self.name}: the stream ended ({stream.ended.value}) between pre-roll and audio"

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from engine.listen.timers import TICK, Timers
+from engine.timers import TICK, Timers
 
 
 class Calls:

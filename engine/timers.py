@@ -1,10 +1,11 @@
-"""One alarm clock for all sessions: a task that wakes for each of their timers costs more than what most of them do.
+"""One alarm clock for many: a task that wakes for each of their timers costs more than what most of them do.
 
-Operations: each session has `keep` call its functions, each when it asked to be called, until it is cancelled.
-Invariants: the tasks are the sessions' own: one of those in `keep` sleeps for all, and hands over when it leaves.
-What a function raises is raised in the session that brought it, and its other functions are not called again.
-Bounded by the sessions' functions: of those that have left numbers stay, no more than of those that are there, and
-nothing that belongs to a session. A function is called at the time it asked for or up to `TICK` later.
+Operations: each user, a session or its stream to a vendor, has `keep` call its functions, each when it asked to be
+called, until it is cancelled.
+Invariants: the tasks are the users' own: one of those in `keep` sleeps for all, and hands over when it leaves.
+What a function raises is raised in the user that brought it, and its other functions are not called again.
+Bounded by the users' functions: of those that have left numbers stay, no more than of those that are there, and
+nothing that belongs to a user. A function is called at the time it asked for or up to `TICK` later.
 Cost: a microsecond or two a call, and one wake-up of the loop for all calls in a tick.
 """
 
@@ -35,7 +36,7 @@ class TimersStatistics(msgspec.Struct, frozen=True):
 
 
 class _Keeper:
-    """A session in `keep`: `calls` are its functions, none once it has left."""
+    """A user in `keep`: `calls` are its functions, none once it has left."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self.calls = calls
@@ -51,7 +52,7 @@ class _Keeper:
 
 
 class Timers:
-    """The timers of one service."""
+    """The timers of one service, or of one vendor's streams."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, int, _Keeper]] = []
