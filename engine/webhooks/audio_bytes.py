@@ -176,8 +176,7 @@ class AudioBytes:
     async def _ask_about_idle(self, marks: Marks) -> None:
         """Sessions that nobody wanted may be wanted by now."""
         for session in tuple(self._idle.values()):
-            known = self._directory.known(session.uid, AUDIO_BYTES)
-            if known is not None and not known:
+            if self._directory.unwanted(session.uid, AUDIO_BYTES):
                 continue
             if await self._endpoints(session.uid) and self._idle.pop(session.id, None) is not None:
                 self._hear_from_now(session, marks)

@@ -1,7 +1,7 @@
 """Who wants to know what of whom: what users have set, and the endpoints of apps they have enabled.
 
-Operations: `endpoints` of a user for a trigger, `endpoint` by name; `known` without waiting; `forget` what is
-remembered of a user.
+Operations: `endpoints` of a user for a trigger, `endpoint` by name; `unwanted` where it is known that there is
+none; `forget` what is remembered of a user.
 Invariants: an endpoint that was turned off, by whomever, is not given. What this process changes holds at once
 (`forget`), what another one changes after `webhook.settings_age`.
 Bounded: `REMEMBERED` users.
@@ -86,12 +86,12 @@ class Directory:
         found = (one for one in await self._all(uid) if (one.name, one.trigger) == (name, trigger))
         return next(found, None)
 
-    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
+    def unwanted(self, uid: str, trigger: Trigger) -> bool:
         """See `ports.Directory`."""
         if self._anybody.peek(EVERYBODY) is False:
-            return ()
+            return True
         found = self._known.peek(uid)
-        return None if found is None else [one for one in found if one.trigger == trigger]
+        return found is not None and all(one.trigger != trigger for one in found)
 
     def forget(self, uid: str) -> None:
         """What the user has set is another by now."""

@@ -45,8 +45,8 @@ class Directory(Protocol):
         """One of them, or None when it is off or gone. Raises `DatabaseUnavailable`."""
         ...
 
-    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
-        """What `endpoints` would give without a look into the database; None when it would look."""
+    def unwanted(self, uid: str, trigger: Trigger) -> bool:
+        """Whether it is known, without a look into the database, that `endpoints` would give none."""
         ...
 
 

@@ -116,8 +116,7 @@ class Transcripts:
 
     def unwanted(self, uid: str) -> bool:
         """Whether it is known that nobody wants to read the user."""
-        known = self._directory.known(uid, REALTIME_TRANSCRIPT)
-        return known is not None and not known
+        return self._directory.unwanted(uid, REALTIME_TRANSCRIPT)
 
     def drop(self, gathered: "_Gathered", segments: int) -> None:
         """So many segments of a session are not offered."""

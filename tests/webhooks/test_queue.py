@@ -50,8 +50,8 @@ class Two:
     async def endpoint(self, uid: str, name: str, trigger: str) -> Endpoint | None:
         return next(one for one in await self.endpoints(uid, "memory_created") if one.name == name)
 
-    def known(self, uid: str, trigger: Trigger) -> Sequence[Endpoint] | None:
-        return None
+    def unwanted(self, uid: str, trigger: Trigger) -> bool:
+        return False
 
 
 def endpoint(name: str = "developer", *, uid: str = "ada", trigger: Trigger = "memory_created") -> Endpoint:
