@@ -7,8 +7,8 @@ they decode to one vendor on this machine, which answers once a second a stream.
 limit), `listen serve` with everything on, by the native lane (also with its vendor behind TLS, up to `SECURED_MOST`
 streams) and by Quart, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`). Then, with
 `--largest MS`, the number of streams up to `MOST` that each server carries with a p99 from packet to segment within MS,
-and each at 70 % of that; where the lane's CPU goes (`bench.costs`), at each number from `DETAILED` on; and what
-`listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
+and each at 70 % of that, just started; where the lane's CPU goes (`bench.costs`), at each number from `DETAILED` on;
+and what `listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
 
 Where a server lost words or streams, that number was too many for it, which is marked. Exit status 1 when a figure must
 not be believed: generator or vendor used more than 80 % of a core.
@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from bench.costs import Counted
-from bench.load.stacks import COSTS, SECURED, STACKS, Vendors, stacks
+from bench.load.stacks import COSTS, SECURED, STACKS, Stacks, Vendors, stacks
 from bench.machine import machine
 from bench.report import Measured, Report, Sustained, write
 from engine.cli.capacity_run import LIMIT_MS, measure_capacity
@@ -107,21 +107,32 @@ def _settled(pid: int) -> Usage:
     return least
 
 
-def sustained(plan: LoadPlan, stack: Running, vendors: Vendors, limit_ms: float, first: int) -> Sustained:
-    """The largest number of streams with a p99 within the limit, looked for from `first`, and `LEISURE` of it.
+def most_carried(
+    plan: LoadPlan, stack: Running, vendors: Vendors, limit_ms: float, first: int
+) -> tuple[int, str]:
+    """The largest number of streams with a p99 within the limit, looked for from `first`.
 
-    Where generator or vendor are the limit, the number is the largest that was carried before they were.
+    Where generator or vendor are the limit: the largest that was carried before they were, and what they said.
     """
 
     def figures(count: int) -> LoadFigures:
         return measure(_of(plan, count), stack, vendors).figures
 
     try:
-        most, elsewhere = largest(figures, MOST, limit_ms, first=first)[0], ""
+        return largest(figures, MOST, limit_ms, first=first)[0], ""
     except LimitElsewhere as limit:
-        most, elsewhere = limit.kept, str(limit)
-    count = int(most * LEISURE)
-    return Sustained(most, elsewhere, measure(_of(plan, count), stack, vendors) if count else None)
+        return limit.kept, str(limit)
+
+
+def _just_started(name: str, all_stacks: Stacks, count: int, arguments: argparse.Namespace) -> list[Measured]:
+    """So many streams, round after round: each with a server that has kept nothing of anybody before."""
+    measured = []
+    for number in range(arguments.rounds):
+        print(f"{name} just started, {count} streams, round {number + 1}", file=sys.stderr, flush=True)
+        with all_stacks.start(name) as fresh:
+            warm = _warm(fresh, all_stacks.vendors)
+            measured.append(measure(plan_of(count, arguments.seconds), warm, all_stacks.vendors))
+    return measured
 
 
 def _same_numbers(
@@ -145,17 +156,21 @@ def _same_numbers(
 
 
 def _largest_numbers(
-    running: dict[str, Running], vendors: Vendors, measured: Sequence[Measured], arguments: argparse.Namespace
+    all_stacks: Stacks, measured: Sequence[Measured], arguments: argparse.Namespace
 ) -> dict[str, Sustained]:
     found = {}
-    for name, stack in running.items():
-        if name == SECURED:
-            continue
+    for name in dict.fromkeys(one.stack for one in measured if one.stack != SECURED):
         cheapest = min(one.cpu for one in measured if one.stack == name)
         first = max(1, int(0.5e6 / cheapest)) if cheapest else 1  # half a core
         print(f"the most that {name} carries, from {first}", file=sys.stderr, flush=True)
         plan = plan_of(1, arguments.seconds)
-        found[name] = sustained(plan, stack, vendors, arguments.largest, first)
+        most, elsewhere = most_carried(
+            plan, all_stacks.running[name], all_stacks.vendors, arguments.largest, first
+        )
+        count = int(most * LEISURE)
+        found[name] = Sustained(
+            most, elsewhere, _just_started(name, all_stacks, count, arguments) if count else []
+        )
     return found
 
 
@@ -204,11 +219,12 @@ def run(arguments: argparse.Namespace) -> Report:
     """Measure everything that was asked for."""
     counts = sorted(map(int, arguments.streams.split(",")))
     names, described = wanted(arguments.stacks), machine()
-    with stacks([*names, COSTS] if "lane" in names else names) as (vendors, started):
-        running = {name: _warm(stack, vendors) for name, stack in started.items()}
+    with stacks([*names, COSTS] if "lane" in names else names) as all_stacks:
+        vendors = all_stacks.vendors
+        running = {name: _warm(stack, vendors) for name, stack in all_stacks.running.items()}
         clocked = running.pop(COSTS, None)
         measured, left_out = _same_numbers(running, vendors, counts, arguments)
-        found = _largest_numbers(running, vendors, measured, arguments) if arguments.largest else {}
+        found = _largest_numbers(all_stacks, measured, arguments) if arguments.largest else {}
         numbers = _carried(measured) if clocked else []
         costs = [_costs(vendors, clocked, count, arguments.seconds) for count in numbers if clocked]
     capacity = None

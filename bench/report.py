@@ -60,11 +60,11 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Sustained(msgspec.Struct, frozen=True):
-    """The most that a stack carried; why no more could be measured, or empty; the figures at a share of it."""
+    """The most that a stack carried; why no more could be measured, or empty; a share of it, round after round."""
 
     most: int
     elsewhere: str
-    leisurely: Measured | None
+    leisurely: Sequence[Measured]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def every(self) -> list[Measured]:
         """All single figures."""
-        return [*self.measured, *(one.leisurely for one in self.sustained.values() if one.leisurely)]
+        return [*self.measured, *(one for found in self.sustained.values() for one in found.leisurely)]
 
     def doubts(self) -> list[str]:
         """Figures that must not be believed, and why."""
@@ -122,7 +122,8 @@ def _text(report: Report) -> Iterator[str]:
     yield from ("# Whole servers under the same load", "", *report.machine, "")
     yield from ("![CPU](cpu.svg)", "", *rows(report.measured, report.counts, report.names), "")
     busy = max((one.figures.others_core_share for one in report.measured), default=0.0)
-    yield "Memory is what was touched so far: a ring of 16 s is full after 16 s."
+    yield "Memory is what was touched so far, a ring of 16 s is full after 16 s; what is kept of earlier rounds counts."
+    yield "Sent late is the generator's own delay, in ms; it is a part of the time to the vendor."
     yield f"All else on this machine used up to {busy:.2f} cores meanwhile: with more than a little, trust the ratios."
     yield ""
     yield from _to_the_limit(report)
@@ -172,8 +173,8 @@ def rows(measured: Sequence[Measured], counts: Sequence[int], names: Sequence[st
     """The table, in Markdown."""
     lines = [
         "| streams | stack | CPU, µs a stream-second | of C | due to segment, ms: p50, p99, p99.9 "
-        "| to vendor: p99 (after gathering) | to client: p99 | PSS, KiB a stream | others, cores | |",
-        "|---:|---|---:|---:|---|---:|---:|---:|---:|---|",
+        "| to vendor: p99 (after gathering) | to client: p99 | sent late: p99 | PSS, KiB a stream | others, cores | |",
+        "|---:|---|---:|---:|---|---:|---:|---:|---:|---:|---|",
     ]
     for count in counts:
         of_count = [one for one in measured if one.figures.streams == count]
@@ -194,19 +195,25 @@ def _row(count: int, rounds: Sequence[Measured], limits: Sequence[float]) -> str
     beyond = _median([one.figures.beyond_message for one in rounds], "p99")
     vendor = f"{_median([one.figures.to_vendor for one in rounds], 'p99')} ({beyond})"
     client = _median([one.figures.to_client for one in rounds], "p99")
+    late = _median([one.figures.late for one in rounds], "p99")
     memory = max(one.kib_per_stream for one in rounds)
     others = max(one.figures.others_core_share for one in rounds)
     too_many = "too many" if any(one.overload for one in rounds) else ""
     mark = "doubtful" if any(one.doubt for one in rounds) else too_many
     return (
         f"| {count} | {rounds[0].stack} | {cpu:.0f} | {ratio} | {', '.join(segment)} | {vendor} | {client} "
-        f"| {memory:.0f} | {others:.2f} | {mark} |"
+        f"| {late} | {memory:.0f} | {others:.2f} | {mark} |"
     )
 
 
 def _median(of: Sequence[Latency | None], which: str) -> str:
+    middle = _middle(of, which)
+    return "–" if middle is None else f"{middle:.1f}"
+
+
+def _middle(of: Sequence[Latency | None], which: str) -> float | None:
     values = [getattr(one, which) for one in of if one is not None]
-    return f"{statistics.median(values):.1f}" if values else "–"
+    return statistics.median(values) if values else None
 
 
 def _sustained(report: Report, limit_ms: float) -> Iterator[str]:
@@ -217,8 +224,8 @@ def _sustained(report: Report, limit_ms: float) -> Iterator[str]:
         times = f"{found.most / peer.most:.2f}" if peer and peer.most else "–"
         least = "at least " if found.elsewhere else ""
         yield f"| {name} | {least}{found.most} | {times} | {found.elsewhere} |"
-    yield from ("", "Each at 70 % of its own:", "", "![latency](latency.svg)", "")
-    leisurely = [found.leisurely for found in report.sustained.values() if found.leisurely]
+    yield from ("", "Each at 70 % of its own, just started:", "", "![latency](latency.svg)", "")
+    leisurely = [one for found in report.sustained.values() for one in found.leisurely]
     counts = sorted({one.figures.streams for one in leisurely})
     yield from rows(leisurely, counts, report.names)
 
@@ -261,6 +268,6 @@ def _plots(report: Report) -> Iterator[tuple[str, str]]:
 def _latencies(report: Report) -> dict[str, list[float | None]]:
     found = {}
     for name, sustained in report.sustained.items():
-        taken = sustained.leisurely.figures.segment if sustained.leisurely else None
-        found[name] = [getattr(taken, field, None) for field in PERCENTILES.values()]
+        taken = [one.figures.segment for one in sustained.leisurely if one.figures.segment]
+        found[name] = [_middle(taken, field) for field in PERCENTILES.values()]
     return found

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -45,19 +45,27 @@ class Vendors(NamedTuple):
         return self.secured if name == SECURED and self.secured is not None else self.plain
 
 
+class Stacks(NamedTuple):
+    """The vendor, the servers that talk to it, and `start`, for one that has served nobody yet, by name."""
+
+    vendors: Vendors
+    running: dict[str, Running]
+    start: Callable[[str], AbstractContextManager[Running]]
+
+
 @contextmanager
-def stacks(names: Sequence[str]) -> Iterator[tuple[Vendors, dict[str, Running]]]:
+def stacks(names: Sequence[str]) -> Iterator[Stacks]:
     """The vendor, and these of `STACKS` (or `COSTS`) all running at once, talking to it."""
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         vendor = running.enter_context(process("vendor", [str(compile_program("vendor", folder))]))
         secured = running.enter_context(_tls(vendor, folder)) if SECURED in names else None
         vendors = Vendors(vendor, secured)
-        started = {
-            name: running.enter_context(process(name, *ALL[name](vendors.of(name).url, folder), ROOT))
-            for name in names
-        }
-        yield vendors, started
+
+        def start(name: str) -> AbstractContextManager[Running]:
+            return process(name, *ALL[name](vendors.of(name).url, folder), ROOT)
+
+        yield Stacks(vendors, {name: running.enter_context(start(name)) for name in names}, start)
 
 
 def _tls(vendor: Running, folder: Path) -> AbstractContextManager[Running]:
@@ -75,16 +83,21 @@ def _port(url: str) -> str:
     return url.rpartition(":")[2]
 
 
+def _own(folder: Path) -> Path:
+    """A directory in it that nobody else has."""
+    return Path(tempfile.mkdtemp(dir=folder))
+
+
 def _quart(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    return own_server(vendor, folder / "quart", KERNELS, "off")
+    return own_server(vendor, _own(folder), KERNELS, "off")
 
 
 def _lane(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    return own_server(vendor, folder / "lane", KERNELS, "on")
+    return own_server(vendor, _own(folder), KERNELS, "on")
 
 
 def _secured(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    command, environ = own_server(vendor.replace("ws:", "wss:"), folder / "secured", KERNELS, "on")
+    command, environ = own_server(vendor.replace("ws:", "wss:"), _own(folder), KERNELS, "on")
     return command, environ | {"SSL_CERT_FILE": str(folder / AUTHORITY)}
 
 
@@ -95,12 +108,12 @@ def _uvicorn(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
 def _climit(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     opus = library_versions()["opus"].path
     assert opus is not None
-    return [str(compile_program("climit", folder)), opus, _port(vendor)], {}
+    return [str(compile_program("climit", _own(folder))), opus, _port(vendor)], {}
 
 
 def _costs(vendor: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Our server over the lane, with a clock on every step of its loop; see `bench.costs`."""
-    return [sys.executable, "-m", "bench.costs"], _lane(vendor, folder / "costs")[1]
+    return [sys.executable, "-m", "bench.costs"], _lane(vendor, folder)[1]
 
 
 STACKS = {"C limit": _climit, "lane": _lane, SECURED: _secured, "quart": _quart, "uvicorn": _uvicorn}

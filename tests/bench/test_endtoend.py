@@ -34,8 +34,8 @@ def plan() -> LoadPlan:
     ],
 )
 def test_speech_goes_to_the_vendor_and_its_words_come_back(name: str) -> None:
-    with stacks([name]) as (vendors, running):
-        measured = measure(plan(), running[name], vendors)
+    with stacks([name]) as started:
+        measured = measure(plan(), started.running[name], started.vendors)
     figures = measured.figures
     assert figures.failed == {}
     assert figures.sent_frames > 100

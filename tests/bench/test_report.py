@@ -66,8 +66,8 @@ COUNTED = Counted(
 def report(**changed: Any) -> Report:
     figures = ROUNDS[0].figures
     sustained = {
-        "lane": Sustained(450, "", recorded("lane", 2000, 315)),
-        "uvicorn": Sustained(150, "the generator", recorded("uvicorn", 3500, 105)),
+        "lane": Sustained(450, "", [recorded("lane", 2000, 315)]),
+        "uvicorn": Sustained(150, "the generator", [recorded("uvicorn", 3500, 105)]),
     }
     whole = Report(
         ["- a machine"],
@@ -86,7 +86,7 @@ def report(**changed: Any) -> Report:
 def test_the_ratio_to_the_limit_is_of_the_same_round() -> None:
     table = rows(ROUNDS, [50], [LIMIT, "lane"])
     assert table[2].startswith(
-        "| 50 | C limit | 1500 | 1.00 (1.00 to 1.00) | 10.0, 20.0, 20.0 | 3.0 (2.0) | 4.0 | 64 | 0.00 |  |"
+        "| 50 | C limit | 1500 | 1.00 (1.00 to 1.00) | 10.0, 20.0, 20.0 | 3.0 (2.0) | 4.0 | 1.0 | 64 | 0.00 |  |"
     )
     assert table[3].startswith("| 50 | lane | 3200 | 2.10 (2.00 to 2.20) |")
 
