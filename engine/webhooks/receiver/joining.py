@@ -3,9 +3,10 @@
 A sender that says where a piece begins (`Chunk.position`) is taken at its word, in whatever order its pieces come: one
 that is ahead of its place is held for up to `jitter` until those before it have come; then what is missing is silence.
 So is a piece of another of the sender's sessions, and the first piece there is unless it is the first of its session:
-pieces before it may be on their way. Of others all that is known is when a piece arrived: it was heard no later than
-that, so what lies between the end of the piece before and the arrival, less the piece's own length, was not sent.
-Deliveries are late now and then, so up to `jitter` of that counts as nothing.
+pieces before it may be on their way. What comes too late for its place is dropped, unless a process died with it: it was
+answered then, and begins a session of its own. Of others all that is known is when a piece arrived: it was heard no
+later than that, so what lies between the end of the piece before and the arrival, less the piece's own length, was not
+sent. Deliveries are late now and then, so up to `jitter` of that counts as nothing.
 
 Operations: `take` a chunk, `pass_time` when it is `due`, `end` the session.
 Invariants: the steps of one session are `Began`, then audio and silence that follow each other without a gap, then
@@ -211,7 +212,11 @@ class Joiner:
             steps += self._end("gap")
             overlap = 0
         if overlap >= chunk.samples:
-            return [*steps, self._dropped(chunk, chunk.samples)]
+            dropped = self._dropped(chunk, chunk.samples)
+            if dropped.reason == "duplicate" or not chunk.again:
+                return [*steps, dropped]
+            steps += self._end("left by another process")
+            overlap = 0
         if self._began is None:
             steps.append(self._begin(chunk, max(0, overlap)))
         elif overlap < 0:
@@ -278,7 +283,8 @@ class Joiner:
             return []
         self._began = None
         if self._stream[0] is not None:
-            self._ends[self._stream] = self._origin + self._samples
+            end = self._origin + self._samples
+            self._ends[self._stream] = max(end, self._ends.get(self._stream, 0))
             self._ends.move_to_end(self._stream)
             while len(self._ends) > STREAMS:
                 self._ends.popitem(last=False)

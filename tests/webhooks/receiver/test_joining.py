@@ -2,6 +2,7 @@
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,24 @@ def test_what_is_ahead_waits_for_what_is_missing_and_then_is_behind_silence() ->
         Dropped(reason="duplicate", samples=50, chunk=overlapping),
         Audio(position=300, pcm=tone(50, 300), chunk=overlapping),
     ]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_what_a_process_died_with_is_not_dropped_because_it_is_late(is_over: bool) -> None:
+    one = joiner(jitter=2)
+    first = chunk(tone(100, 100), 0.0, session="s", position=100)
+    steps = [*one.take(first), *one.pass_time(2.0)]
+    if is_over:
+        steps += one.pass_time(100.0)
+    left = [chunk(tone(50, at), 3.0, session="s", position=at, again=True) for at in (0, 50)]
+    for piece in left:
+        steps += one.take(piece)
+    steps += one.take(chunk(tone(50, 200), 3.0, session="s", position=200))
+    assert [bytes(one) for one in sessions([*steps, *one.end("over")])] == [
+        tone(100, 100),
+        tone(100) + bytes(200) + tone(50, 200),
+    ]
+    assert not [step for step in steps if isinstance(step, Dropped)]
 
 
 def test_the_first_piece_there_is_waits_unless_it_is_the_first_of_its_session() -> None:
