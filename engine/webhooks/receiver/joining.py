@@ -3,10 +3,10 @@
 A sender that says where a piece begins (`Chunk.position`) is taken at its word, in whatever order its pieces come: one
 that is ahead of its place is held for up to `jitter` until those before it have come; then what is missing is silence.
 So is a piece of another of the sender's sessions, and the first piece there is unless it is the first of its session:
-pieces before it may be on their way. What comes too late for its place is dropped, unless a process died with it: it was
-answered then, and begins a session of its own. Of others all that is known is when a piece arrived: it was heard no
-later than that, so what lies between the end of the piece before and the arrival, less the piece's own length, was not
-sent. Deliveries are late now and then, so up to `jitter` of that counts as nothing.
+pieces before it may be on their way. What comes too late for its place is dropped, unless a process died with it: it
+was answered then, and begins a session of its own. Of others all that is known is when a piece arrived: it was heard
+no later than that, so what lies between the end of the piece before and the arrival, less the piece's own length, was
+not sent. Deliveries are late now and then, so up to `jitter` of that counts as nothing.
 
 Operations: `take` a chunk, `pass_time` when it is `due`, `end` the session.
 Invariants: the steps of one session are `Began`, then audio and silence that follow each other without a gap, then
