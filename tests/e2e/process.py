@@ -20,6 +20,8 @@ from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.e2e.scripted_server"
+LOG_LINES = 100
+"""Of a server's log, shown with a test that fails."""
 
 SETTINGS = {
     "LISTEN_PORT": "0",
@@ -131,8 +133,12 @@ async def _started(
                     port = int(await _first_line(process.stdout))
             except AssertionError as error:
                 raise AssertionError(f"{error}: {log.entries}") from None
-            async with api(port) as asking:
-                yield Process(process, log, port, asking._http)
+            try:
+                async with api(port) as asking:
+                    yield Process(process, log, port, asking._http)
+            except BaseException:
+                print(*log.entries[-LOG_LINES:], sep="\n", file=sys.stderr)  # which a failed test shows
+                raise
         finally:
             with trio.CancelScope(shield=True):
                 if process.returncode is None:
