@@ -16,7 +16,7 @@ from tests.databases import migrated
 from tests.e2e.running import Api, api
 from tests.e2e.watching import ServerLog
 from tests.forking import Forked, fork
-from tests.patience import PATIENCE
+from tests.patience import BUSY, PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.e2e.scripted_server"
@@ -28,6 +28,7 @@ SETTINGS = {
     "LISTEN_LIMITS_CONNECTS_PER_MINUTE": "10000",
     "LISTEN_LIMITS_SESSIONS_PER_USER": "1000",
     "LISTEN_USAGE_INTERVAL": "1",
+    "LISTEN_STORE_BUSY_TIMEOUT": str(BUSY),
     "LISTEN_WEB_REQUEST_TIMEOUT": str(PATIENCE),
     "LISTEN_CONVERSATION_ANSWER_WAIT": str(PATIENCE / 2),
     "LISTEN_EMBEDDING_PROVIDER": "off",  # where it matters a test turns it on: it takes a second to load

@@ -18,7 +18,7 @@ from engine.stt.vendor import Vendor
 from engine.wire.messages import ConversationSession, Event, Segment, SegmentsDeleted, ServiceStatus
 from tests.databases import migrated
 from tests.e2e.watching import ServerLog, captured
-from tests.patience import PATIENCE
+from tests.patience import BUSY, PATIENCE
 from tests.ways import lane_setting
 
 LIVE_GAUGES = ("connections_active", "capacity_ratio", "ring_fill_ratio", "stt_lag_seconds")
@@ -123,7 +123,7 @@ def config(data_dir: Path, *, limits: dict[str, Any] | None = None, **session: A
         limits=Limits(
             **{"sessions": 1000, "sessions_per_user": 1000, "connects_per_minute": 10_000, **(limits or {})}
         ),
-        store=Store(write_interval=0.02),
+        store=Store(write_interval=0.02, busy_timeout=BUSY),
         usage=Usage(interval=1.0),
     )
 
