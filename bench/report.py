@@ -123,7 +123,7 @@ def _text(report: Report) -> Iterator[str]:
     yield from ("![CPU](cpu.svg)", "", *rows(report.measured, report.counts, report.names), "")
     busy = max((one.figures.others_core_share for one in report.measured), default=0.0)
     yield "Memory is what was touched so far, a ring of 16 s is full after 16 s; what is kept of earlier rounds counts."
-    yield "Sent late is the generator's own delay, in ms; it is a part of the time to the vendor."
+    yield "Sent late is the generator's own delay, in ms: in the time to the vendor, not in that after gathering."
     yield f"All else on this machine used up to {busy:.2f} cores meanwhile: with more than a little, trust the ratios."
     yield ""
     yield from _to_the_limit(report)

@@ -76,9 +76,10 @@ class LoadFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     `segment` counts from when the frame with a word's end was due to the segment's arrival; where a stand-in's words
     carry their time, `to_vendor` and `to_client` are its two parts, and `missing` are words that did not come. A server
-    gathers packets for a message to its vendor; `beyond_message` is `to_vendor` without that: it counts from when the
-    last packet of the message was due (packets that were late and went with those after them count as these).
-    `late` is how long after its time a frame was written: the generator's own fault, and part of `segment`.
+    gathers packets for a message to its vendor; `beyond_message` is what it takes beyond that: it counts from when the
+    last packet of the message was written (packets that were late and went with those after them count as these).
+    `late` is how long after its time a frame was written: the generator's own fault, and part of `segment`, not of
+    `beyond_message`.
     `others_core_share` is what everything else on this machine used, in cores (a server whose pid was not given is one
     of them): latencies mean little where that leaves no core free.
     """

@@ -165,15 +165,16 @@ class _Run:
                 continue
             if stream.begin is None:
                 stream.begin = due
+            late = time.monotonic() - due
             try:
                 stream.socket.send(frames[stream.sent % looped])
             except Lost as lost:
                 self._lost(stream, lost)
                 continue
-            stream.sent += 1
+            stream.wrote(late)
             self._sent += 1
             if self._measuring:
-                self.late.append(time.monotonic() - due)
+                self.late.append(late)
         self._slot = slot
         return due
 

@@ -2,13 +2,14 @@
 
 Operations: `hear` a message of the server, `due`, `words_due`. Invariants: packet n was due at `begin + n * period`; a
 word that carries its time is noted once, however often its segment comes again. Bounded: what is noted grows by two
-entries a result, for as long as the run takes.
+entries a result and a number a packet, for as long as the run takes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter
 
 import msgspec
@@ -47,7 +48,7 @@ class Heard:
 
     `whole`: when a packet was due, and the seconds until its word's segment came; `parts`: the same with the seconds
     to the vendor and those from there; `beyond`: the same with the seconds to the vendor from when the last packet of
-    the message was due which brought the word's end there, where the vendor says that.
+    the message was written which brought the word's end there, where the vendor says that.
     """
 
     def __init__(self) -> None:
@@ -62,16 +63,25 @@ class Heard:
 
 
 class LoadStream:
-    """`begin`: when its first packet was due, on the monotonic clock; `sent` packets so far; `done` once it left."""
+    """`begin`: when its first packet was due, on the monotonic clock; `done` once it left."""
 
     def __init__(self, socket: LoadSocket, period: float) -> None:
         self.socket = socket
         self.begin: float | None = None
-        self.sent = 0
         self.done = False
+        self._late = array("f")
         self._period = period
         self._word = 0
         self._reached = 0.0
+
+    @property
+    def sent(self) -> int:
+        """Packets so far."""
+        return len(self._late)
+
+    def wrote(self, late: float) -> None:
+        """The next packet, so many seconds after it was due."""
+        self._late.append(late)
 
     def hear(self, message: bytes, now: float, heard: Heard) -> None:
         """Take a message that came at `now`; the server's own `ping` is answered. Raises Lost."""
@@ -94,15 +104,23 @@ class LoadStream:
 
     def due(self, position: float) -> float | None:
         """When the packet that completes the audio up to `position` s was due; None when no such packet was sent."""
-        if self.begin is None or not 0 < position <= self.sent * self._period + SLACK:
-            return None
-        number = math.ceil(position / self._period - 1e-6) - 1
-        return self.begin + min(number, self.sent - 1) * self._period
+        number = self._number(position)
+        return None if self.begin is None or number is None else self.begin + number * self._period
+
+    def written(self, position: float) -> float | None:
+        """When that packet was written."""
+        due, number = self.due(position), self._number(position)
+        return None if due is None or number is None else due + self._late[number]
 
     def words_due(self, start: float, end: float) -> int:
         """Words that a stand-in says, one a second, for packets that were due from `start` to `end`."""
         dues = (self.due(second) for second in range(1, int(self.sent * self._period) + 1))
         return sum(due is not None and start <= due < end for due in dues)
+
+    def _number(self, position: float) -> int | None:
+        if not 0 < position <= self.sent * self._period + SLACK:
+            return None
+        return min(math.ceil(position / self._period - 1e-6), self.sent) - 1
 
     def _said(self, said: _Said, now: float, heard: Heard) -> None:
         """Note each word that carries its time, and where none does, the last one."""
@@ -118,7 +136,7 @@ class LoadStream:
                 if due is not None:
                     heard.whole.append((due, now - due))
                     heard.parts.append((due, told - due, now - told))
-                whole = self.due(second + int(after) / 1000) if after else None
+                whole = self.written(second + int(after) / 1000) if after else None
                 if due is not None and whole is not None:
                     heard.beyond.append((due, told - whole))
         if not stamps and said.end > self._reached:
