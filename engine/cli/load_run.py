@@ -165,16 +165,16 @@ class _Run:
                 continue
             if stream.begin is None:
                 stream.begin = due
-            late = time.monotonic() - due
+            writes_at = time.monotonic()
             try:
                 stream.socket.send(frames[stream.sent % looped])
             except Lost as lost:
                 self._lost(stream, lost)
                 continue
-            stream.wrote(late)
+            stream.wrote(writes_at)
             self._sent += 1
             if self._measuring:
-                self.late.append(late)
+                self.late.append(writes_at - due)
         self._slot = slot
         return due
 

@@ -69,7 +69,7 @@ class LoadStream:
         self.socket = socket
         self.begin: float | None = None
         self.done = False
-        self._late = array("f")
+        self._written = array("d")
         self._period = period
         self._word = 0
         self._reached = 0.0
@@ -77,11 +77,11 @@ class LoadStream:
     @property
     def sent(self) -> int:
         """Packets so far."""
-        return len(self._late)
+        return len(self._written)
 
-    def wrote(self, late: float) -> None:
-        """The next packet, so many seconds after it was due."""
-        self._late.append(late)
+    def wrote(self, now: float) -> None:
+        """The next packet, at that time of the monotonic clock."""
+        self._written.append(now)
 
     def hear(self, message: bytes, now: float, heard: Heard) -> None:
         """Take a message that came at `now`; the server's own `ping` is answered. Raises Lost."""
@@ -109,8 +109,8 @@ class LoadStream:
 
     def written(self, position: float) -> float | None:
         """When that packet was written."""
-        due, number = self.due(position), self._number(position)
-        return None if due is None or number is None else due + self._late[number]
+        number = self._number(position)
+        return None if number is None else self._written[number]
 
     def words_due(self, start: float, end: float) -> int:
         """Words that a stand-in says, one a second, for packets that were due from `start` to `end`."""
@@ -118,7 +118,8 @@ class LoadStream:
         return sum(due is not None and start <= due < end for due in dues)
 
     def _number(self, position: float) -> int | None:
-        if not 0 < position <= self.sent * self._period + SLACK:
+        """Of the packet that completes the audio up to `position` s."""
+        if not self.sent or not 0 < position <= self.sent * self._period + SLACK:
             return None
         return min(math.ceil(position / self._period - 1e-6), self.sent) - 1
 

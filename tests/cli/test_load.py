@@ -188,7 +188,7 @@ def stream() -> Iterator[LoadStream]:
         stream = LoadStream(made, PERIOD)
         stream.begin = 100.0
         for number in range(200):
-            stream.wrote(0.001 * (number % 10))
+            stream.wrote(100.0 + number * PERIOD + 0.001 * (number % 10))
         yield stream
         made.close()
 
@@ -331,6 +331,7 @@ async def test_every_stream_sends_all_packets_in_order_and_words_come_back_with_
     assert figures.to_vendor is not None
     assert figures.to_vendor.count == figures.expected - figures.missing
     assert figures.beyond_message is not None  # no message held more than the word's end
+    assert figures.beyond_message.count == figures.to_vendor.count
     assert figures.beyond_message.max < figures.to_vendor.max
     assert figures.sent_frames == round(figures.stream_seconds / PERIOD) > 50
     assert None not in (figures.segment, figures.to_vendor, figures.to_client, figures.late)

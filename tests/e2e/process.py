@@ -132,9 +132,6 @@ async def _started(
             try:
                 with trio.fail_after(PATIENCE):
                     port = int(await _first_line(process.stdout))
-            except AssertionError as error:
-                raise AssertionError(f"{error}: {log.entries}") from None
-            try:
                 async with api(port) as asking:
                     yield Process(process, log, port, asking._http)
             except BaseException:

@@ -73,9 +73,9 @@ def open_files() -> list[str]:
     return found
 
 
-def descriptors() -> Counter[str]:
+def by_kind(files: list[str]) -> Counter[str]:
     """How many of each kind, without the database's pool, which fills when it is needed."""
-    return Counter(target.partition(":[")[0] for target in open_files() if DATABASE_FILE not in target)
+    return Counter(target.partition(":[")[0] for target in files if DATABASE_FILE not in target)
 
 
 def held(data_dir: Path, counted: Counted) -> Held:
@@ -162,12 +162,12 @@ async def test_two_hundred_sessions_leave_nothing_behind(tmp_path: Path) -> None
     trio.lowlevel.add_instrument(exits)
     async with running(config(tmp_path), ScriptedVendor(counted_words(0.5))) as server:
         await run_sessions(server, exits, range(TOGETHER))  # fills pools and caches
-        before, open_before = held(tmp_path, counted), descriptors()
+        before, files_before = held(tmp_path, counted), open_files()
         await run_sessions(server, exits, range(TOGETHER, TOGETHER + SESSIONS))
-        after, open_after, files = held(tmp_path, counted), descriptors(), open_files()
+        after, files = held(tmp_path, counted), open_files()
     trio.lowlevel.remove_instrument(exits)
     assert after == before
-    assert not open_after - open_before, "there may be fewer: the first sessions were just over"
+    assert not by_kind(files) - by_kind(files_before), "there may be fewer: the first sessions were just over"
     assert (after.rings, after.cursors, after.sessions, after.journals) == (0, 0, 0, 0)
     assert after.journal_files == []
     assert sum(DATABASE_FILE in target for target in files) <= FILES_PER_CONNECTION * POOL_SIZE
