@@ -36,9 +36,8 @@ async def test_two_workers_keep_recordings_and_pictures_in_a_bucket(tmp_path: Pa
             async with talking(server.url, uid, conversation_timeout=600) as (client, shown):
                 data = base64.b64encode(picture).decode()
                 chunk = {"type": "image_chunk", "id": "t", "index": 0, "total": 1, "data": data}
-                await hear_all(
-                    client, shown, packets(said[uid])
-                )  # first: a conversation begins with what it has first
+                # The picture comes later: it would begin the conversation before the first sound.
+                await hear_all(client, shown, packets(said[uid]))
                 await client.send_text(json.dumps(chunk))
                 await shown.until(lambda shown: any(isinstance(e, PhotoProcessing) for e in shown.events))
 
