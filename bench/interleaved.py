@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-__all__ = ["Stage", "Turns", "take_turns", "timed"]
+__all__ = ["Stage", "Turns", "median_interval", "take_turns", "timed"]
 
 SURENESS = 2.58
 """Standard deviations of the median's rank: 99 % of such intervals hold the true median."""
@@ -51,10 +51,14 @@ class Turns(msgspec.Struct, frozen=True):
     @property
     def interval(self) -> tuple[float, float]:
         """Where the true median ratio is, with 99 % sureness."""
-        ratios = self.ratios
-        middle, reach = (len(ratios) - 1) / 2, SURENESS * math.sqrt(len(ratios)) / 2
-        low, high = max(0, math.floor(middle - reach)), min(len(ratios) - 1, math.ceil(middle + reach))
-        return ratios[low], ratios[high]
+        return median_interval(self.ratios)
+
+
+def median_interval(ratios: Sequence[float], sureness: float = SURENESS) -> tuple[float, float]:
+    """Where the true median is, of ratios in rising order; `sureness` in standard deviations of the median's rank."""
+    middle, reach = (len(ratios) - 1) / 2, sureness * math.sqrt(len(ratios)) / 2
+    low, high = max(0, math.floor(middle - reach)), min(len(ratios) - 1, math.ceil(middle + reach))
+    return ratios[low], ratios[high]
 
 
 def timed(call: Callable[[], object], times: int) -> Turn:
