@@ -88,6 +88,8 @@ class _Lib:
     LANE_EVENTS: int
     LANE_NANOSECONDS: int
     LANE_SITS_OUT: int
+    LANE_FLOODS: int
+    LANE_FLOOD_NANOSECONDS: int
     LANE_SOCKET_NANOSECONDS: int
     LANE_CHUNK: int
     LANE_TIMED: int

@@ -20,8 +20,9 @@
  *
  * Who floods us sits out: a client that filled the buffer, or for whose bytes its part of a call was too short, is not
  * looked at for LANE_SITS_OUT times as long as that took. So it has a small share of a core at most, also of one that is
- * idle: the others' chunks would come later for it. TCP slows the client down meanwhile. Its part is short, and often,
- * rather than long and seldom: what others said in the same call waits for it.
+ * idle: the others' chunks would come later for it. TCP slows the client down meanwhile. When that was so LANE_FLOODS
+ * times and its socket was never empty, its part is LANE_FLOOD_NANOSECONDS, and comes as much more often: what others
+ * said in the same call waits for it. Who had fallen behind has caught up by then.
  *
  * Vendors come first: a call in which one of them had something to say ends there, so that a result does not wait until
  * all that came from clients is decoded. The call after it looks at everybody.
@@ -52,9 +53,11 @@
 
 #define LANE_EVENTS 64
 #define LANE_NANOSECONDS 2000000
-#define LANE_SOCKET_NANOSECONDS 200000
+#define LANE_SOCKET_NANOSECONDS 400000
 #define LANE_CHUNK 65536
 #define LANE_SITS_OUT 48
+#define LANE_FLOODS 16
+#define LANE_FLOOD_NANOSECONDS 100000
 #define LANE_TIMED 16
 #define LANE_GATHERED 1600
 #define LANE_PATIENCE_NANOSECONDS 1000000

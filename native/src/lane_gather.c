@@ -90,9 +90,10 @@ void gather_forget(lane *l, lane_slot *s)
 /* It has had more than its part: it is not looked at for a while. */
 void gather_sit_out(lane *l, lane_slot *s)
 {
-    const uint64_t used = lane_nanoseconds() - l->now;
-    const uint64_t part = used < LANE_SOCKET_NANOSECONDS ? used : LANE_SOCKET_NANOSECONDS;
+    const uint64_t used = lane_nanoseconds() - l->now, most = slot_part(s);
+    const uint64_t part = used < most ? used : most;
     gather_stop(l, s);
+    s->floods += s->floods < LANE_FLOODS;
     l->counts.sat_out++;
     link_slot(l, s, l->now + used + LANE_SITS_OUT * part);
     s->sits_out = 1;

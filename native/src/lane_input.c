@@ -34,9 +34,9 @@ int lane_unread(const lane *l, uint32_t slot)
 }
 
 /* Whether this socket's part of the call is over. */
-static int spent(const lane *l)
+static int spent(const lane *l, const lane_slot *s)
 {
-    return lane_nanoseconds() - l->now > LANE_SOCKET_NANOSECONDS;
+    return lane_nanoseconds() - l->now > slot_part(s);
 }
 
 static void report_once(lane *l, lane_slot *s, int kind, int code, const uint8_t *reason, uint64_t bytes)
@@ -119,7 +119,7 @@ static size_t decode(lane *l, lane_slot *s, const uint8_t *data, size_t bytes)
         if (began != 0)
             count_time(l, in, began);
         count(l, in, &result);
-    } while (done < bytes && !spent(l));
+    } while (done < bytes && !spent(l, s));
     return done;
 }
 
@@ -214,7 +214,7 @@ static size_t consume(lane *l, lane_slot *s, uint8_t *data, size_t bytes)
     while (used < bytes && input_wanted(s) && !s->deaf && !half_heard(s)) {
         used += frame_read(&s->reader, data + used, bytes - used, &event);
         take(l, s, &event);
-        if (spent(l))
+        if (spent(l, s))
             break;
     }
     return s->deaf ? bytes : used;
@@ -224,7 +224,7 @@ static size_t consume(lane *l, lane_slot *s, uint8_t *data, size_t bytes)
 static void end_part(lane *l, lane_slot *s, int filled)
 {
     const int more = input_wanted(s) && input_left(s);
-    if (!s->dialled && ((filled && input_wanted(s)) || (more && spent(l))))
+    if (!s->dialled && ((filled && input_wanted(s)) || (more && spent(l, s))))
         gather_sit_out(l, s);
     else if (more)
         lane_list(l, s);
@@ -238,6 +238,7 @@ void input_receive(lane *l, lane_slot *s)
     l->counts.receives++;
     const ssize_t got = recv(s->fd, l->chunk, LANE_CHUNK, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        s->floods = 0;
         gather_stop(l, s);
         return;
     }
@@ -251,6 +252,8 @@ void input_receive(lane *l, lane_slot *s)
         if (!buffer_append(&s->held, l->chunk + used, (size_t)got - used))
             expel(l, s, 1011);
         l->counts.bytes_copied += (size_t)got - used;
+    } else if (got < LANE_CHUNK) {
+        s->floods = 0; /* that was all it had to say */
     }
     end_part(l, s, got == LANE_CHUNK);
 }

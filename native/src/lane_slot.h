@@ -43,6 +43,7 @@ typedef struct {
     uint8_t may_gather;  /* a TCP socket: epoll heeds SO_RCVLOWAT */
     uint8_t gathers;     /* it is in `gathering`, under `tick` */
     uint8_t sits_out;    /* ... until when it is left alone */
+    uint8_t floods;      /* times that it sat out since its socket was empty, LANE_FLOODS at most */
     uint32_t before;     /* its neighbours there */
     uint32_t after;
     uint64_t tick;
@@ -55,6 +56,12 @@ typedef struct {
     buffer message;      /* a message that came in parts, or waits for room */
     buffer out;          /* frames that the socket did not take */
 } lane_slot;
+
+/* How long it may be read in a call, in ns. */
+static inline uint64_t slot_part(const lane_slot *s)
+{
+    return s->floods < LANE_FLOODS ? LANE_SOCKET_NANOSECONDS : LANE_FLOOD_NANOSECONDS;
+}
 
 struct lane {
     int epoll;

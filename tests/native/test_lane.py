@@ -14,6 +14,7 @@ from engine._native import ffi, lib
 from engine.audio.libraries import open_library
 from engine.audio.ring import Ring
 from tests.native.test_frame import BINARY, CLOSE, GOES_ON, PING, PONG, TEXT, closing, frame
+from tests.patience import PATIENCE
 
 LIMIT = 1 << 20
 
@@ -319,6 +320,25 @@ def test_who_fills_the_buffer_sits_out_and_is_heard_whole(laned: Laned) -> None:
     assert counts.sat_out > 1
     client.send(frame(TEXT, b"more"))
     assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"more")]
+
+
+def test_who_floods_for_long_is_heard_whole_in_short_parts(laned: Laned) -> None:
+    slot, client, sent = flooded(laned)
+    counts = lib.lane_counted(laned.lane)
+    text, unsent, seen = frame(TEXT, b"x" * 1000), b"", laned.heard
+    while counts.sat_out < 2 * lib.LANE_FLOODS:
+        while select.select([], [client], [], 0)[1]:
+            sent += not unsent
+            unsent = unsent or text
+            unsent = unsent[client.send(unsent) :]
+        assert select.select([lib.lane_fd(laned.lane)], [], [], PATIENCE)[0]
+        seen += laned.run()
+    client.setblocking(True)
+    client.sendall(unsent)
+    seen += laned.all()
+    assert seen == [(slot, lib.LANE_TEXT, 0, b"x" * 1000)] * sent
+    client.send(frame(TEXT, b"more"))
+    assert laned.run() == [(slot, lib.LANE_TEXT, 0, b"more")]
 
 
 def test_who_sits_out_may_be_held_meanwhile(laned: Laned) -> None:
