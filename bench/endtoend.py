@@ -7,8 +7,9 @@ they decode to one vendor on this machine, which answers once a second a stream.
 limit), `listen serve` with everything on, by the native lane (also with its vendor behind TLS, up to `SECURED_MOST`
 streams) and by Quart, and FastAPI on uvicorn as the Omi backend is built (`bench.peer_uvicorn`). Then, with
 `--largest MS`, the number of streams up to `MOST` that each server carries with a p99 from packet to segment within MS,
-and each at 70 % of that, just started; where the lane's CPU goes (`bench.costs`), at each number from `DETAILED` on;
-and what `listen doctor --capacity` says of this machine, for the same p99. The report is written by `bench.report`.
+and each at 70 % of that, both just started; and where the lane's CPU goes (`bench.costs`), at each number from
+`DETAILED` on. What `listen doctor --capacity` says of this machine, for the same p99, is asked right after the most
+that the lane carries: a machine is not the same an hour later. The report is written by `bench.report`.
 
 Where a server lost words or streams, that number was too many for it, which is marked. Exit status 1 when a figure must
 not be believed: generator or vendor used more than 80 % of a core.
@@ -19,7 +20,8 @@ import importlib.util
 import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from bench.costs import Counted
 from bench.load.stacks import COSTS, SECURED, STACKS, Stacks, Vendors, stacks
 from bench.machine import machine
 from bench.report import Measured, Report, Sustained, write
+from engine.capacity import Capacity
 from engine.cli.capacity_run import LIMIT_MS, measure_capacity
 from engine.cli.load import prepare
 from engine.cli.load_figures import LimitElsewhere, LoadFigures, Usage, largest, usage_of
@@ -124,14 +127,20 @@ def most_carried(
         return limit.kept, str(limit)
 
 
-def _just_started(name: str, all_stacks: Stacks, count: int, arguments: argparse.Namespace) -> list[Measured]:
-    """So many streams, round after round: each with a server that has kept nothing of anybody before."""
-    measured = []
-    for number in range(arguments.rounds):
+@contextmanager
+def _just_started(name: str, all_stacks: Stacks) -> Iterator[Running]:
+    """A server that has kept nothing of anybody before."""
+    with all_stacks.start(name) as fresh:
+        yield _warm(fresh, all_stacks.vendors)
+
+
+def _leisurely(name: str, all_stacks: Stacks, most: int, arguments: argparse.Namespace) -> list[Measured]:
+    """`LEISURE` of the most, round after round, each with a server of its own."""
+    measured, count = [], int(most * LEISURE)
+    for number in range(arguments.rounds if count else 0):
         print(f"{name} just started, {count} streams, round {number + 1}", file=sys.stderr, flush=True)
-        with all_stacks.start(name) as fresh:
-            warm = _warm(fresh, all_stacks.vendors)
-            measured.append(measure(plan_of(count, arguments.seconds), warm, all_stacks.vendors))
+        with _just_started(name, all_stacks) as server:
+            measured.append(measure(plan_of(count, arguments.seconds), server, all_stacks.vendors))
     return measured
 
 
@@ -157,20 +166,16 @@ def _same_numbers(
 
 def _largest_numbers(
     all_stacks: Stacks, measured: Sequence[Measured], arguments: argparse.Namespace
-) -> dict[str, Sustained]:
-    found = {}
-    for name in dict.fromkeys(one.stack for one in measured if one.stack != SECURED):
+) -> dict[str, tuple[int, str]]:
+    """What `most_carried` finds of each stack, the lane the last."""
+    found, plan = {}, plan_of(1, arguments.seconds)
+    names = dict.fromkeys(one.stack for one in measured if one.stack != SECURED)
+    for name in sorted(names, key="lane".__eq__):
         cheapest = min(one.cpu for one in measured if one.stack == name)
         first = max(1, int(0.5e6 / cheapest)) if cheapest else 1  # half a core
         print(f"the most that {name} carries, from {first}", file=sys.stderr, flush=True)
-        plan = plan_of(1, arguments.seconds)
-        most, elsewhere = most_carried(
-            plan, all_stacks.running[name], all_stacks.vendors, arguments.largest, first
-        )
-        count = int(most * LEISURE)
-        found[name] = Sustained(
-            most, elsewhere, _just_started(name, all_stacks, count, arguments) if count else []
-        )
+        with _just_started(name, all_stacks) as server:
+            found[name] = most_carried(plan, server, all_stacks.vendors, arguments.largest, first)
     return found
 
 
@@ -224,15 +229,21 @@ def run(arguments: argparse.Namespace) -> Report:
         running = {name: _warm(stack, vendors) for name, stack in all_stacks.running.items()}
         clocked = running.pop(COSTS, None)
         measured, left_out = _same_numbers(running, vendors, counts, arguments)
-        found = _largest_numbers(all_stacks, measured, arguments) if arguments.largest else {}
+        most = _largest_numbers(all_stacks, measured, arguments) if arguments.largest else {}
+        capacity = _capacity(arguments.largest or LIMIT_MS) if "lane" in names else None
+        found = {
+            name: Sustained(count, elsewhere, _leisurely(name, all_stacks, count, arguments))
+            for name, (count, elsewhere) in sorted(most.items(), key=lambda one: names.index(one[0]))
+        }
         numbers = _carried(measured) if clocked else []
         costs = [_costs(vendors, clocked, count, arguments.seconds) for count in numbers if clocked]
-    capacity = None
-    if "lane" in names:
-        print("listen doctor --capacity", file=sys.stderr, flush=True)
-        limit_ms = arguments.largest or LIMIT_MS
-        capacity = measure_capacity(load_config(), partial(print, file=sys.stderr, flush=True), limit_ms)
     return Report(described, counts, names, measured, left_out, arguments.largest, found, costs, capacity)
+
+
+def _capacity(limit_ms: float) -> Capacity:
+    """What the doctor finds."""
+    print("listen doctor --capacity", file=sys.stderr, flush=True)
+    return measure_capacity(load_config(), partial(print, file=sys.stderr, flush=True), limit_ms)
 
 
 def _carried(measured: Sequence[Measured]) -> list[int]:
