@@ -2,9 +2,7 @@
 
 import select
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,83 +11,8 @@ from hypothesis import strategies as st
 from engine._native import ffi, lib
 from engine.audio.libraries import open_library
 from engine.audio.ring import Ring
+from tests.native.lanes import LIMIT, Laned, received
 from tests.native.test_frame import BINARY, CLOSE, GOES_ON, PING, PONG, TEXT, closing, frame
-from tests.patience import PATIENCE
-
-LIMIT = 1 << 20
-
-
-class Laned:
-    """A lane, and the clients of it."""
-
-    def __init__(self) -> None:
-        error = ffi.new("int *")
-        self.lane = lib.lane_open(8, LIMIT, error)
-        assert error[0] == 0
-        self.kept: list[object] = []
-        self.servers: dict[int, socket.socket] = {}
-        self._sat_out = 0
-        self.heard: list[tuple[int, int, int, bytes]] = []
-
-    def connect(self, how: int | None = None) -> tuple[int, socket.socket]:
-        client, server = socket.socketpair()
-        slot = lib.lane_add(self.lane, server.fileno())
-        self.servers[slot] = server
-        lib.lane_read(self.lane, slot, lib.LANE_ALL if how is None else how)
-        client.settimeout(10)
-        self.kept.append(client)
-        return slot, client
-
-    def decode(self, slot: int, ring: Ring, *, piece: int = 31992, margin: int = 0) -> Any:
-        """Binary messages are 16-bit samples for `ring`."""
-        intake = ffi.new("lane_intake *")
-        codec = ffi.gc(lib.codec_open_pcm(16, 1), lib.codec_close)
-        intake.codec, intake.ring = codec, ring._native()
-        intake.piece_bytes, intake.margin, intake.keepalive, intake.alarm = piece, margin, 2, 50
-        self.kept += [intake, codec, ring]
-        lib.lane_decode(self.lane, slot, intake)
-        return intake
-
-    def run(self) -> list[tuple[int, int, int, bytes]]:
-        """Slot, kind, code and data of the reports of one call."""
-        found = []
-        for number in range(lib.lane_run(self.lane)):
-            report = lib.lane_reports(self.lane)[number]
-            data = bytes(ffi.buffer(report.data, report.bytes)) if report.data != ffi.NULL else b""
-            found.append((report.slot, report.kind, report.code, data))
-        return found
-
-    def readable(self) -> bool:
-        """Whether there is something to do."""
-        return bool(select.select([lib.lane_fd(self.lane)], [], [], 0)[0])
-
-    def all(self) -> list[tuple[int, int, int, bytes]]:
-        """Reports until there is nothing to do, and nobody sits out any more."""
-        found = []
-        while self.readable() or self._waited():
-            found += self.run()
-        return found
-
-    def _waited(self) -> bool:
-        """Whether somebody sat out since this was asked last; their time is over then."""
-        before, self._sat_out = self._sat_out, lib.lane_counted(self.lane).sat_out
-        return before < self._sat_out and bool(select.select([lib.lane_fd(self.lane)], [], [], 0.1)[0])
-
-
-@pytest.fixture(name="laned")
-def _laned() -> Iterator[Laned]:
-    laned = Laned()
-    yield laned
-    lib.lane_close(laned.lane)
-    for server in laned.servers.values():
-        server.close()
-
-
-def received(client: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        data += client.recv(count - len(data))
-    return data
 
 
 def test_messages_are_handed_up_in_order_and_pings_answered(laned: Laned) -> None:
@@ -279,84 +202,6 @@ def test_no_more_connections_than_slots(laned: Laned) -> None:
         laned.connect()
     _, server = socket.socketpair()
     assert lib.lane_add(laned.lane, server.fileno()) == -1
-
-
-def test_a_flood_of_one_does_not_hold_the_call(laned: Laned) -> None:
-    slot, client = laned.connect()
-    other, quiet = laned.connect()
-    flood = frame(TEXT, b"x" * 10) * 4000
-    client.sendall(flood)
-    quiet.sendall(frame(TEXT, b"me too"))
-    seen = laned.run() + laned.run()
-    assert (other, lib.LANE_TEXT, 0, b"me too") in seen
-    assert len(seen + laned.all()) == 4001
-    assert not laned.readable()
-    assert slot != other
-
-
-def flooded(laned: Laned) -> tuple[int, socket.socket, int]:
-    """A client's slot, with so many texts in its socket that a part of them fills the lane's buffer; and their number.
-
-    The client has had one part of a call.
-    """
-    slot, client = laned.connect()
-    client.setblocking(False)
-    text, sent = frame(TEXT, b"x" * 1000), 0
-    laned.servers[slot].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    while sent < 3 * lib.LANE_CHUNK // len(text):
-        assert client.send(text) == len(text)
-        sent += 1
-    laned.heard = laned.run()
-    return slot, client, sent
-
-
-def test_who_fills_the_buffer_sits_out_and_is_heard_whole(laned: Laned) -> None:
-    slot, client, sent = flooded(laned)
-    counts = lib.lane_counted(laned.lane)
-    assert (counts.sat_out, counts.receives) == (1, 1)
-    heard = laned.heard + laned.all()
-    assert [one[:2] for one in heard] == [(slot, lib.LANE_TEXT)] * sent
-    assert counts.sat_out > 1
-    client.send(frame(TEXT, b"more"))
-    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"more")]
-
-
-def test_who_floods_for_long_is_heard_whole_in_short_parts(laned: Laned) -> None:
-    slot, client, sent = flooded(laned)
-    counts = lib.lane_counted(laned.lane)
-    text, unsent, seen = frame(TEXT, b"x" * 1000), b"", laned.heard
-    while counts.sat_out < 2 * lib.LANE_FLOODS:
-        while select.select([], [client], [], 0)[1]:
-            sent += not unsent
-            unsent = unsent or text
-            unsent = unsent[client.send(unsent) :]
-        assert select.select([lib.lane_fd(laned.lane)], [], [], PATIENCE)[0]
-        seen += laned.run()
-    client.setblocking(True)
-    client.sendall(unsent)
-    seen += laned.all()
-    assert seen == [(slot, lib.LANE_TEXT, 0, b"x" * 1000)] * sent
-    client.send(frame(TEXT, b"more"))
-    assert laned.run() == [(slot, lib.LANE_TEXT, 0, b"more")]
-
-
-def test_who_sits_out_may_be_held_meanwhile(laned: Laned) -> None:
-    slot, _, sent = flooded(laned)
-    lib.lane_read(laned.lane, slot, lib.LANE_HOLD)
-    assert laned.all() == []
-    lib.lane_read(laned.lane, slot, lib.LANE_ALL)
-    assert len(laned.heard + laned.all()) == sent
-
-
-def test_a_slot_of_one_who_sat_out_is_another_clients_at_once(laned: Laned) -> None:
-    slot, _, _ = flooded(laned)
-    lib.lane_remove(laned.lane, slot)
-    laned.servers.pop(slot).close()
-    again, client = laned.connect()
-    assert again == slot
-    client.send(frame(TEXT, b"hello"))
-    assert laned.all() == [(slot, lib.LANE_TEXT, 0, b"hello")]
 
 
 def test_an_idle_call_reports_nothing_and_counts_itself(laned: Laned) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from engine._native import ffi, lib
 from engine.audio.ring import Ring
+from tests.native.lanes import Laned, received
 from tests.native.test_frame import BINARY, PING, PONG, TEXT, frame
-from tests.native.test_lane import Laned, received
 
 PACKET = 320
 """Samples, and half the bytes."""

@@ -15,8 +15,8 @@ from engine._native import lib
 from engine.audio.gate import EnergyGate
 from engine.audio.pump import Pump
 from engine.audio.ring import Ring
+from tests.native.lanes import Laned, received
 from tests.native.test_frame import BINARY, CLOSE, PING, PONG, TEXT, frame
-from tests.native.test_lane import Laned, received
 
 LIMIT = 1 << 20
 NO_LIMIT = 1 << 62
