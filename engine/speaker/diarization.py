@@ -161,7 +161,7 @@ class Diarizer:
         """Give each cluster that is a speaker its number, and its pieces with it; says which numbers were one."""
         merged: dict[int, int] = {}
         taken = {cluster.number for cluster in clusters if cluster.number is not None}
-        for cluster in sorted(clusters, key=lambda one: -one.seconds):
+        for cluster in sorted(clusters, key=_claim, reverse=True):
             votes = _votes(cluster)
             number = cluster.number
             if number is None:
@@ -221,6 +221,11 @@ def _taken_together(indices: Sequence[int], run: Sequence[Atom], vectors: Sequen
     for index in indices:
         heard.add(vectors[index], run[index].seconds)
     return heard
+
+
+def _claim(cluster: Cluster) -> tuple[float, float]:
+    """Who had most under one number chooses first, so that it stays his, then who said most."""
+    return max(_votes(cluster).values(), default=0.0), cluster.seconds
 
 
 def _votes(cluster: Cluster) -> dict[int, float]:

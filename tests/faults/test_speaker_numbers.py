@@ -41,7 +41,8 @@ from tests.stt.streams import load
 
 LOCAL = "local-whisper"
 VENDORS = ("dg-nova-3", "soniox-stt-rt", "speechmatics-rt", LOCAL)
-TURN = int(3.5 * SAMPLE_RATE)
+AUSTEN = ("austen-0870", "austen-0890", "austen-0880", "voices/austen-0920", "voices/austen-0930")
+TURN = 5 * SAMPLE_RATE
 REST = SAMPLE_RATE
 TURNS = "ABABBABA"
 FAILS = 4 * (TURN + REST)
@@ -55,7 +56,7 @@ def talk() -> np.ndarray[Any, np.dtype[np.int16]]:
     """Turns of two people, a rest after each."""
     voices = {
         "A": read_wav(Path(__file__).parent.parent / "audio" / "voices" / "two-cities.wav")[0],
-        "B": np.concatenate([load("austen-0870"), load("austen-0890"), load("austen-0880")]),
+        "B": np.concatenate([load(name) for name in AUSTEN]),
     }
     taken = Counter[str]()
     pieces = []

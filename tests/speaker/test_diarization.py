@@ -99,6 +99,15 @@ def test_who_said_little_is_nobody_new_until_they_say_more() -> None:
     assert labelled(diarizer, [2.0], [voice(1, 1)]) == [1]
 
 
+def test_a_number_stays_with_who_had_most_under_it_not_with_who_says_more_in_the_end() -> None:
+    diarizer = Diarizer(Roster(), RULES)
+    assert labelled(diarizer, [3], [voice(0)]) == [0]
+    assert labelled(diarizer, [2.6], [voice(1)]) == [0], "too little to be somebody new"
+    assert labelled(diarizer, [2.8], [voice(0, 1)]) == [0]
+    assert labelled(diarizer, [3.5], [voice(1, 1)]) == [1]
+    assert labelled(diarizer, [2], [voice(0, 2)]) == [0]
+
+
 def test_who_speaks_in_bursts_is_heard_by_all_of_them() -> None:
     diarizer = Diarizer(Roster(), RULES)
     assert labelled(diarizer, [4], [voice(0)]) == [0]
