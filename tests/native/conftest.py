@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine._native import lib
 from tests.native.lanes import Laned
 
 
@@ -12,6 +11,4 @@ from tests.native.lanes import Laned
 def _laned() -> Iterator[Laned]:
     laned = Laned()
     yield laned
-    lib.lane_close(laned.lane)
-    for server in laned.servers.values():
-        server.close()
+    laned.close()

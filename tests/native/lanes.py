@@ -63,6 +63,12 @@ class Laned:
             found += self.run()
         return found
 
+    def close(self) -> None:
+        """The lane, and the server ends."""
+        lib.lane_close(self.lane)
+        for server in self.servers.values():
+            server.close()
+
     def _waited(self) -> bool:
         """Whether somebody sat out since this was asked last; their time is over then."""
         before, self._sat_out = self._sat_out, lib.lane_counted(self.lane).sat_out

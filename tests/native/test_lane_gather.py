@@ -56,9 +56,8 @@ class Gathering(Laned):
 def _gathering() -> Iterator[Gathering]:
     gathering = Gathering()
     yield gathering
-    lib.lane_close(gathering.lane)
+    gathering.close()
     gathering.client.close()
-    gathering.server.close()
 
 
 def test_a_busy_lane_is_not_woken_before_the_packets_that_are_wanted(gathering: Gathering) -> None:

@@ -55,9 +55,7 @@ class Vendored(Laned):
 def _vendored() -> Iterator[Vendored]:
     vendored = Vendored()
     yield vendored
-    lib.lane_close(vendored.lane)
-    for server in vendored.servers.values():
-        server.close()
+    vendored.close()
 
 
 def messages_in(data: bytes) -> list[bytes]:
